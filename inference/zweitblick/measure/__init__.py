@@ -1,0 +1,1 @@
+"""Prediction to Findings: lesions, diameters, places."""

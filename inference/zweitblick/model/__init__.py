@@ -1,0 +1,1 @@
+"""Volumes to Prediction: sequence choice, brain mask, preparation, bundles, runtime."""

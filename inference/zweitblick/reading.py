@@ -1,0 +1,169 @@
+"""Reading: one study read once; everything that a report may say comes from here."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from zweitblick.findings import Findings
+from zweitblick.prediction import Prediction
+from zweitblick.study import Sequence, Study
+from zweitblick.volume import Float64, Volume
+
+RESEARCH_USE = "Research use only, not a medical device, not for diagnosis."
+POPULATION = "adult glioma before treatment"
+"""What the model was trained on; every report says so."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The series chosen for a sequence and why.
+
+    Parameters
+    ----------
+    series_uid, series_number
+        The chosen series.
+    reasons
+        Human-readable votes, strongest first; they hold no free text from the header.
+    passed_over
+        Other candidates by Series Number, each with the reason why it lost.
+    """
+
+    series_uid: str = field(repr=False)
+    series_number: int | None
+    reasons: tuple[str, ...]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How a series was brought onto the reference.
+
+    Parameters
+    ----------
+    moving_from_reference_lps
+        ``(4, 4)`` rigid map from the reference's LPS mm to the series' own.
+    method
+        ``identity`` (the reference itself), ``header`` (same frame of reference, checked) or ``rigid`` (registered).
+    motion_mm
+        Largest displacement of a brain point.
+    """
+
+    moving_from_reference_lps: Float64
+    method: str
+    motion_mm: float
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which released bundle was used.
+
+    Parameters
+    ----------
+    name, version, digest
+        Bundle name, its version and the SHA-256 of its network file, hex.
+    """
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that the reader of a report must know.
+
+    Parameters
+    ----------
+    code
+        Stable, e.g. ``missing-sequence``, ``outside-scope``, ``thick-slices``.
+    text
+        One sentence without patient data.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Everything that would otherwise come from clock or chance.
+
+    Parameters
+    ----------
+    time
+        Time of the reading, with its zone.
+    seed
+        For sampled registration metrics.
+    """
+
+    time: datetime
+    seed: int = 0
+
+    def uid(self, study_uid: str, name: str) -> str:
+        """UID of an object of this reading: the same study, stamp and name give the same UID.
+
+        ``2.25.`` plus a UUID as a decimal number (PS3.5 B.2), made from name and time (RFC 9562 version 5).
+        """
+        unique = uuid.uuid5(uuid.NAMESPACE_OID, f"{study_uid}/{self.time.isoformat()}/{self.seed}/{name}")
+        return f"2.25.{unique.int}"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A study, what was chosen from it, what the model saw and what was measured.
+
+    Parameters
+    ----------
+    study
+        As it came.
+    choices
+        Series taken for each sequence that was there.
+    missing
+        Sequences that were not there.
+    reference
+        Sequence whose series is the reference; SEG and secondary capture lie on its grid.
+    reference_volume
+        Its voxels as acquired, on its own grid.
+    images
+        The prepared sequences on the prediction's grid (normalised intensities, 0 outside the brain).
+    alignments
+        How each sequence came to the reference.
+    prediction
+        On the canonical 1 mm grid, in the reference's patient coordinates.
+    findings
+        Measured on the prediction.
+    models
+        The bundles used.
+    notices
+        What was missing, what is outside the model's scope, what may be unreliable.
+    rejected
+        Series that could not be a candidate, by Series Number, with the reason.
+    stamp
+        Time and seed.
+    version
+        Version of zweitblick.
+    """
+
+    study: Study
+    choices: Mapping[Sequence, Choice]
+    missing: tuple[Sequence, ...]
+    reference: Sequence
+    reference_volume: Volume
+    images: Mapping[Sequence, Volume]
+    alignments: Mapping[Sequence, Alignment]
+    prediction: Prediction
+    findings: Findings
+    models: tuple[ModelIdentity, ...]
+    notices: tuple[Notice, ...]
+    rejected: Mapping[str, str]
+    stamp: Stamp
+    version: str
+
+    def uid(self, name: str) -> str:
+        """UID of one object of this reading; see `Stamp.uid`."""
+        return self.stamp.uid(self.study.uid, name)
+
+    def on_reference(self) -> Prediction:
+        """Return the prediction resampled to the reference series' own grid."""
+        return self.prediction.resampled(self.reference_volume.grid)

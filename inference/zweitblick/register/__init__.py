@@ -1,0 +1,1 @@
+"""Aligning two volumes of one head, with a check of what came out."""

@@ -1,0 +1,1 @@
+"""Reading to the documents people and programs read: JSON and PDF."""

@@ -1,0 +1,1 @@
+"""A synthetic MRI study with a known lesion: the bundled sample and the ground truth of tests."""

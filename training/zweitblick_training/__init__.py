@@ -1,0 +1,1 @@
+"""What a researcher runs: cases, network, fit, evaluate, export."""
