@@ -1,0 +1,66 @@
+# Every target does its own set-up in .venv with pip alone; nothing has to be typed first.
+#
+#   make demo            write a synthetic study, read it, show the findings
+#   make test            all tests that need neither real data nor other programs
+#   make system          install the Debian programs that test-interop compares with (root or sudo)
+#   make test-interop    tests against those programs
+#   make lint            ruff, mypy, import-linter
+#   make clean           remove what these targets made
+#
+# PYTHON=python3.12 make ...   chooses another interpreter (3.11 or newer) for a new .venv.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext
+PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils
+
+.PHONY: demo test system test-interop lint clean
+.DELETE_ON_ERROR:
+
+demo: .venv/runtime.stamp
+	rm -rf demo
+	mkdir demo
+	$(BIN)/zweitblick sample demo/study
+	$(BIN)/zweitblick read demo/study --out demo/results
+
+test: .venv/dev.stamp
+	$(BIN)/pytest
+
+system:
+	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \
+	if [ -z "$$missing" ]; then echo "present already: $(PROGRAMS)"; exit 0; fi; \
+	command -v apt-get > /dev/null || { echo "no apt-get here; install by hand:$$missing" >&2; exit 1; }; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+	set -ex; \
+	$$sudo apt-get update -qq; \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(PACKAGES)
+
+test-interop: .venv/dev.stamp
+	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" tests/interop
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+	"Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; say PYTHON=python3.11 make ...")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/runtime.stamp: .venv/python.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[sample]'
+	@touch $@
+
+# torch comes first and alone, so that the constraint decides its build before anything else asks for it
+.venv/dev.stamp: .venv/runtime.stamp
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
+	@touch $@
