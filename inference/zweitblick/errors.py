@@ -9,6 +9,7 @@
     │   ├── TooManyFilesError           source.too-many-files
     │   ├── UnsafeArchiveError          source.unsafe-archive
     │   ├── ArchiveTooLargeError        source.archive-too-large
+    │   ├── DamagedArchiveError         source.archive-damaged
     │   └── NiftiError                  source.nifti
     ├── InstanceError                   one instance is unusable
     │   ├── DamagedInstanceError        instance.damaged
@@ -87,6 +88,12 @@ class ArchiveTooLargeError(SourceError):
     """An archive unpacks to more bytes or files than a study may have."""
 
     code = "source.archive-too-large"
+
+
+class DamagedArchiveError(SourceError):
+    """An archive cannot be unpacked: cut short, a wrong checksum, encrypted or of an unknown method."""
+
+    code = "source.archive-damaged"
 
 
 class NiftiError(SourceError):

@@ -47,7 +47,7 @@ class Prediction:
     Raises
     ------
     VoxelError
-        If an array does not fit the grid or the regions are not nested.
+        If an array does not fit the grid, a probability is not in [0, 1] or the regions are not nested.
     """
 
     probabilities: Float32
@@ -62,6 +62,8 @@ class Prediction:
                 f"probabilities {self.probabilities.shape} and brain {self.brain.shape} "
                 f"do not fit a grid of shape {self.grid.shape}"
             )
+        if not (self.probabilities.min() >= 0.0 and self.probabilities.max() <= 1.0):  # NaN fails both
+            raise VoxelError("a probability is not between 0 and 1")
         if (np.diff(self.probabilities, axis=0) < 0).any():
             raise VoxelError("regions are not nested: make ET <= TC <= WT before building a Prediction")
         object.__setattr__(self, "probabilities", frozen(self.probabilities, np.float32))
@@ -107,3 +109,17 @@ class Prediction:
         move = np.eye(4) if own_from_grid_lps is None else np.asarray(own_from_grid_lps, np.float64)
         nested = np.maximum.accumulate(np.clip(np.stack(regions), 0.0, 1.0), axis=0)
         return Prediction(nested, brain.voxels >= 0.5, grid, self.head_from_lps @ move, self.threshold)
+
+    def carried(self, other_from_own_lps: ArrayLike) -> "Prediction":
+        """Return the same voxels in another frame of reference; nothing is interpolated.
+
+        Parameters
+        ----------
+        other_from_own_lps
+            ``(4, 4)`` rigid map from this prediction's LPS mm to the other's.
+        """
+        move = np.asarray(other_from_own_lps, np.float64)
+        grid = Grid(self.grid.shape, move @ self.grid.lps_from_index)
+        return Prediction(
+            self.probabilities, self.brain, grid, self.head_from_lps @ np.linalg.inv(move), self.threshold
+        )

@@ -27,12 +27,15 @@ class Choice:
         Human-readable votes, strongest first; they hold no free text from the header.
     passed_over
         Other candidates by Series Number, each with the reason why it lost.
+    volume_keys
+        Which volume of the series, where it holds several (echoes): every ``Frame.volume_key`` of the chosen frames.
     """
 
     series_uid: str = field(repr=False)
     series_number: int | None
     reasons: tuple[str, ...]
     passed_over: Mapping[str, str] = field(default_factory=dict)
+    volume_keys: frozenset[tuple[str, ...]] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,6 +47,8 @@ class Instance:
         Instance Number (0020,0013), None if absent.
     source
         File, or the Part 10 bytes themselves.
+    samples_per_pixel
+        (0028,0002): 1 grey, 3 colour; 0 where the instance holds no pixel data.
     """
 
     sop_class_uid: str
@@ -54,6 +56,7 @@ class Instance:
     transfer_syntax_uid: str
     number: int | None
     source: Path | bytes = field(repr=False)
+    samples_per_pixel: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class Frame:
         Image Type of this frame, upper case.
     volume_key
         What tells this frame's volume from others in the same series (echo, b-value, temporal position, stack,
-        acquisition, phase or magnitude); equal keys belong together.
+        acquisition, phase or magnitude); equal keys belong together, unequal ones part frames that share a place.
+    rescale
+        Rescale Slope and Intercept: a voxel's value is slope × stored value + intercept (PS3.3 C.7.6.16.2.9).
     """
 
     instance: Instance
@@ -89,6 +94,7 @@ class Frame:
     shape: tuple[int, int]
     image_type: tuple[str, ...] = ()
     volume_key: tuple[str, ...] = ()
+    rescale: tuple[float, float] = (1.0, 0.0)
 
 
 @dataclass(frozen=True)

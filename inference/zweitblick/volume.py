@@ -6,6 +6,7 @@ y to the back, z to the head; PS3.3 C.7.6.2.1.1). Only this module knows of NIfT
 """
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Self
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
@@ -25,6 +27,15 @@ Bool = NDArray[np.bool_]
 
 RAS_FROM_LPS: Float64 = np.diag([-1.0, -1.0, 1.0, 1.0])
 """NIfTI's x and y point the other way (nifti1.h, "orientation"); its own inverse."""
+
+MAX_NIFTI_VOXELS = 2**29
+"""A head of 280 mm in voxels of 0.35 mm; a damaged header may announce more than memory holds."""
+
+GEOMETRY_FIELDS = (
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
+"""Fields of a NIfTI header that say where voxels lie; ``pixdim`` joins them (nifti1.h, methods 1 to 3)."""
 
 KJI_FROM_IJK: Float64 = np.eye(4)[[2, 1, 0, 3]]
 """Reverses the order of an index; its own inverse."""
@@ -132,10 +143,12 @@ class Volume:
     def __post_init__(self) -> None:
         if self.voxels.shape != self.grid.shape:
             raise VoxelError(f"voxels of shape {self.voxels.shape} do not fit a grid of shape {self.grid.shape}")
-        if not np.isfinite(self.voxels).all():
-            count = int((~np.isfinite(self.voxels)).sum())
-            raise VoxelError(f"{count} voxels are NaN or infinite; repair or re-export the image")
-        object.__setattr__(self, "voxels", frozen(self.voxels, np.float32))
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
+            voxels = frozen(self.voxels, np.float32)
+        if not np.isfinite(voxels).all():
+            count = int((~np.isfinite(voxels)).sum())
+            raise VoxelError(f"{count} voxels are NaN or infinite in float32; repair or re-export the image")
+        object.__setattr__(self, "voxels", voxels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -167,7 +180,8 @@ class Volume:
         order
             Spline order: 0 nearest, 1 linear, 3 cubic.
         fill
-            Value outside this volume.
+            Value outside this volume; the outermost voxels fade into it within one voxel, so that a border
+            voxel that rounding puts a hair outside keeps its value.
         """
         move = np.eye(4) if own_from_grid_lps is None else np.asarray(own_from_grid_lps, np.float64)
         own_from_grid_index = self.grid.index_from_lps @ move @ grid.lps_from_index
@@ -178,7 +192,7 @@ class Volume:
             output_shape=grid.shape,
             output=np.float32,
             order=order,
-            mode="constant",
+            mode="grid-constant",
             cval=fill,
         )
         return Volume(values, grid)
@@ -192,17 +206,16 @@ class Volume:
         SourceMissingError
             If there is no such file.
         NiftiError
-            If the file is no NIfTI or has more than one volume.
+            If the file is no NIfTI, is cut short, holds colours or complex numbers, or has more than one volume.
         GeometryError, VoxelError
             If its affine is singular or its values are not finite.
         """
-        image = _load_nifti(path)
-        data = np.asarray(image.get_fdata(dtype=np.float32))
+        data, affine = _load_nifti(path)
         while data.ndim > 3 and data.shape[-1] == 1:
             data = data[..., 0]
         if data.ndim != 3:
             raise NiftiError(f"{path.name}: {data.ndim} dimensions {data.shape}; give one 3-D volume per sequence")
-        return cls(data.transpose(), Grid(data.shape[::-1], RAS_FROM_LPS @ image.affine @ KJI_FROM_IJK))
+        return cls(data.transpose(), Grid(data.shape[::-1], RAS_FROM_LPS @ affine @ KJI_FROM_IJK))
 
     def to_nifti(self, dtype: type[np.generic] = np.float32) -> nib.Nifti1Image:
         """As a NIfTI image in RAS mm with ``(i, j, k)`` axes; both qform and sform are set to scanner space."""
@@ -212,6 +225,36 @@ class Volume:
         image.set_sform(ras_from_ijk, code=1)
         image.set_qform(ras_from_ijk, code=1)
         return image
+
+
+def nifti_like(path: Path, values: NDArray[Any]) -> nib.Nifti1Image:
+    """Return a NIfTI image of ``values`` with the geometry of the file at ``path``, bit for bit.
+
+    The header's qform and sform with their codes, voxel sizes and units are those of the file, so that any program
+    puts both images in one place; what described the file's own values (scaling, display range, texts) is not kept.
+
+    Parameters
+    ----------
+    path
+        NIfTI file that `Volume.from_nifti` reads.
+    values
+        ``(K, J, I)`` or ``(C, K, J, I)`` array on its grid; its dtype is the file's. C becomes the fourth dimension.
+
+    Raises
+    ------
+    SourceMissingError, NiftiError
+        If ``path`` is no NIfTI file.
+    VoxelError
+        If ``values`` do not fit its grid.
+    """
+    like = _opened_nifti(path)
+    if values.shape[-3:] != like.shape[2::-1]:
+        raise VoxelError(f"values of shape {values.shape} do not fit {path.name} of shape {like.shape}")
+    image = type(like)(values.transpose(), None)
+    for name in GEOMETRY_FIELDS:
+        image.header[name] = like.header[name]
+    image.header["pixdim"][:4] = like.header["pixdim"][:4]
+    return type(like)(image.dataobj, image.header.get_best_affine(), image.header)
 
 
 def transformed(b_from_a: ArrayLike, points_a: ArrayLike) -> Float64:
@@ -267,10 +310,32 @@ def _frozen_affine(affine: ArrayLike) -> Float64:
     return matrix
 
 
-def _load_nifti(path: Path) -> Any:
+def _load_nifti(path: Path) -> tuple[Float32, Float64]:
+    image = _opened_nifti(path)
+    try:
+        values = np.asarray(image.get_fdata(dtype=np.float32))
+    except (OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
+        raise NiftiError(f"{path.name} is cut short or damaged: {type(error).__name__}; copy it again") from error
+    return values, np.asarray(image.affine, np.float64)
+
+
+def _opened_nifti(path: Path) -> nib.Nifti1Image:
+    """Header of a NIfTI file; Analyze, whose sides are ambiguous, and other formats are refused."""
     if not path.is_file():
         raise SourceMissingError(f"no file at {path}; check the path")
     try:
-        return nib.load(path)
-    except (ImageFileError, OSError, EOFError) as error:
+        image = nib.load(path)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
         raise NiftiError(f"{path.name} is not a readable NIfTI file: {type(error).__name__}") from error
+    if not isinstance(image, nib.Nifti1Image):
+        raise NiftiError(f"{path.name} is {type(image).__name__}; convert it to NIfTI (.nii or .nii.gz)")
+    _check_nifti_values(image, path)
+    return image
+
+
+def _check_nifti_values(image: Any, path: Path) -> None:
+    """Refuse what is no image of real numbers or too large to be one head, before memory is taken for it."""
+    if image.get_data_dtype().kind not in "iufb":
+        raise NiftiError(f"{path.name}: values of type {image.get_data_dtype()}; give an image of real numbers")
+    if math.prod(image.shape) > MAX_NIFTI_VOXELS:
+        raise NiftiError(f"{path.name}: {image.shape} voxels are more than {MAX_NIFTI_VOXELS}; give one head")

@@ -1,0 +1,35 @@
+"""Wording of what was measured."""
+
+from types import MappingProxyType
+
+import pytest
+
+from zweitblick.findings import DiameterBasis, Diameters, Findings, Lesion, Side
+from zweitblick.prediction import Region
+
+DIAMETERS = Diameters(DiameterBasis.ENHANCING, 20.0, 12.5, ((0, 0, 0), (20, 0, 0)), ((5, 0, 0), (5, 12.5, 0)), True)
+
+
+def findings(*volumes_ml: float) -> Findings:
+    lesions = tuple(
+        Lesion(number, {Region.WT: volume}, (0, 0, 0), Side.LEFT, 30.0, False, 25.0, DIAMETERS, (), 0.9)
+        for number, volume in enumerate(volumes_ml, start=1)
+    )
+    total = MappingProxyType({Region.WT: sum(volumes_ml)})
+    return Findings(lesions, total, 250.0, reporting_limit_ml=0.5, dropped=0, dropped_ml=0.0, brain_ml=1400.0)
+
+
+@pytest.mark.parametrize(
+    ("volumes_ml", "statement"),
+    [
+        ((), "No glioma-like lesion above 0.5 ml."),
+        ((12.34,), "1 glioma-like lesion above 0.5 ml, 12.3 ml in all."),
+        ((12.0, 3.0), "2 glioma-like lesions above 0.5 ml, 15.0 ml in all."),
+    ],
+)
+def test_statement_says_what_was_measured(volumes_ml: tuple[float, ...], statement: str) -> None:
+    assert findings(*volumes_ml).statement == statement
+
+
+def test_product_of_diameters() -> None:
+    assert DIAMETERS.product_mm2 == 250.0
