@@ -1,0 +1,65 @@
+"""Training patches: made again from the same generator, labels that stay on their tumour."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ball_cases import ball_case
+from zweitblick_training.augment import sample
+from zweitblick_training.recipe import Recipe
+
+RECIPE = Recipe(patch=32)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_a_sample_can_be_made_again(seed: int) -> None:
+    case = ball_case("ball")
+    first, second = (sample(case, RECIPE, np.random.default_rng(seed)) for _ in range(2))
+    assert torch.equal(first.image, second.image)
+    assert torch.equal(first.target, second.target)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_regions_are_nested_and_images_finite(seed: int) -> None:
+    one = sample(ball_case("ball", seed=seed % 7), RECIPE, np.random.default_rng(seed))
+    assert one.image.shape == (4, 32, 32, 32)
+    assert torch.isfinite(one.image).all()
+    et, tc, wt = one.target
+    assert (et <= tc).all()
+    assert (tc <= wt).all()
+
+
+def test_labels_move_with_the_image() -> None:
+    # The only bright voxels are the tumour's, so the two must lie at one place whatever turn and flip was drawn.
+    case = ball_case("ball")
+    bright = np.where(case.labels > 0, np.float16(10), np.float16(0))
+    case = replace(case, images=np.stack([bright] * 4))
+    recipe = replace(RECIPE, sequence_dropout=0.0, tumour_share=1.0)
+    indices = torch.stack(torch.meshgrid(*[torch.arange(32.0)] * 3, indexing="ij"))
+    distances = []
+    for seed in range(12):
+        one = sample(case, recipe, np.random.default_rng(seed))
+        weight = one.image.mean(0).clamp(min=0)
+        weight = torch.where(weight > weight.max() / 2, weight, 0)
+        if one.target[2].sum() > 500:
+            center = (indices * weight).sum((1, 2, 3)) / weight.sum()
+            truth = (indices * one.target[2]).sum((1, 2, 3)) / one.target[2].sum()
+            distances.append(float((center - truth).norm()))
+    assert len(distances) >= 5
+    assert np.median(distances) < 0.7
+
+
+def test_every_sequence_is_withheld_at_times_but_never_all() -> None:
+    case = ball_case("ball")
+    recipe = replace(RECIPE, sequence_dropout=1.0)
+    kept = np.array(
+        [[bool(channel.any()) for channel in sample(case, recipe, np.random.default_rng(n)).image] for n in range(40)]
+    )
+    assert kept.any(axis=1).all()
+    assert not kept.all(axis=0).any()
+    assert kept.any(axis=0).all()
