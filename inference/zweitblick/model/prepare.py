@@ -1,0 +1,147 @@
+"""Preparation: series on one head -> the array that the tumour network sees.
+
+Training and serving both come through here, so that no second preprocessing can drift.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from zweitblick.errors import NotAHeadError, VoxelError
+from zweitblick.study import Sequence
+from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, axis_aligned_grid
+
+CHANNELS = (Sequence.T1, Sequence.T1C, Sequence.T2, Sequence.FLAIR)
+"""Channel order of the tumour network's input."""
+
+SPACING_MM = 1.0
+"""Canonical grid, as BraTS has it (Menze 2015)."""
+
+STRIDE = 16
+"""The network halves its grid four times, the pixel unshuffle included: sizes are multiples of this."""
+
+MARGIN_MM = 8.0
+"""Air kept around the brain, so that the outermost tumour voxels are not at the array's edge."""
+
+CLIP_PERCENT = (0.5, 99.5)
+"""Intensities outside these percentiles of the brain are clipped before mean and deviation are taken (nnU-Net's
+foreground clipping, Isensee 2021): a few bright vessels must not set the scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One head, ready for the network.
+
+    Parameters
+    ----------
+    images
+        Normalised sequences, all on ``grid``, 0 outside the brain; only those that were given.
+    brain
+        ``(K, J, I)`` bool.
+    grid
+        Canonical grid: 1 mm isotropic, along the patient axes, around the brain.
+    """
+
+    images: Mapping[Sequence, Volume]
+    brain: Bool
+    grid: Grid
+
+    def tensor(self) -> Float32:
+        """Network input ``(1, 4, K, J, I)`` float32; a missing sequence is a channel of zeros."""
+        empty = np.zeros(self.grid.shape, np.float32)
+        channels = [self.images[sequence].voxels if sequence in self.images else empty for sequence in CHANNELS]
+        return np.stack(channels)[np.newaxis]
+
+
+def canonical_grid(brain: Bool, grid: Grid) -> Grid:
+    """Return the 1 mm isotropic grid along the patient axes that holds the brain and a margin.
+
+    One of its voxel centres coincides with one of ``grid``, so a brain already on a 1 mm grid along the patient
+    axes is only cropped, never interpolated.
+
+    Parameters
+    ----------
+    brain
+        ``(K, J, I)`` bool on ``grid``.
+    grid
+        Any orientation and spacing.
+
+    Raises
+    ------
+    NotAHeadError
+        If the mask is empty.
+    """
+    indices = np.argwhere(brain)
+    if not len(indices):
+        raise NotAHeadError("no brain voxel was found; check that the series show a head")
+    points = grid.lps(indices)
+    low, high = points.min(axis=0) - MARGIN_MM, points.max(axis=0) + MARGIN_MM
+    extent = (high - low)[::-1] / SPACING_MM
+    shape = tuple(math.ceil(size / STRIDE) * STRIDE for size in extent)
+    around = axis_aligned_grid((low + high) / 2, (shape[0], shape[1], shape[2]), SPACING_MM)
+    return _snapped(around, grid)
+
+
+def normalised(voxels: Float32, brain: Bool) -> Float32:
+    """Intensities with mean 0 and deviation 1 inside the brain, clipped, and 0 outside.
+
+    Parameters
+    ----------
+    voxels
+        ``(K, J, I)`` float32, any unit.
+    brain
+        ``(K, J, I)`` bool.
+
+    Raises
+    ------
+    VoxelError
+        If the brain is empty or shows one single value.
+    """
+    inside = voxels[brain]
+    if not inside.size or inside.min() == inside.max():
+        raise VoxelError(f"{inside.size} brain voxels hold a single value; the series has no contrast to read")
+    low, high = np.percentile(inside, CLIP_PERCENT)
+    clipped = np.clip(inside, low, high)
+    scaled = np.zeros(voxels.shape, np.float32)
+    scaled[brain] = (clipped - clipped.mean()) / max(float(clipped.std()), np.finfo(np.float32).eps)
+    return scaled
+
+
+def prepare(
+    volumes: Mapping[Sequence, Volume], brain: Bool, *, reference: Grid, own_from_reference: Mapping[Sequence, Float64]
+) -> Prepared:
+    """Bring every sequence onto the canonical grid in one interpolation and normalise it.
+
+    Parameters
+    ----------
+    volumes
+        Sequences as acquired, each on its own grid.
+    brain
+        Brain mask on ``reference``.
+    reference
+        Grid of the reference series; its patient coordinates are those of the result.
+    own_from_reference
+        ``(4, 4)`` map from the reference's LPS mm to each sequence's own.
+
+    Raises
+    ------
+    NotAHeadError, VoxelError
+        See `canonical_grid` and `normalised`.
+    """
+    grid = canonical_grid(brain, reference)
+    mask = Volume(brain.astype(np.float32), reference).resampled(grid).voxels >= 0.5
+    images = {}
+    for sequence, volume in volumes.items():
+        placed = volume.resampled(grid, own_from_grid_lps=own_from_reference[sequence])
+        images[sequence] = Volume(normalised(placed.voxels, mask), grid)
+    return Prepared(images, mask, grid)
+
+
+def _snapped(grid: Grid, lattice: Grid) -> Grid:
+    first = grid.lps((0, 0, 0))
+    shift = lattice.lps(np.round(lattice.index(first))) - first
+    moved = np.array(grid.lps_from_index)
+    moved[:3, 3] += shift
+    return Grid(grid.shape, moved)

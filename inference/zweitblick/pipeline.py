@@ -1,0 +1,248 @@
+"""Pipeline: the order of the stages, nothing else.
+
+Pure: no network, database, clock or environment. The same study, bundles and stamp on the same machine give the same
+reading.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+
+import zweitblick
+from zweitblick.dicom.stack import parts, stack
+from zweitblick.errors import (
+    GeometryError,
+    InstanceError,
+    MissingSequenceError,
+    RegistrationError,
+    SeriesError,
+    VoxelError,
+)
+from zweitblick.measure import measure
+from zweitblick.model.brain_mask import brain_mask
+from zweitblick.model.bundle import Bundle, Bundles
+from zweitblick.model.prepare import Prepared, prepare
+from zweitblick.model.scope import missing_notices, scope_notices
+from zweitblick.model.sequences import Chosen, choose
+from zweitblick.model.specks import without_specks
+from zweitblick.prediction import Prediction
+from zweitblick.reading import Alignment, ModelIdentity, Notice, Reading, Stamp
+from zweitblick.register.midsagittal import head_from_lps
+from zweitblick.register.rigid import align
+from zweitblick.study import Sequence, Series, Study
+from zweitblick.volume import Volume
+
+Observer = Callable[[str], AbstractContextManager[None]]
+"""Called with a stage's name around that stage; where timings and progress come from."""
+
+REFERENCE_ORDER = (Sequence.T1C, Sequence.FLAIR)
+"""The reference is the first of these that is there: RANO measures on T1 with contrast."""
+
+
+def silent(stage: str) -> AbstractContextManager[None]:
+    """Observe nothing."""
+    del stage
+    return nullcontext()
+
+
+def segment(
+    volumes: Mapping[Sequence, Volume], bundles: Bundles, *, seed: int = 0, observer: Observer = silent
+) -> Prediction:
+    """Outline the tumour on volumes that share a patient coordinate system, as NIfTI files of one head do.
+
+    Parameters
+    ----------
+    volumes
+        Any subset of the sequences with T1c or FLAIR in it; each on its own grid.
+    bundles
+        The networks.
+    seed
+        Of the registration.
+    observer
+        See `Observer`.
+
+    Returns
+    -------
+    Prediction
+        On the canonical grid, in the patient coordinates of the first of the volumes.
+
+    Raises
+    ------
+    MissingSequenceError, NotAHeadError, VoxelError, RegistrationError
+        If the volumes cannot be used together.
+    """
+    reference = reference_of(volumes)
+    with observer("register"):
+        alignments = {
+            sequence: _aligned(volume, volumes[reference], same_frame=True, seed=seed)
+            for sequence, volume in volumes.items()
+        }
+    prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
+    prediction = _predicted(prepared, reference, bundles.tumour, seed, observer)
+    return prediction.carried(alignments[next(iter(volumes))].moving_from_reference_lps)
+
+
+def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = silent) -> Reading:
+    """Read one study from headers to findings.
+
+    Parameters
+    ----------
+    study
+        What the scanner sent.
+    bundles
+        The networks.
+    stamp
+        Time and seed; everything that would otherwise come from clock or chance.
+    observer
+        See `Observer`.
+
+    Raises
+    ------
+    MissingSequenceError, NotAHeadError, VoxelError, RegistrationError
+        If the study cannot be read.
+    """
+    with observer("choose"):
+        chosen, volumes, rejected = _chosen_volumes(study)
+    reference = reference_of(volumes)
+    with observer("register"):
+        alignments, notices = _alignments(chosen, volumes, reference, stamp.seed)
+    volumes = {sequence: volumes[sequence] for sequence in alignments}
+    prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
+    prediction = _predicted(prepared, reference, bundles.tumour, stamp.seed, observer)
+    with observer("measure"):
+        findings = measure(
+            prediction,
+            slice_distance_mm=max(volumes[reference].spacing_mm),
+            reporting_limit_ml=bundles.tumour.reporting_limit_ml,
+        )
+    missing = tuple(sequence for sequence in Sequence if sequence not in volumes)
+    return Reading(
+        study=study,
+        choices={sequence: chosen.choices[sequence] for sequence in volumes},
+        missing=missing,
+        reference=reference,
+        reference_volume=volumes[reference],
+        images=prepared.images,
+        alignments=alignments,
+        prediction=prediction,
+        findings=findings,
+        models=(_identity(bundles.tumour), _identity(bundles.brain_mask)),
+        notices=(*scope_notices(study), *missing_notices(missing), *notices),
+        rejected=rejected,
+        stamp=stamp,
+        version=zweitblick.__version__,
+    )
+
+
+def reference_of(volumes: Mapping[Sequence, Volume]) -> Sequence:
+    """Return the sequence whose grid and patient coordinates the result takes.
+
+    Raises
+    ------
+    MissingSequenceError
+        If neither T1c nor FLAIR is among them.
+    """
+    for sequence in REFERENCE_ORDER:
+        if sequence in volumes:
+            return sequence
+    found = ", ".join(sorted(volumes)) or "no sequence"
+    raise MissingSequenceError(f"neither T1c nor FLAIR among {found}; the tumour cannot be outlined without one")
+
+
+class _Undecodable(Exception):  # noqa: N818 -- a signal within this module, never an error that leaves it
+    """The pixels of a candidate cannot be decoded."""
+
+    def __init__(self, part: Series, reason: str) -> None:
+        super().__init__(reason)
+        self.part = part
+
+
+def _chosen_volumes(study: Study) -> tuple[Chosen, dict[Sequence, Volume], dict[str, str]]:
+    """Choose series; a candidate whose pixels do not decode is rejected by name and the choice made again."""
+    candidates, rejected = _candidates(study)
+    decoded: dict[int, Volume] = {}
+
+    def volume_of(part: Series) -> Volume:
+        if id(part) not in decoded:
+            decoded[id(part)] = _decoded(part)
+        return decoded[id(part)]
+
+    while True:
+        try:
+            chosen = choose(candidates, volume_of)
+            volumes = {sequence: volume_of(part) for sequence, part in chosen.series.items()}
+        except _Undecodable as failure:
+            candidates = [part for part in candidates if part is not failure.part]
+            rejected[failure.part.name] = str(failure)
+        else:
+            return chosen, volumes, {**rejected, **chosen.rejected}
+
+
+def _decoded(part: Series) -> Volume:
+    try:
+        return stack(part)
+    except (SeriesError, InstanceError, VoxelError, GeometryError) as error:
+        raise _Undecodable(part, str(error)) from error
+
+
+def _candidates(study: Study) -> tuple[list[Series], dict[str, str]]:
+    """Every series that could be a volume, and why the others cannot."""
+    candidates: list[Series] = []
+    rejected = {}
+    for series in study.series:
+        try:
+            candidates += parts(series)
+        except SeriesError as error:
+            rejected[series.name] = str(error)
+    return candidates, rejected
+
+
+def _alignments(
+    chosen: Chosen, volumes: Mapping[Sequence, Volume], reference: Sequence, seed: int
+) -> tuple[dict[Sequence, Alignment], list[Notice]]:
+    """Align every sequence; one that cannot be aligned plausibly is left out, and the report says so."""
+    frame = chosen.series[reference].frame_of_reference_uid
+    alignments: dict[Sequence, Alignment] = {}
+    notices = []
+    for sequence, volume in volumes.items():
+        same_frame = bool(frame) and chosen.series[sequence].frame_of_reference_uid == frame
+        try:
+            alignments[sequence] = _aligned(volume, volumes[reference], same_frame=same_frame, seed=seed)
+        except RegistrationError as error:
+            notices.append(Notice("not-aligned", f"{sequence} was left out: {error}"))
+    return alignments, notices
+
+
+def _aligned(volume: Volume, reference: Volume, *, same_frame: bool, seed: int) -> Alignment:
+    if volume is reference:
+        return Alignment(np.eye(4), "identity", 0.0)
+    return align(volume, reference, same_frame=same_frame, seed=seed)
+
+
+def _prepared(
+    volumes: Mapping[Sequence, Volume],
+    alignments: Mapping[Sequence, Alignment],
+    reference: Volume,
+    bundle: Bundle,
+    observer: Observer,
+) -> Prepared:
+    with observer("brain mask"):
+        brain = brain_mask(reference, bundle.network)
+    with observer("prepare"):
+        moves = {sequence: alignment.moving_from_reference_lps for sequence, alignment in alignments.items()}
+        return prepare(volumes, brain, reference=reference.grid, own_from_reference=moves)
+
+
+def _predicted(prepared: Prepared, reference: Sequence, bundle: Bundle, seed: int, observer: Observer) -> Prediction:
+    with observer("network"):
+        probabilities = bundle.network(prepared.tensor())[0]
+    with observer("midline"):
+        head = head_from_lps(prepared.images[reference], prepared.brain, seed=seed)
+    inside = np.where(prepared.brain, probabilities, np.float32(0))
+    outline = without_specks(inside, voxel_ml=prepared.grid.voxel_ml)
+    return Prediction(outline, prepared.brain, prepared.grid, head)
+
+
+def _identity(bundle: Bundle) -> ModelIdentity:
+    return ModelIdentity(bundle.name, bundle.version, bundle.digest)

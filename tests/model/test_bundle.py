@@ -1,0 +1,97 @@
+"""A bundle is opened only if it is whole, unaltered and does what it did when it was released."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zweitblick.errors import BundleDamagedError, BundleMissingError
+from zweitblick.model.bundle import default_models, load_bundle, load_bundles
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(default_models() / "brain-mask", tmp_path / "brain-mask"))
+
+
+def rewrite(bundle: Path, **changes: object) -> None:
+    path = bundle / "configs" / "metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+
+
+def test_the_released_bundles_open() -> None:
+    bundles = load_bundles(default_models())
+    assert bundles.tumour.name == "tumour"
+    assert bundles.tumour.reporting_limit_ml > 0
+    for opened, name in ((bundles.tumour, "tumour"), (bundles.brain_mask, "brain-mask")):
+        network = default_models() / name / "models" / "model.onnx"
+        assert opened.digest == hashlib.sha256(network.read_bytes()).hexdigest()
+
+
+def test_released_bundles_are_small_and_documented() -> None:
+    files = [path for path in default_models().rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 24e6
+    for name in ("tumour", "brain-mask"):
+        for part in ("docs/README.md", "LICENSE", "evaluation.json", "splits.json", "golden.npz"):
+            assert (default_models() / name / part).is_file(), f"{name}/{part}"
+
+
+@pytest.mark.parametrize("part", ["configs/metadata.json", "models/model.onnx", "golden.npz"])
+def test_a_missing_part_is_named(bundle: Path, part: str) -> None:
+    (bundle / part).unlink()
+    with pytest.raises(BundleMissingError, match=Path(part).name):
+        load_bundle(bundle)
+
+
+def test_one_flipped_bit_is_found(bundle: Path) -> None:
+    path = bundle / "models" / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleDamagedError, match="digest"):
+        load_bundle(bundle)
+
+
+def test_a_broken_network_with_a_fitting_digest_is_found(bundle: Path) -> None:
+    path = bundle / "models" / "model.onnx"
+    path.write_bytes(b"no network")
+    rewrite(bundle, digest=hashlib.sha256(b"no network").hexdigest())
+    with pytest.raises(BundleDamagedError, match="not a network"):
+        load_bundle(bundle)
+
+
+def test_another_output_is_found(bundle: Path) -> None:
+    with np.load(bundle / "golden.npz") as golden:
+        given, expected = golden["input"], golden["output"]
+    np.savez_compressed(bundle / "golden.npz", input=given, output=1 - expected)
+    with pytest.raises(BundleDamagedError, match="self-test is off"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04cut"])
+def test_a_broken_self_test_is_found(bundle: Path, content: bytes) -> None:
+    (bundle / "golden.npz").write_bytes(content)
+    with pytest.raises(BundleDamagedError, match="self-test cannot run"):
+        load_bundle(bundle)
+
+
+def test_a_self_test_of_another_network_is_found(bundle: Path) -> None:
+    np.savez_compressed(bundle / "golden.npz", input=np.zeros((1, 7, 16, 16, 16), np.float32), output=np.zeros(1))
+    with pytest.raises(BundleDamagedError, match="self-test cannot run"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("limit", ["much", -1, None, float("inf")])
+def test_a_reporting_limit_is_a_volume(bundle: Path, limit: object) -> None:
+    rewrite(bundle, reporting_limit_ml=limit)
+    with pytest.raises(BundleDamagedError, match="reporting_limit_ml"):
+        load_bundle(bundle)
+
+
+def test_metadata_that_is_no_json_is_found(bundle: Path) -> None:
+    (bundle / "configs" / "metadata.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BundleDamagedError, match="not JSON"):
+        load_bundle(bundle)
