@@ -1,0 +1,7 @@
+"""``python -m zweitblick``."""
+
+import sys
+
+from zweitblick.cli import main
+
+sys.exit(main())

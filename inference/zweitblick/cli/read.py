@@ -1,0 +1,112 @@
+"""``zweitblick read``: a study in, findings and reports out."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from zweitblick import pipeline
+from zweitblick.cli.output import MARK, check_folder, write_folder
+from zweitblick.cli.stages import Stages
+from zweitblick.cli.summary import summary
+from zweitblick.dicom.capture import secondary_capture
+from zweitblick.dicom.pdf import encapsulated_pdf
+from zweitblick.dicom.read import read_study
+from zweitblick.dicom.seg import segmentation
+from zweitblick.dicom.source import opened
+from zweitblick.dicom.sr import structured_report
+from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.reading import Reading, Stamp
+from zweitblick.report.findings_json import findings_json
+from zweitblick.report.pdf import pdf
+
+DESCRIPTION = "Read one study of one patient and write findings, DICOM SEG and SR, and a PDF into a new folder."
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Add this command to argparse's sub-commands."""
+    command = commands.add_parser(
+        "read", parents=[shared], allow_abbrev=False, help="read a DICOM study", description=DESCRIPTION
+    )
+    command.add_argument("study", nargs="+", type=Path, metavar="STUDY", help="folder, zip archive or files")
+    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go: new or empty")
+    command.add_argument("--overwrite", action="store_true", help="replace an earlier reading in DIR")
+    command.add_argument("--models", type=Path, metavar="DIR", help="model bundles (default: the released ones)")
+    command.add_argument(
+        "--secondary-capture", action="store_true", help="also a series with the outline burnt in, for a plain PACS"
+    )
+    command.add_argument("--json", action="store_true", help="print findings.json and nothing else")
+    command.add_argument("--timings", action="store_true", help="print how long each stage took")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read the study and write all results, or raise and write none.
+
+    Raises
+    ------
+    ZweitblickError
+        See `zweitblick.errors`.
+    """
+    check_folder(arguments.out, overwrite=arguments.overwrite)
+    stages = Stages(Console(stderr=True))
+    with stages.shown():
+        results = _results(arguments, stages)
+    write_folder(arguments.out, results.files)
+    if arguments.json:
+        sys.stdout.write(results.files[MARK].decode())
+    else:
+        console = Console(markup=False, highlight=False)
+        console.print(summary(results.reading))
+        for name in _named(results.files):
+            console.print(str(arguments.out / name), soft_wrap=True)
+    if arguments.timings:
+        Console(stderr=True).print(stages.table())
+
+
+def _named(files: Iterable[str]) -> list[str]:
+    """File names as the terminal shows them: a folder is one line."""
+    return list(dict.fromkeys(name.partition("/")[0] for name in files))
+
+
+@dataclass(frozen=True)
+class _Results:
+    reading: Reading
+    files: dict[str, bytes]
+
+
+def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
+    """All files are made in memory while an unpacked archive still exists."""
+    stamp = Stamp(datetime.now(UTC).astimezone())
+    with opened(arguments.study) as paths:
+        with stages("headers"):
+            study = read_study(paths)
+        with stages("bundles"):
+            bundles = load_bundles(arguments.models or default_models())
+        reading = pipeline.read(study, bundles, stamp=stamp, observer=stages)
+        files = _documents(reading, stages)
+        if arguments.secondary_capture:
+            with stages("secondary capture"):
+                files |= {f"capture/{n:03d}.dcm": image for n, image in enumerate(secondary_capture(reading), start=1)}
+    return _Results(reading, files)
+
+
+def _documents(reading: Reading, stages: Stages) -> dict[str, bytes]:
+    def timed(stage: str, make: Callable[[], bytes]) -> bytes:
+        with stages(stage):
+            return make()
+
+    page = timed("PDF", lambda: pdf(reading))
+    outline = timed("SEG", lambda: segmentation(reading))
+    return {
+        MARK: timed("JSON", lambda: findings_json(reading)),
+        "segmentation.dcm": outline,
+        "report.dcm": timed("SR", lambda: structured_report(reading, outline)),
+        "report.pdf": page,
+        "report-pdf.dcm": timed("encapsulated PDF", lambda: encapsulated_pdf(reading, page)),
+    }

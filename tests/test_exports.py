@@ -1,0 +1,98 @@
+"""The names that others may build on. A change here is a change of the interface: say so in CHANGELOG.md."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import zweitblick
+
+NOUNS = {
+    "volume": "Bool Float32 Float64 GEOMETRY_FIELDS Grid KJI_FROM_IJK MAX_NIFTI_VOXELS RAS_FROM_LPS Volume "
+    "axis_aligned_grid covering_grid frozen nifti_like transformed",
+    "study": "Frame Instance Patient Physics Sequence Series Study",
+    "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
+    "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
+    "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp",
+    "pipeline": "Observer REFERENCE_ORDER read reference_of segment silent",
+}
+"""Modules whose every public name may be used."""
+
+DOORS = {
+    "cli.main": "argv",
+    "dicom.source.opened": "source, *, limits",
+    "dicom.read.read_study": "paths",
+    "dicom.stack.parts": "series",
+    "dicom.stack.stack": "part",
+    "dicom.seg.segmentation": "reading",
+    "dicom.sr.structured_report": "reading, segmentation",
+    "dicom.pdf.encapsulated_pdf": "reading, pdf",
+    "dicom.capture.secondary_capture": "reading",
+    "report.findings_json.findings_json": "reading",
+    "report.pdf.pdf": "reading",
+    "register.rigid.align": "moving, reference, *, same_frame, seed",
+    "register.midsagittal.head_from_lps": "volume, brain, *, seed",
+    "model.sequences.choose": "parts, volume_of",
+    "model.brain_mask.brain_mask": "volume, network",
+    "model.bundle.load_bundles": "models",
+    "model.bundle.default_models": "",
+    "measure.measure": "prediction, *, slice_distance_mm, reporting_limit_ml",
+    "pipeline.segment": "volumes, bundles, *, seed, observer",
+    "pipeline.read": "study, bundles, *, stamp, observer",
+    "sample.write_sample": "out, *, spec",
+}
+"""The rooms' functions with their arguments."""
+
+MODULES = sorted(
+    found.name.removeprefix("zweitblick.") for found in pkgutil.walk_packages(zweitblick.__path__, "zweitblick.")
+)
+
+
+def public_names(module: str) -> set[str]:
+    """Top-level names that a module itself makes; what it imports is not among them."""
+    tree = ast.parse(Path(importlib.import_module(f"zweitblick.{module}").__file__).read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names |= {name.id for target in targets(node) for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
+
+
+def arguments(door: str) -> str:
+    module, name = f"zweitblick.{door}".rsplit(".", 1)
+    parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters.values()
+    keyword_only = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    others = [each.name for each in parameters if each.kind is not each.KEYWORD_ONLY]
+    return ", ".join([*others, "*", *keyword_only] if keyword_only else others)
+
+
+@pytest.mark.parametrize("module", NOUNS)
+def test_nouns_have_these_names_and_no_others(module: str) -> None:
+    assert public_names(module) == set(NOUNS[module].split())
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_doors_take_these_arguments(door: str) -> None:
+    assert arguments(door) == DOORS[door]
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "__main__"])
+def test_public_functions_and_classes_say_what_they_are(module: str) -> None:
+    imported = importlib.import_module(f"zweitblick.{module}")
+    silent = [
+        name
+        for name in public_names(module)
+        if inspect.isroutine(getattr(imported, name)) or inspect.isclass(getattr(imported, name))
+        if not inspect.getdoc(getattr(imported, name))
+    ]
+    assert not silent
+    assert imported.__doc__
