@@ -1,6 +1,4 @@
-import contextlib
 import re
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pdf_text import contents, shown
 from readings import HEAD_CENTER, ORIENTATIONS, Phantom, phantom_reading
 from zweitblick.overlay import LABEL_RGB
 from zweitblick.reading import POPULATION, RESEARCH_USE, Notice, Reading
@@ -17,21 +16,6 @@ from zweitblick.report.page import latin
 from zweitblick.report.pdf import pdf
 from zweitblick.report.views import PIXEL_MM, View, key_images
 from zweitblick.study import Patient
-
-
-def shown(document: bytes) -> list[str]:
-    """Lines of text on the page, from its content streams (ISO 32000-1 9.4.3)."""
-    strings = [found for content in contents(document) for found in re.findall(rb"\((.*?[^\\]|)\) Tj", content)]
-    return [re.sub(r"\\(.)", r"\1", string.decode("latin-1")) for string in strings]
-
-
-def contents(document: bytes) -> list[bytes]:
-    """Inflated streams of the file: the page's content among them."""
-    inflated = []
-    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", document, re.DOTALL):
-        with contextlib.suppress(zlib.error):
-            inflated.append(zlib.decompress(stream))
-    return inflated
 
 
 def pages(document: bytes) -> int:
