@@ -36,7 +36,7 @@ def test_headers_become_nouns(tmp_path: Path) -> None:
     assert study.started_at == dt.datetime(2022, 3, 4, 10, 15)  # noqa: DTZ001  # DICOM times have no zone
     [series] = study.series
     assert (series.number, series.description, series.modality, series.body_part) == (7, "FLAIR tra", "MR", "HEAD")
-    assert series.acquired_at == dt.datetime(2022, 3, 4, 10, 30)  # noqa: DTZ001
+    assert series.acquired_at == dt.datetime(2022, 3, 4, 10, 30)  # noqa: DTZ001  # DICOM times have no zone
     physics = series.physics
     assert (physics.repetition_time_ms, physics.echo_time_ms, physics.inversion_time_ms) == (9000.0, 120.0, 2500.0)
     assert (physics.flip_angle_deg, physics.echo_train_length, physics.field_strength_t) == (150.0, 15, 1.5)

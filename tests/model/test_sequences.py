@@ -1,24 +1,20 @@
 """Choice of series on realistic headers; the expected answers are what a radiologist would pick."""
 
-import json
-import lzma
 import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from enhanced_head import ENHANCED, NATIVE, SUBTRACTED
 from zweitblick.errors import MissingSequenceError
-from zweitblick.model.enhancement import brightening, tissue_level
 from zweitblick.model.sequences import Chosen, choose
 from zweitblick.study import Frame, Instance, Physics, Sequence, Series
-from zweitblick.volume import Grid, Volume, axis_aligned_grid
+from zweitblick.volume import Volume
 
 START = datetime(2020, 1, 1, 12)  # noqa: DTZ001  DICOM times have no zone
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -130,23 +126,6 @@ STUDIES = {
     "Hitachi": (HITACHI, {T1: 2, T1C: 5, T2: 3, FLAIR: 4}),
     "Toshiba": (TOSHIBA, {T1: 5000, T1C: 6000, T2: 3000, FLAIR: 4000}),
 }
-
-
-def head(grid: Grid, *, enhanced: bool, seed: int) -> Volume:
-    """A head of brain, dark skull and bright scalp with thin vessels, which shine after contrast agent."""
-    rng = np.random.default_rng(seed)
-    k, j, i = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
-    x, y, z = np.moveaxis(grid.lps(np.stack([k, j, i], axis=-1)), -1, 0)
-    radius = np.sqrt((x / 68) ** 2 + (y / 85) ** 2 + (z / 70) ** 2)
-    values = np.where(radius < 1, 400.0, np.where(radius < 1.08, 40.0, np.where(radius < 1.2, 900.0, 0.0)))
-    vessels = (np.hypot(x, y - 30) < 5) | (np.hypot(x - 20, z) < 4) | (np.hypot(x + 20, z) < 4)
-    values[vessels & (radius < 1)] = 750.0 if enhanced else 150.0
-    return Volume(np.abs(values + rng.normal(0, 15, grid.shape)).astype(np.float32), grid)
-
-
-THICK = Grid((28, 128, 128), np.array([[0, 0, 1.8, -115], [0, 1.8, 0, -115], [5.0, 0, 0, -68], [0, 0, 0, 1]]))
-NATIVE, ENHANCED = head(THICK, enhanced=False, seed=1), head(THICK, enhanced=True, seed=2)
-SUBTRACTED = Volume(np.clip(ENHANCED.voxels - NATIVE.voxels, 0, None), THICK)
 
 
 def pixels(**by_number: Volume) -> Callable[[Series], Volume]:
@@ -372,43 +351,3 @@ def test_reasons_hold_no_text_from_the_header() -> None:
     chosen = choose(secret, pixels(**{f"s{p.number}": NATIVE for p in secret}))
     told = [r for c in chosen.choices.values() for r in (*c.reasons, *c.passed_over.values())]
     assert not re.search("mueller", " ".join([*told, *chosen.rejected.values()]), re.IGNORECASE)
-
-
-def test_brightening_has_a_sign_and_finds_no_difference_between_repeats() -> None:
-    again = head(THICK, enhanced=True, seed=9)
-    assert brightening(ENHANCED, NATIVE) > 0.3
-    assert brightening(NATIVE, ENHANCED) < -0.3
-    assert abs(brightening(again, ENHANCED)) < 0.06
-
-
-def test_brightening_compares_different_grids_of_one_frame() -> None:
-    thin = axis_aligned_grid((0.0, 0.0, 0.0), (90, 110, 90), 2.0)
-    assert brightening(head(thin, enhanced=True, seed=4), NATIVE) > 0.3
-
-
-def test_apart_volumes_give_no_evidence() -> None:
-    far = Volume(NATIVE.voxels, axis_aligned_grid((900.0, 0.0, 0.0), THICK.shape, 2.0))
-    assert brightening(far, NATIVE) == 0.0
-
-
-@pytest.mark.real
-def test_intensity_order_of_a_real_study(shared_data: Path) -> None:
-    folder = shared_data / "raw" / "TCGA-FG-6692"
-    before, after = (Volume.from_nifti(folder / f"{name}.nii.gz") for name in ("t1", "t1c"))
-    assert brightening(after, before) > 0.06
-    assert brightening(before, after) < -0.06
-    assert min(tissue_level(before, after), tissue_level(after, before)) > 0.15
-
-
-FAT_SUPPRESSED = ("TCGA_CS_4941_19960909", "TCGA_CS_6186_20000601", "TCGA_CS_6665_20010817", "TCGA_CS_6666_20011109")
-"""In these only the image after contrast agent is fat-suppressed."""
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("case", [*FAT_SUPPRESSED, "TCGA_CS_5397_20010315", "TCGA_FG_6692_20020606"])
-def test_intensity_order_of_the_hardest_real_pairs(shared_data: Path, case: str) -> None:
-    entry = json.loads((shared_data / "lgg" / "index.json").read_text())[case]
-    raw = lzma.decompress((shared_data / "lgg" / f"{case}.img.xz").read_bytes())
-    t1, t1c, _ = np.frombuffer(raw, np.uint8).reshape(entry["shape"]).astype(np.float32)
-    grid = Grid(t1.shape, np.array([[0, 0, 0.9, 0], [0, 0.9, 0, 0], [5.0, 0, 0, 0], [0, 0, 0, 1]]))
-    assert brightening(Volume(t1c, grid), Volume(t1, grid)) > 0.06

@@ -59,7 +59,7 @@ def test_a_killed_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
 
 def test_the_loss_falls(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    recipe = Recipe(features=(8, 12, 16, 20), patch=32, steps=60, warmup=4, rate=5e-3, shares=(("brats", 1.0),))
+    recipe = Recipe(features=(8, 12, 16, 20), patch=32, steps=150, warmup=4, rate=5e-3, shares=(("brats", 1.0),))
     run = Run(tmp_path / "run")
     fit(recipe, [ball_case("one", seed=1), ball_case("two", seed=2)], run)
     curve = losses(run)

@@ -40,7 +40,7 @@ def fit(recipe: Recipe, cases: Sequence[Case], run: Run, *, save_every: int = 10
     torch.manual_seed(recipe.seed)
     network = HalfResolutionUNet(recipe.features)
     # Only convolutions in this layout run at the processor's bf16 speed; torch's stub does not know the argument.
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # see above
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
     done = _resume(run, network, average, optimiser)

@@ -63,7 +63,7 @@ def _values(instance: Instance, process: DecodingProcess) -> NDArray[np.integer]
                 values = process.values(data, UID(instance.transfer_syntax_uid))
             else:
                 # pydicom annotates each option with the type of all options together.
-                values, _ = decoder.as_array(data, raw=True, correct_unused_bits=False)  # type: ignore[arg-type]
+                values, _ = decoder.as_array(data, raw=True, correct_unused_bits=False)  # type: ignore[arg-type]  # see above
     except (*DAMAGE, OSError) as error:
         raise PixelDecodeError(
             f"{_name(instance)}: pixel data do not decode ({type(error).__name__}); send the instance again"
