@@ -5,6 +5,7 @@
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
 #   make lint            ruff, mypy, import-linter
+#   make bench           time the stages against named references
 #   make clean           remove what these targets made
 #
 # PYTHON=python3.12 make ...   chooses another interpreter (3.11 or newer) for a new .venv.
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext
 PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils
 
-.PHONY: demo test system test-interop lint clean
+.PHONY: demo test system test-interop lint bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/runtime.stamp
@@ -45,6 +46,9 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
