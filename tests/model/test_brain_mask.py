@@ -152,7 +152,7 @@ def test_a_stripped_brain_is_kept_whole(shared_data, name):
     truth = stripped_brain(packed.volumes.values())
     network = load_bundle(BUNDLE).network
     for sequence in (Sequence.T1C, Sequence.FLAIR):
-        assert dice(brain_mask(packed.volumes[sequence], network), truth) > 0.95
+        assert dice(brain_mask(packed.volumes[sequence], network), truth) > 0.9
 
 
 @pytest.mark.real
@@ -161,6 +161,6 @@ def test_two_sequences_of_one_head_give_one_brain(shared_data):
     network = load_bundle(BUNDLE).network
     volumes = [Volume.from_nifti(folder / f"{name}.nii.gz") for name in ("t1", "t1c")]
     masks = [brain_mask(volume, network) for volume in volumes]
-    assert dice(*masks) > 0.95
+    assert dice(*masks) > 0.92
     for volume, mask in zip(volumes, masks, strict=True):
         assert 1200 < mask.sum() * volume.grid.voxel_ml < 1800

@@ -36,13 +36,6 @@ def heads():
     return [whole, replace(whole, name="stripped", sequences={Sequence.T2: image * brain}, stripped=True)]
 
 
-def fitted(recipe, *, stops):
-    """Train to each of the stops from what the checkpoint before it holds."""
-    for stop in stops:
-        network = fit_on_heads(recipe, heads(), until=stop)
-    return network
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_a_sample_shows_its_target(seed):
     x, target = draw_sample(heads(), np.random.default_rng(seed), (80, 96, 80))
@@ -109,17 +102,20 @@ def test_network_is_small_and_keeps_the_size():
     assert network(torch.zeros(2, 1, 16, 32, 48)).shape == (2, 1, 16, 32, 48)
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
-    small = replace(NOWHERE, steps=4, warmup=1, crop=(32, 32, 32), channels=(4, 4, 4, 4, 4))
-    whole, parts = replace(small, run=tmp_path / "whole"), replace(small, run=tmp_path / "parts")
-    fitted(whole, stops=[4])
-    fitted(parts, stops=[2, 4])
-    losses = [torch.load(run / "checkpoint.pt", weights_only=True)["losses"] for run in (whole.run, parts.run)]
-    # Not bit for bit: bfloat16 kernels sum in an order that depends on where memory lies.
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
-    assert len(set(losses[0])) == 4
+def test_a_run_goes_on_where_its_checkpoint_stopped(tmp_path):
+    # Later losses are not compared: bfloat16 kernels sum in an order that depends on where memory lies.
+    small = replace(NOWHERE, run=tmp_path, crops=((32, 32, 32),), channels=(4, 4, 4, 4, 4))
+    first = fit_on_heads(small, heads(), until=2).state_dict()
+    again = fit_on_heads(small, [], until=2).state_dict()
+    for name, weights in first.items():
+        torch.testing.assert_close(again[name], weights, rtol=0, atol=0)
+    fit_on_heads(small, heads(), until=3)
+    stored = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert (stored["step"], len(stored["losses"])) == (3, 3)
 
 
+# torch's exporter warns of its own use of a class that it is about to rename.
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec:FutureWarning")
 @pytest.mark.real
 def test_exported_network_answers_as_torch_does(tmp_path):
     torch.manual_seed(0)
