@@ -12,7 +12,9 @@ from scipy import ndimage
 from register.head import T1, T2, Lesion, brain_points_mm, rigid, scan, target_error_mm
 from zweitblick.errors import RegistrationError
 from zweitblick.reading import Alignment
+from zweitblick.register.level import level
 from zweitblick.register.rigid import align
+from zweitblick.register.search import refined
 from zweitblick.volume import KJI_FROM_IJK, RAS_FROM_LPS, Float64, Grid, Volume, axis_aligned_grid
 
 
@@ -100,6 +102,30 @@ def test_noise_in_the_shape_of_a_head_is_refused(reference: Volume) -> None:
 def test_an_empty_series_is_refused(reference: Volume) -> None:
     with pytest.raises(RegistrationError, match="one grey value"):
         align(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), reference, same_frame=True)
+
+
+def shifted(grid: Grid, shift_mm: tuple[float, float, float]) -> Grid:
+    return Grid(grid.shape, rigid((0, 0, 0), shift_mm) @ grid.lps_from_index)
+
+
+@pytest.mark.parametrize("same_frame", [False, True])
+@pytest.mark.parametrize("shift_mm", [(150.0, 0.0, 0.0), (0.0, -300.0, 520.0)])
+def test_heads_that_do_not_meet_by_their_headers_are_aligned(
+    reference: Volume, shift_mm: tuple[float, float, float], *, same_frame: bool
+) -> None:
+    turn = rigid((3, 0, -4), (0, 3, 2))
+    seen = scan(OBLIQUE, T2, head_from_lps=turn, seed=3)
+    found = align(Volume(seen.voxels, shifted(seen.grid, shift_mm)), reference, same_frame=same_frame)
+    true = rigid((0, 0, 0), shift_mm) @ np.linalg.inv(turn)
+    assert found.method == "rigid"
+    assert target_error_mm(found.moving_from_reference_lps, true, brain_points_mm()).max() < 0.5
+    assert found.motion_mm == pytest.approx(np.linalg.norm(shift_mm), abs=15)
+
+
+def test_a_climb_that_starts_where_the_images_do_not_meet_is_refused(reference: Volume) -> None:
+    far = Volume(reference.voxels, shifted(reference.grid, (600.0, 0.0, 0.0)))
+    with pytest.raises(RegistrationError, match="600 mm apart; check that both show the same head"):
+        refined(level(reference, 6.0), level(far, 6.0), np.eye(4), step_mm=4.0, seed=0)
 
 
 def brats(shared: Path, case: str) -> tuple[dict[str, Volume], np.ndarray]:

@@ -20,6 +20,10 @@ SHADING_MM = 16.0
 """Width (standard deviation) of the mean that is taken for the receive coil's shading."""
 
 
+MIN_CONTRAST = 0.02
+"""Range of grey values, as a share of the largest, of a picture; interpolation at its rim makes up to 1 %."""
+
+
 @dataclass(frozen=True, eq=False)
 class Level:
     """A volume smoothed and resampled to an isotropic grid along the patient axes.
@@ -78,7 +82,7 @@ def level(volume: Volume, spacing_mm: float) -> Level:
     Raises
     ------
     RegistrationError
-        If the volume shows no contrast, hence no head.
+        If the volume shows no contrast, hence no head, or a head whose grey values are not positive.
     """
     grid = covering_grid(volume.grid, spacing_mm)
     smooth = Volume(_smoothed(volume, spacing_mm), volume.grid).resampled(grid)
@@ -114,20 +118,24 @@ def _flattened(volume: Volume, foreground: Bool) -> Float32:
     weight = Volume(foreground.astype(np.float32), volume.grid)
     shine = Volume(volume.voxels * weight.voxels, volume.grid)
     total, share = (ndimage.gaussian_filter(each.resampled(coarse).voxels, 4.0) for each in (shine, weight))
-    overall = float(shine.voxels.sum() / weight.voxels.sum())
+    overall = float(shine.voxels.sum(dtype=np.float64) / weight.voxels.sum(dtype=np.float64))
+    if overall < np.finfo(np.float32).tiny:
+        raise RegistrationError(f"a head's mean grey value is {overall:g}, not positive; leave the series out")
     shading = np.where(share > 0.01, total / np.maximum(share, 0.01), overall)
     field = Volume(np.maximum(shading, overall / 10), coarse).resampled(volume.grid, fill=overall)
-    return np.asarray(volume.voxels * overall / field.voxels, np.float32)
+    return np.asarray(volume.voxels * (overall / field.voxels), np.float32)
 
 
 def _foreground(voxels: Float32, covered: Bool) -> Bool:
     """Largest connected part brighter than half the mean of all that is brighter than the mean; holes filled."""
     values = voxels[covered]
-    if not values.size or np.ptp(values) == 0:
-        raise RegistrationError("a series shows one grey value only; leave it out")
-    bright = float(values[values > values.mean()].mean())
-    labels, count = ndimage.label((voxels > bright / 2) & covered)
-    if count == 0:
-        raise RegistrationError(f"nothing in a series is brighter than {bright / 2:g}; leave it out")
+    if not values.size:
+        raise RegistrationError("a series is too thin to hold a head; leave it out")
+    if np.ptp(values) <= MIN_CONTRAST * np.abs(values).max():
+        raise RegistrationError(f"a series shows one grey value only, {values.max():g}; leave it out")
+    bright = float(values[values > values.mean(dtype=np.float64)].mean(dtype=np.float64))
+    if bright <= 0:
+        raise RegistrationError(f"the brighter part of a series has mean {bright:g}, not positive; leave it out")
+    labels, _ = ndimage.label((voxels > bright / 2) & covered)
     largest = int(np.bincount(labels.ravel())[1:].argmax()) + 1
     return np.asarray(ndimage.binary_fill_holes(labels == largest), np.bool_)

@@ -2,10 +2,12 @@
 
 Both volumes are resampled onto grids along the patient axes first: an oblique or sheared stack then needs no
 direction matrix, which ITK would have to be orthogonal. Mutual information is climbed at 6, 3 and 1.5 mm, first
-from the header's positions and from the most promising of many turns about the heads' centres of gravity.
+from the header's positions, where the heads meet there, and from the most promising of many turns about the heads'
+centres of gravity.
 """
 
 import itertools
+import math
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -13,11 +15,14 @@ from scipy.spatial.transform import Rotation
 from zweitblick.errors import RegistrationError
 from zweitblick.reading import Alignment
 from zweitblick.register.level import Level, level
-from zweitblick.register.search import carried, mutual_information, refined
+from zweitblick.register.search import REMEDY, carried, mutual_information, refined
 from zweitblick.volume import Float64, Volume, transformed
 
 HEADER_TOLERANCE_MM = 2.0
 """The header's alignment is kept up to this motion: what a check at 4 mm resolves on slices of 5 mm."""
+
+MIN_SHARED = 0.1
+"""Share of the smaller foreground that lies in the other's by the headers; below, they are no start for a climb."""
 
 MAX_TURN_DEG = 45.0
 """A head coil leaves no room for a larger turn between two series."""
@@ -34,8 +39,6 @@ MAX_REMAINDER = 0.6
 """Share of the mutual information that may remain when the result is nudged by `NUDGE_MM`: inside the head, a true
 alignment is a sharp peak (0.12-0.25 on real T1 against T2), a wrong one a plateau (0.8-1.7 on noise and flipped heads).
 """
-
-REMEDY = "check that both show the same head, or leave one out"
 
 CHECK_MM = 4.0
 LEVELS_MM = (6.0, 3.0, 1.5)
@@ -69,7 +72,7 @@ def align(moving: Volume, reference: Volume, *, same_frame: bool, seed: int = 0)
     Raises
     ------
     RegistrationError
-        If the result is not plausible; the message names the limit and the value.
+        If a volume has no contrast, or the result is not plausible; the message names the limit and the value.
     """
     if same_frame:
         motion_mm = _header_motion_mm(moving, reference, seed)
@@ -80,9 +83,17 @@ def align(moving: Volume, reference: Volume, *, same_frame: bool, seed: int = 0)
 
 
 def _header_motion_mm(moving: Volume, reference: Volume, seed: int) -> float:
+    """Motion since the header's positions; infinite where the two heads do not meet there."""
     fixed, floating = level(reference, CHECK_MM), level(moving, CHECK_MM)
+    if not _meet_by_header(fixed, floating):
+        return math.inf
     found = refined(fixed, floating, np.eye(4), step_mm=1.0, seed=seed)
     return _motion_mm(found, fixed)
+
+
+def _meet_by_header(fixed: Level, moving: Level) -> bool:
+    shared = (fixed.foreground & carried(moving.foreground, fixed, moving, np.eye(4))).sum()
+    return bool(shared >= MIN_SHARED * min(fixed.foreground.sum(), moving.foreground.sum()))
 
 
 def _searched(moving: Volume, reference: Volume, seed: int) -> Float64:
@@ -95,11 +106,11 @@ def _searched(moving: Volume, reference: Volume, seed: int) -> Float64:
 
 
 def _coarse(fixed: Level, moving: Level, seed: int) -> Float64:
-    """Best of several climbs: from the header's positions and from the most promising turns of the head."""
+    """Best of several climbs: from the header's positions, if of any use, and from the most promising turns."""
+    by_header = [np.eye(4)] if _meet_by_header(fixed, moving) else []
     turned = sorted(_starts(fixed, moving), key=lambda start: -mutual_information(fixed, moving, start))
-    climbs = [
-        refined(fixed, moving, start, step_mm=FIRST_STEP_MM, seed=seed) for start in (np.eye(4), *turned[:CLIMBS])
-    ]
+    starts = by_header + turned[:CLIMBS]
+    climbs = [refined(fixed, moving, start, step_mm=FIRST_STEP_MM, seed=seed) for start in starts]
     return max(climbs, key=lambda found: mutual_information(fixed, moving, found))
 
 

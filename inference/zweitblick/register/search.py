@@ -8,6 +8,7 @@ on the scheduler.
 import numpy as np
 import SimpleITK as sitk
 
+from zweitblick.errors import RegistrationError
 from zweitblick.register.level import Level
 from zweitblick.volume import Bool, Float32, Float64, Volume, transformed
 
@@ -22,6 +23,8 @@ RELAXATION = 0.85
 
 SAMPLES = 40_000
 """Voxels the metric looks at, at most."""
+
+REMEDY = "check that both show the same head, or leave one out"
 
 
 def refined(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed: int) -> Float64:
@@ -42,6 +45,11 @@ def refined(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed
     -------
     Float64
         ``(4, 4)`` map of the same kind.
+
+    Raises
+    ------
+    RegistrationError
+        If the metric has no value on the way, as where the two images do not meet.
     """
     transform = _euler(start, fixed.center_lps)
     method = _method(fixed, moving, seed)
@@ -54,7 +62,13 @@ def refined(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed
     )
     method.SetOptimizerScales([RADIUS_MM**2] * 3 + [1.0] * 3)
     method.SetInitialTransform(transform, inPlace=True)
-    method.Execute(fixed.image, moving.image)
+    try:
+        method.Execute(fixed.image, moving.image)
+    except RuntimeError as error:  # all that SimpleITK raises; its text holds addresses in memory
+        apart_mm = float(np.linalg.norm(transformed(start, fixed.center_lps) - moving.center_lps))
+        raise RegistrationError(
+            f"two series cannot be compared from where their heads lie {apart_mm:.0f} mm apart; {REMEDY}"
+        ) from error
     return _matrix(transform)
 
 
