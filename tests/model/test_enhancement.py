@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import math
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,17 @@ def test_brightening_compares_different_grids_of_one_frame() -> None:
     assert brightening(head(thin, enhanced=True, seed=4), NATIVE) > 0.3
 
 
-def test_apart_volumes_give_no_evidence() -> None:
+def test_apart_volumes_cannot_be_compared() -> None:
     far = Volume(NATIVE.voxels, axis_aligned_grid((900.0, 0.0, 0.0), THICK.shape, 2.0))
-    assert brightening(far, NATIVE) == 0.0
+    assert math.isnan(brightening(far, NATIVE))
+    assert tissue_level(far, NATIVE) == 1.0
+
+
+def test_an_image_of_a_part_of_the_head_is_not_taken_for_dark() -> None:
+    upper = Grid((12, 128, 128), THICK.lps_from_index @ np.array([[1, 0, 0, 16], *np.eye(4)[1:]]))
+    part = Volume(NATIVE.voxels[16:], upper)
+    whole = tissue_level(NATIVE, ENHANCED)
+    assert tissue_level(part, ENHANCED) == pytest.approx(whole, rel=0.1)
 
 
 @pytest.mark.real

@@ -198,14 +198,6 @@ def test_equal_descriptions_without_tag_are_parted_by_intensity_against_a_wrong_
     assert numbers(choose(parts, pixels(s1=ENHANCED, s2=NATIVE))) == {T1: 2, T1C: 1, FLAIR: 9}
 
 
-def test_equal_descriptions_and_pictures_are_parted_by_time() -> None:
-    parts = [
-        series(1, "t1", "SE", (550, 12, None, 90), minute=30),
-        series(2, "t1", "SE", (550, 12, None, 90), minute=10),
-    ]
-    assert numbers(choose(parts, pixels(s1=NATIVE, s2=NATIVE))) == {T1: 2, T1C: 1}
-
-
 def test_agent_and_words_set_for_the_whole_examination_are_overruled_by_intensity() -> None:
     gadovist = {"contrast_agent": "Gadovist"}
     parts = [series(n, "t1 post KM", "SE", (550, 12, None, 90), **gadovist) for n in (1, 2)]

@@ -1,5 +1,7 @@
 """Which of two T1 images was taken after contrast agent, and which is no image of tissue but a difference."""
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -33,18 +35,18 @@ def brightening(image: Volume, reference: Volume) -> float:
     -------
     float
         ``(P99.5 + P0.5) / (P99.5 - P0.5)`` of the difference around its median: positive if ``image`` shines more,
-        0 where too little of the brain is in both.
+        not a number where too little of the brain is in both to compare them.
     """
     grid = _coarse(reference.grid)
     first, second = _averaged(image, grid), _averaged(reference, grid)
     depth = _depth_mm(_head(first) & _head(second), grid)
     deep = depth > DEEP_MM
     if deep.sum() < FEWEST_VOXELS:
-        return 0.0
+        return math.nan
     first, second = first / _level(first, deep), second / _level(second, deep)
     brain = _brain(first, second, depth)
     if brain.sum() < FEWEST_VOXELS:
-        return 0.0
+        return math.nan
     difference = first[brain] / _level(first, brain) - second[brain] / _level(second, brain)
     low, middle, high = np.percentile(difference, (0.5, 50.0, 99.5))
     return float((high + low - 2.0 * middle) / max(high - low, 1e-6))
@@ -67,11 +69,11 @@ def tissue_level(image: Volume, reference: Volume) -> float:
     """
     grid = _coarse(reference.grid)
     values, tissue = _averaged(image, grid), _averaged(reference, grid)
-    head = _head(tissue)
-    deep = _depth_mm(head, grid) > DEEP_MM
+    head, covered = _head(tissue), _covered(image, grid)
+    deep = (_depth_mm(head, grid) > DEEP_MM) & covered
     if deep.sum() < FEWEST_VOXELS:
         return 1.0
-    top = float(np.percentile(values[head], 99.0))
+    top = float(np.percentile(values[head & covered], 99.0))
     return float(np.median(values[deep])) / top if top > 0 else 0.0
 
 
@@ -88,6 +90,11 @@ def _averaged(volume: Volume, grid: Grid) -> Float32:
     widths = [max(1, round(STEP_MM / spacing)) for spacing in volume.spacing_mm]
     smooth = Volume(ndimage.uniform_filter(volume.voxels, widths), volume.grid)
     return smooth.resampled(grid).voxels
+
+
+def _covered(image: Volume, grid: Grid) -> Bool:
+    """Where the grid lies inside the image, beyond which resampling gives zero."""
+    return Volume(np.ones_like(image.voxels), image.grid).resampled(grid).voxels > 0.5
 
 
 def _head(values: Float32) -> Bool:

@@ -1,10 +1,13 @@
 """T1 before or after contrast agent: header, words, time order and, where these do not settle it, intensities."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import combinations
 
 from zweitblick.model.enhancement import brightening, tissue_level
+from zweitblick.model.sequence_objections import slab
 from zweitblick.model.sequence_physics import family
 from zweitblick.model.sequence_words import contrast_words
 from zweitblick.study import Physics, Series
@@ -24,6 +27,12 @@ NO_AGENT = frozenset({"NO", "NONE", "N", "0", "WITHOUT", "W/O", "OHNE", "KEIN", 
 
 ALIKE = 0.3
 """Largest relative difference of TR and TE between two series whose intensities may be compared."""
+
+ORDER_ALONE = "contrast agent assumed from the order of acquisition alone"
+"""Reason given where nothing but the time speaks for contrast agent, so that a report can warn of it."""
+
+Brightenings = Mapping[tuple[int, int], float]
+"""`brightening` of the first of two series, by index, over the second; only pairs that could be compared."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +62,16 @@ def subtractions(series: Sequence[Series], volume_of: Callable[[Series], Volume]
 def contrast_evidence(series: Sequence[Series], volume_of: Callable[[Series], Volume]) -> tuple[Evidence, ...]:
     """Say for T1-weighted series whether contrast agent had been given: yes where the score is positive.
 
-    Volumes are read only where tag, words and time order leave it open or contradict each other.
+    Volumes are read only where tag, words and time order leave it open or contradict each other. Where these are
+    silent too, the order alone counts between repeats of one protocol that cannot be compared (`ORDER_ALONE`), and
+    nothing makes an image enhanced that could be compared and shines no more than another.
     """
     found = _by_header(series)
     if _settled(found):
         return found
-    shine = _by_intensity(found, volume_of)
-    return tuple(_by_order(evidence, shine) for evidence in shine)
+    compared = _brightenings(series, volume_of)
+    shine = _by_intensity(found, compared)
+    return tuple(_by_order(index, shine, compared) for index in range(len(shine)))
 
 
 def _by_header(series: Sequence[Series]) -> tuple[Evidence, ...]:
@@ -107,12 +119,17 @@ def _settled(found: Sequence[Evidence]) -> bool:
     return all(a is None or b is None or b <= a for b in before for a in after)
 
 
-def _by_intensity(found: Sequence[Evidence], volume_of: Callable[[Series], Volume]) -> tuple[Evidence, ...]:
-    pairs = _pairs([evidence.series for evidence in found])
-    volumes = {index: volume_of(found[index].series) for index in sorted({i for pair in pairs for i in pair})}
+def _brightenings(series: Sequence[Series], volume_of: Callable[[Series], Volume]) -> Brightenings:
+    pairs = _pairs(series)
+    volumes = {index: volume_of(series[index]) for index in sorted({i for pair in pairs for i in pair})}
+    measured = {(a, b): brightening(volumes[a], volumes[b]) for a, b in pairs}
+    return {pair: value for pair, value in measured.items() if not math.isnan(value)}
+
+
+def _by_intensity(found: Sequence[Evidence], compared: Brightenings) -> tuple[Evidence, ...]:
     brighter = dict.fromkeys(range(len(found)), 0)
-    for a, b in pairs:
-        sign = _sign(brightening(volumes[a], volumes[b]), CLEAR_BRIGHTENING)
+    for (a, b), value in compared.items():
+        sign = _sign(value, CLEAR_BRIGHTENING)
         brighter[a] += sign
         brighter[b] -= sign
     return tuple(_with_intensity(evidence, brighter, index) for index, evidence in enumerate(found))
@@ -133,17 +150,21 @@ def _sign(value: float, least: float = 0.5) -> int:
 def _comparable(a: Series, b: Series) -> bool:
     """Whether two series share frame of reference and timing, so that their intensities differ by the agent only."""
     same_frame = bool(a.frame_of_reference_uid) and a.frame_of_reference_uid == b.frame_of_reference_uid
-    return same_frame and family(a.physics) is family(b.physics) and _alike(a.physics, b.physics)
+    return same_frame and _alike(a.physics, b.physics)
 
 
 def _alike(a: Physics, b: Physics) -> bool:
+    """Whether two series are of one kind of echo and, as far as the header tells, of like timing."""
+    if family(a) is not family(b):
+        return False
     pairs = ((a.repetition_time_ms, b.repetition_time_ms), (a.echo_time_ms, b.echo_time_ms))
     return all(p is None or q is None or abs(p - q) <= ALIKE * max(p, q) for p, q in pairs)
 
 
-def _by_order(evidence: Evidence, found: Sequence[Evidence]) -> Evidence:
+def _by_order(index: int, found: Sequence[Evidence], compared: Brightenings) -> Evidence:
     """Agent stays in: what follows an enhanced series is enhanced, what precedes a native one is native."""
-    others = [one for one in found if one.series is not evidence.series]
+    evidence = found[index]
+    others = [one for one in found if one is not evidence]
     own = evidence.series.acquired_at
     if own is None:
         return evidence
@@ -153,15 +174,23 @@ def _by_order(evidence: Evidence, found: Sequence[Evidence]) -> Evidence:
         return evidence.plus(ORDER_WEIGHT, "acquired after an enhanced T1")
     if any(time is not None and own < time for time in before):
         return evidence.plus(-ORDER_WEIGHT, "acquired before a native T1")
-    return evidence if evidence.score or after or before else _by_rank(evidence, others)
+    if evidence.score or after or before:
+        return evidence
+    apart = [one for i, one in enumerate(found) if i != index and not {(i, index), (index, i)} & compared.keys()]
+    return _by_rank(evidence, own, [one.series for one in apart])
 
 
-def _by_rank(evidence: Evidence, others: Sequence[Evidence]) -> Evidence:
-    """Where nothing else speaks: of several T1 series the first is native and the last enhanced."""
-    own = evidence.series.acquired_at
-    times = [one.series.acquired_at for one in others if one.series.acquired_at is not None]
-    if own is None or not times:
+def _by_rank(evidence: Evidence, own: datetime, apart: Sequence[Series]) -> Evidence:
+    """Where nothing else speaks: of repeats that cannot be compared the first is native and the last enhanced."""
+    repeats = [one for one in apart if _same_protocol(one, evidence.series)]
+    times = [one.acquired_at for one in repeats if one.acquired_at is not None]
+    if not times:
         return evidence
     if own > max(times):
-        return evidence.plus(ORDER_WEIGHT, "acquired last of the T1 series")
-    return evidence.plus(-ORDER_WEIGHT if own < min(times) else 0, "acquired first of the T1 series")
+        return evidence.plus(ORDER_WEIGHT, ORDER_ALONE)
+    return evidence.plus(-ORDER_WEIGHT if own < min(times) else 0, "acquired first of like T1 series")
+
+
+def _same_protocol(a: Series, b: Series) -> bool:
+    """Whether two series look like one protocol run twice: T1 in a second plane is as common without agent."""
+    return slab(a).plane == slab(b).plane and _alike(a.physics, b.physics)

@@ -90,6 +90,11 @@ class Slab:
     slices: int
     matrix: int
 
+    @property
+    def plane(self) -> int:
+        """Patient axis closest to the slice normal: 0 sagittal, 1 coronal, 2 axial."""
+        return int(np.argmax(np.abs(self.normal)))
+
 
 def slab(series: Series) -> Slab:
     """Geometry of a part that has at least one frame."""

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from zweitblick.model.sequence_objections import Slab
 from zweitblick.model.sequence_physics import Weighting
 from zweitblick.study import Sequence, Series
@@ -47,7 +45,7 @@ class Candidate:
     @property
     def plane(self) -> int:
         """Patient axis closest to the slice normal, an index of `PLANES`."""
-        return int(np.argmax(np.abs(self.lies.normal)))
+        return self.lies.plane
 
 
 @dataclass(frozen=True)

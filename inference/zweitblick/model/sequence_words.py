@@ -70,15 +70,23 @@ AGENT = r"(iv )?(km|kontrast\w*|contrast\w*|gd|gado?\w*|injection|mdc|civ|c)"
 
 WITHOUT_CONTRAST = (
     rf"\bpre\b ?({AGENT}\b)?|\bpre(contrast|kontrast|km|gd|gad\w*)\b|\bnativ\w*|\bvor {AGENT}\b|\bunenh\w*|"
-    rf"\b(ohne|without|w/o|sans)\b ?({AGENT}\b)?|\b(senza|sin|no|non|kein|avant) {AGENT}\b|\bbasal\w*|\bc -|(^| )- ?c\b"
+    rf"\b(ohne|without|w/o|sans)\b ?({AGENT}\b)?|\b(senza|sin|no|non|kein|avant) {AGENT}\b|\bbasal\w*|"
+    r"\bc ?-(?=\s|$)|(^| )- ?c\b"
 )
 """Words for "before contrast agent"; looked for first, since most hold a word for "after"."""
 
+NOT_AGENT = "er|foss|centr|op|surg|resect|biops|trauma|treat|therap|chemo|rad|rt|gamma|ict|part|proc"
+"""How words begin that follow "post" where it speaks of a place, an operation, a treatment or an event."""
+
+POST = rf"(?<!foss[ae] )\bpost(?! ?({NOT_AGENT}))\w*"
+
 WITH_CONTRAST = (
-    r"\bpost\w*|\+ ?(c|k|gd|km|iv|gad\w*|contrast)?\b|\+|\bc ?\+|\b(gd|gad\w*|dotarem|magnevist|prohance|multihance)\b|"
-    r"\bclariscan\b|\bkm\b|kontrast\w*|contrast\w*|\binject\w*|\bmdc\b|\bciv\b|\benh\w*|\bce\b|\bkm\w*\b|\bapres\b|\bdopo\b"
+    rf"{POST}|\+ ?(c|k|gd|km|cm|iv|gad\w*|[ck]ontrast\w*)\b|\+ ?$|\bc ?\+|\b(gd|gad\w*|dotarem|magnevist)\b|"
+    r"\b(prohance|multihance|clariscan)\b|kontrast\w*|contrast\w*|\binj(ect\w*)?\b|\bmdc\b|\bciv\b|\benh\w*|\bce\b|"
+    r"\bkm\w*\b|\bapres\b|\bdopo\b"
 )
-"""Words for "after contrast agent"."""
+"""Words for "after contrast agent". A plus sign also joins regions ("head + orbit"), so it counts only with a word for
+the agent or at the end."""
 
 ACCENTS = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ß": "s", "é": "e", "è": "e", "ê": "e", "à": "a"})
 
@@ -106,9 +114,9 @@ def word_objections(series: Series) -> tuple[str, ...]:
 
 def contrast_words(series: Series) -> int:
     """Return 1 where the words say after, -1 before contrast agent, 0 where they say neither."""
-    text = f"{series.description} {series.protocol}".lower().translate(ACCENTS)
-    text = re.sub(r"[^a-z0-9+/-]+|(?<=[a-z0-9]{2})-(?=[a-z0-9]{2})", " ", text)
-    rest = re.sub(WITHOUT_CONTRAST, " ", text)
-    if re.search(WITH_CONTRAST, rest):
+    lines = (line.lower().translate(ACCENTS) for line in (series.description, series.protocol))
+    text = "\n".join(re.sub(r"[^a-z0-9+/-]+|(?<=[a-z0-9]{2})-(?=[a-z0-9]{2})", " ", line) for line in lines)
+    rest = re.sub(WITHOUT_CONTRAST, " ", text, flags=re.MULTILINE)
+    if re.search(WITH_CONTRAST, rest, flags=re.MULTILINE):
         return 1
     return -1 if rest != text else 0

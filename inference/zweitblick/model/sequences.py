@@ -30,7 +30,8 @@ class Chosen:
     choices
         Why, for the same sequences.
     rejected
-        Parts that could not be a candidate for any sequence, by name (Series Number), with the reason.
+        Parts that could not be a candidate for any sequence, by name (Series Number; " (2)" is appended for a second
+        series of the same number, " part 2" for a second part of one series), with the reason.
     """
 
     series: Mapping[Sequence, Series]
@@ -84,14 +85,26 @@ def choose(parts: Seq[Series], volume_of: Callable[[Series], Volume]) -> Chosen:
 def _named(parts: Seq[Series]) -> dict[str, Series]:
     """Parts in an order of their own, whatever order they came in, by a name that tells them apart."""
     ordered = sorted(parts, key=_order)
-    shared = Counter(part.name for part in ordered)
+    names = _series_names(ordered)
+    shared = Counter(part.uid for part in ordered)
     seen: Counter[str] = Counter()
     named = {}
     for part in ordered:
-        seen[part.name] += 1
-        name = part.name if shared[part.name] == 1 else f"{part.name} part {seen[part.name]}"
-        named[name] = part
+        seen[part.uid] += 1
+        name = names[part.uid]
+        named[name if shared[part.uid] == 1 else f"{name} part {seen[part.uid]}"] = part
     return named
+
+
+def _series_names(ordered: Seq[Series]) -> dict[str, str]:
+    """Name of each series by its UID; the second of one number, or of none, gets " (2)"."""
+    seen: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    for part in ordered:
+        if part.uid not in names:
+            seen[part.name] += 1
+            names[part.uid] = part.name if seen[part.name] == 1 else f"{part.name} ({seen[part.name]})"
+    return names
 
 
 def _order(part: Series) -> tuple[object, ...]:
