@@ -69,7 +69,7 @@ def json_run(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def zip_run(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same study as a zip archive, read over an earlier reading."""
     room = tmp_path_factory.mktemp("zip")
-    (a_full_folder(room) / "findings.json").write_text("{}")
+    an_earlier_reading(room)
     archive = cli_study.zipped(study, room / "study.zip")
     return run("read", archive, "--out", room / "out", "--overwrite", "--timings")
 
@@ -174,6 +174,23 @@ def a_full_folder(room: Path) -> Path:
     return room / "out"
 
 
+def an_earlier_reading(room: Path) -> Path:
+    (room / "out" / "capture").mkdir(parents=True)
+    for name in ("findings.json", "report.pdf", "capture/001.dcm"):
+        (room / "out" / name).write_text("{}")
+    return room / "out"
+
+
+def a_reading_among_other_files(room: Path) -> Path:
+    (an_earlier_reading(room) / "thesis.tex").write_text("mine")
+    return room / "out"
+
+
+def a_capture_folder_with_other_files(room: Path) -> Path:
+    (an_earlier_reading(room) / "capture" / "notes.txt").write_text("mine")
+    return room / "out"
+
+
 def a_link(room: Path) -> Path:
     (room / "elsewhere").mkdir()
     (room / "out").symlink_to(room / "elsewhere")
@@ -185,7 +202,11 @@ def below_nothing(room: Path) -> Path:
 
 
 @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]], ids=["plain", "overwrite"])
-@pytest.mark.parametrize("make", [a_file, a_full_folder, a_link, below_nothing], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [a_file, a_full_folder, a_reading_among_other_files, a_capture_folder_with_other_files, a_link, below_nothing],
+    ids=lambda make: make.__name__,
+)
 def test_what_is_in_the_way_is_never_replaced(
     make: Callable[[Path], Path], overwrite: list[str], study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,8 +217,7 @@ def test_what_is_in_the_way_is_never_replaced(
 def test_an_earlier_reading_stays_unless_told_otherwise(
     study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (a_full_folder(tmp_path) / "findings.json").write_text("{}")
-    assert refused(capfd, tmp_path, "read", study, "--out", tmp_path / "out") == "output.not-writable"
+    assert refused(capfd, tmp_path, "read", study, "--out", an_earlier_reading(tmp_path)) == "output.not-writable"
 
 
 def test_an_earlier_reading_is_replaced_whole(zip_run: Run) -> None:
@@ -216,7 +236,7 @@ def test_a_disk_error_half_way_leaves_what_was_there(tmp_path: Path, earlier: di
         out.mkdir(exist_ok=True)
         (out / name).write_text(text)
     with pytest.raises(OutputError, match="File name too long"):
-        write_folder(out, {"findings.json": b"new", TOO_LONG: b""})
+        write_folder(out, {"findings.json": b"new", TOO_LONG: b""}, overwrite=bool(earlier))
     assert {path.name: path.read_text() for path in tmp_path.glob("out/*")} == earlier
     assert [path.name for path in tmp_path.iterdir()] == (["out"] if earlier else [])
 

@@ -1,6 +1,9 @@
 """Where files come from: folders, archives, lists; ordinary cases. Hostile ones are in tests/attacks/test_files.py."""
 
+import os
+import socket
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,3 +99,45 @@ def test_an_encrypted_archive_is_named(tmp_path: Path) -> None:
     archive.write_bytes(raw)
     with pytest.raises(DamagedArchiveError), opened(archive):
         pass
+
+
+def a_pipe(room: Path) -> Path:
+    os.mkfifo(room / "Muster")
+    return room / "Muster"
+
+
+def a_socket(room: Path) -> Path:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(room / "Muster"))
+    return room / "Muster"
+
+
+def a_name_too_long(room: Path) -> Path:
+    return room / ("Muster" * 50)
+
+
+def a_link_to_itself(room: Path) -> Path:
+    (room / "Muster").symlink_to(room / "Muster")
+    return room / "Muster"
+
+
+@pytest.mark.parametrize("make", [a_pipe, a_socket, a_name_too_long, a_link_to_itself], ids=lambda make: make.__name__)
+def test_what_cannot_be_opened_is_a_missing_source(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    with pytest.raises(SourceMissingError, match="source 1") as caught, opened(make(tmp_path)):
+        pass
+    assert "Muster" not in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux's /proc")
+def test_a_file_that_cannot_be_read_is_a_missing_source() -> None:
+    # Address 0 is never mapped, so reading fails with EIO, for root too.
+    with pytest.raises(SourceMissingError, match="source 1"), opened(Path("/proc/self/mem")):
+        pass
+
+
+@pytest.mark.parametrize("make", [a_pipe, a_socket, a_link_to_itself], ids=lambda make: make.__name__)
+def test_what_is_no_plain_file_is_left_out_of_a_folder(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    _tree(tmp_path / "study")
+    make(tmp_path / "study")
+    with opened(tmp_path / "study") as paths:
+        assert [path.read_bytes() for path in paths] == [b"one", b"two", b"three"]

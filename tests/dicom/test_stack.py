@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from dicom_writer import AXIAL, CORONAL, SAGITTAL, ds, head, oblique, uid, write_series
 from strategies import grids
 from zweitblick.dicom.read import read_study
-from zweitblick.dicom.stack import parts, stack
+from zweitblick.dicom.stack import examined, parts, stack
 from zweitblick.errors import (
     DamagedInstanceError,
     DuplicatePositionError,
@@ -292,7 +292,7 @@ def test_unequal_instances_with_one_uid_clash(tmp_path: Path) -> None:
         parts(_series(tmp_path))
 
 
-def test_of_two_echoes_the_sound_one_is_kept(tmp_path: Path) -> None:
+def test_of_two_echoes_the_sound_one_is_kept_and_the_other_ones_error_told(tmp_path: Path) -> None:
     for place in range(2):
 
         def change(data: Dataset, k: int, place: int = place) -> None:
@@ -303,8 +303,20 @@ def test_of_two_echoes_the_sound_one_is_kept(tmp_path: Path) -> None:
         paths = write_series(tmp_path / str(place), _volume(seed=place), change=change)
         if place == 0:
             paths[2].unlink()
-    [part] = parts(_series(tmp_path))
+    series = _series(tmp_path)
+    found = examined(series)
+    [part] = found.sound
     assert part.physics.echo_time_ms == 90.0
+    assert parts(series) == found.sound
+    [error] = found.errors
+    assert isinstance(error, MissingSliceError)
+    assert str(error).startswith(series.name)
+    assert "instance 2 and instance 4" in str(error)
+
+
+def test_a_series_of_sound_volumes_only_has_no_errors(tmp_path: Path) -> None:
+    write_series(tmp_path, _volume())
+    assert examined(_series(tmp_path)).errors == ()
 
 
 def test_two_echoes_that_both_lack_a_slice_are_named_so(tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 from zweitblick.errors import OutputError
 
 MARK = "findings.json"
-"""A folder that holds this file is an earlier reading and may be overwritten on request."""
+"""Every reading has this file."""
+
+DOCUMENTS = frozenset({MARK, "segmentation.dcm", "report.dcm", "report.pdf", "report-pdf.dcm"})
+"""Files of a reading."""
+
+CAPTURE = "capture"
+"""Folder of a reading that holds the secondary captures, ``*.dcm``."""
 
 
 def check_folder(out: Path, *, overwrite: bool = False) -> None:
@@ -20,7 +26,7 @@ def check_folder(out: Path, *, overwrite: bool = False) -> None:
     out
         Must be absent or empty, in a folder that exists.
     overwrite
-        An earlier reading may be there; nothing else is ever replaced.
+        An earlier reading may be there, and nothing but its own files; nothing else is ever replaced.
 
     Raises
     ------
@@ -32,10 +38,13 @@ def check_folder(out: Path, *, overwrite: bool = False) -> None:
         return
     if out.is_symlink() or not out.is_dir():
         raise OutputError(f"{out} is no folder; choose another --out")
-    if not any(out.iterdir()):
+    with _disk_errors(out):
+        entries = list(out.iterdir())
+        ours = (out / MARK) in entries and all(_is_ours(entry) for entry in entries)
+    if not entries:
         return
-    if not (out / MARK).is_file():
-        raise OutputError(f"{out} is not empty and no earlier reading; choose another folder")
+    if not ours:
+        raise OutputError(f"{out} holds more than an earlier reading; choose another folder")
     if not overwrite:
         raise OutputError(f"{out} holds an earlier reading; choose another folder or say --overwrite")
 
@@ -55,52 +64,55 @@ def check_file(out: Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{out} exists; choose another name or say --overwrite")
 
 
-def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(out: Path, files: Mapping[str, bytes], *, overwrite: bool = False) -> None:
     """Write files by relative name into a folder that `check_folder` let pass, all or none.
 
     Raises
     ------
     OutputError
-        If the disk refuses; nothing is left behind then.
+        If the disk refuses, or the folder was filled since; nothing is left behind then.
     """
-    with folder_to_be(out) as folder:
+    with folder_to_be(out, overwrite=overwrite) as folder:
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
 
 
 @contextmanager
-def folder_to_be(out: Path) -> Iterator[Path]:
+def folder_to_be(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``out``, which takes its place if all goes well.
 
     Raises
     ------
     OutputError
-        If the disk refuses; nothing is left behind then.
+        If the disk refuses, or `check_folder` does at the end; nothing is left behind then.
     """
     partial = _partial(out.resolve())
     with _disk_errors(out):
         partial.mkdir()
         try:
             yield partial
-            _take_place(partial, out.resolve())
+            check_folder(out, overwrite=overwrite)
+            _take_place(partial, out.resolve(), overwrite=overwrite)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_files(files: Mapping[Path, bytes]) -> None:
+def write_files(files: Mapping[Path, bytes], *, overwrite: bool = False) -> None:
     """Write files that `check_file` let pass, all or none.
 
     Raises
     ------
     OutputError
-        If the disk refuses; no half-written file is left behind then.
+        If the disk refuses, or `check_file` does at the end; no half-written file is left behind then.
     """
     partials = {out: _partial(out.resolve()) for out in files}
     try:
         for out, content in files.items():
             with _disk_errors(out):
                 partials[out].write_bytes(content)
+        for out in files:
+            check_file(out, overwrite=overwrite)
         for out, partial in partials.items():
             with _disk_errors(out):
                 partial.replace(out)
@@ -118,21 +130,39 @@ def _check_parent(out: Path) -> None:
         raise OutputError(f"folder {parent} is not writable; choose another place")
 
 
+def _is_ours(entry: Path) -> bool:
+    """Whether a reading's folder has an entry of this name and kind."""
+    if entry.is_symlink():
+        return False
+    if entry.is_dir():
+        return entry.name == CAPTURE and all(_is_capture(inner) for inner in entry.iterdir())
+    return entry.name in DOCUMENTS and entry.is_file()
+
+
+def _is_capture(entry: Path) -> bool:
+    return entry.suffix == ".dcm" and entry.is_file() and not entry.is_symlink()
+
+
 def _partial(out: Path) -> Path:
     """Name on the same file system, so that the rename is atomic."""
     return out.with_name(f".{out.name}.partial-{os.getpid()}")
 
 
-def _take_place(partial: Path, out: Path) -> None:
-    """Rename ``partial`` to ``out``; an earlier reading steps aside first and is deleted last."""
-    if not out.is_dir() or not any(out.iterdir()):
+def _take_place(partial: Path, out: Path, *, overwrite: bool) -> None:
+    """Rename ``partial`` to ``out``; an earlier reading steps aside first and is deleted last.
+
+    Renaming to a folder that is not empty fails (POSIX rename), so without ``overwrite`` nothing can be lost. What
+    has stepped aside is out of others' reach by its old name, so that it is checked once more there.
+    """
+    if not overwrite or not out.is_dir() or not any(out.iterdir()):
         partial.replace(out)
         return
     aside = out.with_name(f".{out.name}.earlier-{os.getpid()}")
     out.rename(aside)
     try:
+        check_folder(aside, overwrite=True)
         partial.replace(out)
-    except OSError:
+    except (OSError, OutputError):
         aside.rename(out)
         raise
     shutil.rmtree(aside)

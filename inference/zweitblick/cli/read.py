@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from zweitblick import pipeline
-from zweitblick.cli.output import MARK, check_folder, write_folder
+from zweitblick.cli.output import CAPTURE, MARK, check_folder, write_folder
 from zweitblick.cli.stages import Stages
 from zweitblick.cli.summary import summary
 from zweitblick.dicom.capture import secondary_capture
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     stages = Stages(Console(stderr=True))
     with stages.shown():
         results = _results(arguments, stages)
-    write_folder(arguments.out, results.files)
+    write_folder(arguments.out, results.files, overwrite=arguments.overwrite)
     if arguments.json:
         sys.stdout.write(results.files[MARK].decode())
     else:
@@ -92,7 +92,8 @@ def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
         files = _documents(reading, stages)
         if arguments.secondary_capture:
             with stages("secondary capture"):
-                files |= {f"capture/{n:03d}.dcm": image for n, image in enumerate(secondary_capture(reading), start=1)}
+                images = enumerate(secondary_capture(reading), start=1)
+                files |= {f"{CAPTURE}/{n:03d}.dcm": image for n, image in images}
     return _Results(reading, files)
 
 

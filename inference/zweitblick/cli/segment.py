@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.probabilities is not None:
             probabilities = nifti_like(like, prediction.probabilities)
             files[arguments.probabilities] = _packed(probabilities, arguments.probabilities)
-    write_files(files)
+    write_files(files, overwrite=arguments.overwrite)
     _report(prediction, outs)
     if arguments.timings:
         Console(stderr=True).print(stages.table())

@@ -2,14 +2,14 @@
 
 import io
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from zweitblick.dicom.header import DAMAGE, day, opened_bytes, quietly, texts
+from zweitblick.errors import DamagedInstanceError
 from zweitblick.reading import ModelIdentity, Reading
 from zweitblick.study import Instance
 
@@ -29,8 +29,9 @@ _TYPE_2 = (
 )
 """Patient and General Study attributes that must be there, if empty (PS3.3 C.7.1.1, C.7.2.1)."""
 
-_DATE = re.compile(r"\d{8}|\d{4}\.\d{2}\.\d{2}")
-_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+_UTF_8 = "ISO_IR 192"
+_SEXES = ("M", "F", "O")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,29 @@ def tumour_model(reading: Reading) -> ModelIdentity:
 def header(instance: Instance) -> Dataset:
     """Header of a source instance without pixels, with empty values where patient and study must say something.
 
-    A value that its VR does not allow (a sex of ``W``, a date of ``unknown``) is emptied: an object that repeated it
-    would be invalid too.
+    A value that its VR does not allow (a sex of ``W``, a date of ``00000000``) is emptied: an object that repeated it
+    would be invalid too. Of several values where one is allowed the first stays. What cannot be converted at all is
+    left out, and so are private attributes. Text is decoded here, so the character set is UTF-8.
 
     Parameters
     ----------
     instance
         Of any image SOP class.
+
+    Raises
+    ------
+    DamagedInstanceError
+        If the file is gone or its data set cannot be read.
     """
-    with (
-        io.BytesIO(instance.source) if isinstance(instance.source, bytes) else Path(instance.source).open("rb") as file
-    ):
-        dataset = pydicom.dcmread(file, stop_before_pixels=True)
-    for keyword in _TYPE_2:
-        if keyword not in dataset or dataset[keyword].value is None:
-            setattr(dataset, keyword, "")
-    _emptied(dataset, "PatientSex", allowed=lambda value: value in ("M", "F", "O"))
-    for keyword in ("PatientBirthDate", "StudyDate"):
-        _emptied(dataset, keyword, allowed=lambda value: bool(_DATE.fullmatch(value)))
-    _emptied(dataset, "StudyTime", allowed=lambda value: bool(_TIME.fullmatch(value)))
+    try:
+        with opened_bytes(instance.source) as file, quietly():
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+            _leave_out_unreadable(dataset)
+            _settle_patient_and_study(dataset)
+    except (*DAMAGE, OSError) as error:
+        raise DamagedInstanceError(
+            f"the header of a source instance cannot be used ({type(error).__name__}); send it again"
+        ) from error
     return dataset
 
 
@@ -105,7 +110,7 @@ def settled(dataset: Dataset, reading: Reading, *, output: Output) -> Dataset:
     as UTF-8, which holds every name that the source can spell (PS3.3 C.12.1.1.2). The software has no serial number,
     which the Enhanced General Equipment module demands: the version stands for it.
     """
-    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SpecificCharacterSet = _UTF_8
     dataset.SeriesDescription = output.description
     dataset.Manufacturer = dataset.ManufacturerModelName = MANUFACTURER
     dataset.SoftwareVersions = dataset.DeviceSerialNumber = reading.version
@@ -126,6 +131,29 @@ def part10(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _emptied(dataset: Dataset, keyword: str, *, allowed: Callable[[str], bool]) -> None:
-    if not allowed(str(dataset[keyword].value)):
-        setattr(dataset, keyword, "")
+def _leave_out_unreadable(dataset: Dataset) -> None:
+    """Convert every attribute, at every depth; delete private ones and those whose value is none of their VR."""
+    for tag in list(dataset.keys()):
+        try:
+            element = None if tag.is_private else dataset[tag]
+        except DAMAGE:
+            element = None
+        if element is None:
+            del dataset[tag]
+        elif element.VR == "SQ":
+            for nested in element.value:
+                _leave_out_unreadable(nested)
+
+
+def _settle_patient_and_study(dataset: Dataset) -> None:
+    written = {keyword: next(iter(texts(dataset, keyword)), "") for keyword in _TYPE_2}
+    for keyword in ("PatientBirthDate", "StudyDate"):
+        found = day(written[keyword])
+        written[keyword] = found.isoformat().replace("-", "") if found else ""
+    if written["PatientSex"] not in _SEXES:
+        written["PatientSex"] = ""
+    if not _TIME.fullmatch(written["StudyTime"]):
+        written["StudyTime"] = ""
+    dataset.SpecificCharacterSet = _UTF_8
+    for keyword, value in written.items():
+        setattr(dataset, keyword, value)

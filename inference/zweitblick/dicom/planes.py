@@ -4,20 +4,23 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from zweitblick.dicom.geometry import MATRIX_TOLERANCE, ORIENTATION_TOLERANCE, SPACING_TOLERANCE, directions
 from zweitblick.errors import GeometryError
 from zweitblick.reading import Reading
 from zweitblick.study import Frame
 from zweitblick.volume import Grid
 
 TOLERANCE_MM = 0.05
-"""A plane's corners may lie this far from the grid's: headers round positions to 1e-2 mm or finer."""
+"""A frame may lie this far from its place in the grid, or `SPACING_TOLERANCE` slice distances if that is more: never
+less than what `geometry.stacked` let pass, so that a volume which could be read can be written, too."""
 
 
 def reference_planes(reading: Reading) -> tuple[Frame, ...]:
     """Frames of the reference series in the order of the reference grid's slices, one for each.
 
-    Neither file order nor instance numbers are trusted: a frame belongs to slice ``k`` when its four corner pixels lie
-    where the grid has those of slice ``k`` (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1).
+    Neither file order nor instance numbers are trusted: a frame belongs to slice ``k`` when its first pixel lies
+    where the grid has that of slice ``k``, and its rows and columns run the same way in the same steps (PS3.3
+    C.7.6.2.1.1), within the tolerances of `geometry.stacked`.
 
     Raises
     ------
@@ -56,9 +59,14 @@ def _lies_on(frame: Frame, grid: Grid, *, k: int) -> bool:
     _, rows, columns = grid.shape
     if frame.shape != (rows, columns) or not 0 <= k < grid.shape[0]:
         return False
-    along_row, down_column = np.array(frame.orientation_lps).reshape(2, 3)
-    corners = np.array([(j, i) for j in (0, rows - 1) for i in (0, columns - 1)])
-    pixels_mm = corners * np.array(frame.spacing_mm)
-    in_frame = np.array(frame.position_lps) + pixels_mm @ np.stack([down_column, along_row])
-    in_grid = grid.lps(np.column_stack([np.full(4, k), corners]))
-    return float(np.abs(in_frame - in_grid).max()) <= TOLERANCE_MM
+    away_mm = np.linalg.norm(np.array(frame.position_lps) - grid.lps((k, 0, 0)))
+    return bool(away_mm <= max(TOLERANCE_MM, SPACING_TOLERANCE * grid.spacing_mm[0])) and _runs_along(frame, grid)
+
+
+def _runs_along(frame: Frame, grid: Grid) -> bool:
+    """Whether rows and columns agree; tolerances count twice, as two frames may differ from a third to either side."""
+    _, j, i = directions(frame)
+    in_grid = grid.lps_from_index[:3, 1:3] / grid.spacing_mm[1:]
+    turned = np.abs(np.column_stack([j, i]) - in_grid).max()
+    same_steps = np.allclose(frame.spacing_mm, grid.spacing_mm[1:], rtol=2 * MATRIX_TOLERANCE)
+    return bool(turned <= 2 * ORIENTATION_TOLERANCE) and same_steps

@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from zweitblick.dicom.codes import ABNORMAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE, BRAIN, SEGMENT_CODES, item
 from zweitblick.dicom.context import MANUFACTURER, SEG, header, instance_uid, part10, series_uid, settled, tumour_model
+from zweitblick.dicom.header import numbers
 from zweitblick.dicom.planes import reference_planes
 from zweitblick.overlay import LABEL_RGB
 from zweitblick.reading import Reading
@@ -81,12 +82,19 @@ def source_headers(reading: Reading, planes: Sequence[Frame]) -> list[Dataset]:
             dataset.FrameOfReferenceUID = reading.uid("frame of reference")
         if "NumberOfFrames" in dataset:
             _share_geometry(dataset, planes[0].number)
+            _complete(dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0], reading)
         else:
             dataset.ImageOrientationPatient = headers[0].ImageOrientationPatient
             dataset.PixelSpacing = headers[0].PixelSpacing
-            if not dataset.get("SliceThickness"):
-                dataset.SliceThickness = f"{reading.reference_volume.spacing_mm[0]:.6g}"
+            _complete(dataset, reading)
     return headers
+
+
+def _complete(measures: Dataset, reading: Reading) -> None:
+    """Where Slice Thickness (0018,0050) is no one positive number, the distance of slices stands for it."""
+    written_mm = numbers(measures, "SliceThickness")
+    if len(written_mm) != 1 or written_mm[0] <= 0:
+        measures.SliceThickness = f"{reading.reference_volume.spacing_mm[0]:.6g}"
 
 
 def _share_geometry(dataset: Dataset, frame_number: int) -> None:

@@ -68,7 +68,7 @@ def opened(source: Path | Sequence[Path], *, limits: Limits = LIMITS) -> Iterato
     Raises
     ------
     SourceMissingError
-        If nothing is there, or a folder cannot be listed.
+        If nothing is there, or what is there cannot be read: a folder that cannot be listed, a file not opened.
     TooManyFilesError
         If there are more files than ``limits.files``.
     UnsafeArchiveError
@@ -88,13 +88,25 @@ def opened(source: Path | Sequence[Path], *, limits: Limits = LIMITS) -> Iterato
 
 
 def _files(source: Path, room: Path, limits: Limits) -> list[Path]:
-    if source.is_dir():
-        return _walked(source, limits)
-    if not source.is_file():
-        raise SourceMissingError(f"source {room.name} is neither a folder nor a file; check the path")
-    if _is_zip(source):
-        return _unpacked(source, room, limits)
-    return [source]
+    with _readable(room.name):
+        if source.is_dir():
+            return _walked(source, limits)
+        if not source.is_file():
+            raise SourceMissingError(f"source {room.name} is neither a folder nor a file; check the path")
+        is_zip = _is_zip(source)
+    return _unpacked(source, room, limits) if is_zip else [source]
+
+
+@contextmanager
+def _readable(number: str) -> Iterator[None]:
+    """Name a source by its number: its path may be a patient's name."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceMissingError(
+            f"source {number} cannot be read ({error.strerror or type(error).__name__}); "
+            "check the path and its permissions"
+        ) from error
 
 
 def _walked(folder: Path, limits: Limits) -> list[Path]:
@@ -114,7 +126,8 @@ def _unlistable(error: OSError) -> None:
 
 
 def _stays_within(path: Path, root: Path) -> bool:
-    if path.is_symlink() and not path.resolve().is_relative_to(root):
+    # realpath, for Path.resolve raises on a link that leads to itself.
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
         return False
     return path.is_file()
 

@@ -1,7 +1,7 @@
-"""Series to volumes: what a series holds (`parts`) and its voxels (`stack`)."""
+"""Series to volumes: what a series holds (`examined`, `parts`) and its voxels (`stack`)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,16 +35,27 @@ _SCREENSHOT_WORDS = ("SCREEN", "SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "CSA R
 """What vendors write into Image Type (0008,0008) of pictures that are kept as MR images."""
 
 
-def parts(series: Series) -> tuple[Series, ...]:
-    """Volumes that a series holds, each as a Series with sound geometry; no pixels are decoded.
+@dataclass(frozen=True)
+class Examined:
+    """The volumes of a series, parted by whether their geometry is sound.
+
+    Parameters
+    ----------
+    sound
+        At least one, each a Series with the frames, instances and physics of its volume.
+    errors
+        Why each of the other volumes cannot be read, in the order of their first frames; often empty.
+    """
+
+    sound: tuple[Series, ...]
+    errors: tuple[SeriesError, ...]
+
+
+def examined(series: Series) -> Examined:
+    """Part a series into its volumes and check the geometry of each; no pixels are decoded.
 
     Frames are parted by stack, and where they share places by what tells volumes apart (`VolumeKey`). Scout frames
-    among others are left out, as are raw-data instances. Of several volumes the sound ones are returned.
-
-    Returns
-    -------
-    tuple of Series
-        At least one, each with the frames, instances and physics of its volume.
+    among others are left out, as are raw-data instances.
 
     Raises
     ------
@@ -65,7 +76,18 @@ def parts(series: Series) -> tuple[Series, ...]:
             sound.append(part)
     if not sound:
         raise _reason(replace(series, frames=frames), errors)
-    return tuple(sound)
+    return Examined(tuple(sound), tuple(error for _, error in errors))
+
+
+def parts(series: Series) -> tuple[Series, ...]:
+    """Sound volumes that a series holds, at least one; see `examined`, which also tells why others are left out.
+
+    Raises
+    ------
+    SeriesError
+        A subclass that says why the series holds no volume; see `errors`.
+    """
+    return examined(series).sound
 
 
 def stack(part: Series) -> Volume:
