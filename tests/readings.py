@@ -153,7 +153,7 @@ def findings(phantom: Phantom) -> Findings:
     lesions = tuple(lesion(number, enhancing=phantom.enhancing) for number in range(1, phantom.lesions + 1))
     sums = {region: sum(one.volume_ml[region] for one in lesions) for region in Region}
     products = sum(one.diameters.product_mm2 for one in lesions if phantom.enhancing)
-    return Findings(lesions, sums, products, 0.5, dropped=0, dropped_ml=0.0, brain_ml=620.0)
+    return Findings(lesions, sums, products, 0.5, 0.5, dropped=0, dropped_ml=0.0, brain_ml=620.0)
 
 
 def lesion(number: int, *, enhancing: bool) -> Lesion:

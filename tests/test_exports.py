@@ -17,7 +17,7 @@ NOUNS = {
     "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
     "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
     "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp",
-    "pipeline": "Observer REFERENCE_ORDER read reference_of segment silent",
+    "pipeline": "BASIS_SEEN_ON FAULTS Observer REFERENCE_ORDER REPORTING_LIMIT_ML read reference_of segment silent",
 }
 """Modules whose every public name may be used."""
 
@@ -39,7 +39,7 @@ DOORS = {
     "model.brain_mask.brain_mask": "volume, network",
     "model.bundle.load_bundles": "models",
     "model.bundle.default_models": "",
-    "measure.measure": "prediction, *, slice_distance_mm, reporting_limit_ml",
+    "measure.measure": "prediction, *, slice_distance_mm, reporting_limit_ml, validated_ml",
     "pipeline.segment": "volumes, bundles, *, seed, observer",
     "pipeline.read": "study, bundles, *, stamp, observer",
     "sample.write_sample": "out, *, spec",

@@ -10,13 +10,15 @@ from zweitblick.prediction import Region
 DIAMETERS = Diameters(DiameterBasis.ENHANCING, 20.0, 12.5, ((0, 0, 0), (20, 0, 0)), ((5, 0, 0), (5, 12.5, 0)), True)
 
 
-def findings(*volumes_ml: float) -> Findings:
+def findings(*volumes_ml: float, limit_ml: float = 0.5) -> Findings:
     lesions = tuple(
         Lesion(number, {Region.WT: volume}, (0, 0, 0), Side.LEFT, 30.0, False, 25.0, DIAMETERS, (), 0.9)
         for number, volume in enumerate(volumes_ml, start=1)
     )
     total = MappingProxyType({Region.WT: sum(volumes_ml)})
-    return Findings(lesions, total, 250.0, reporting_limit_ml=0.5, dropped=0, dropped_ml=0.0, brain_ml=1400.0)
+    return Findings(
+        lesions, total, 250.0, reporting_limit_ml=0.5, validated_ml=limit_ml, dropped=0, dropped_ml=0.0, brain_ml=1400.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,10 @@ def findings(*volumes_ml: float) -> Findings:
 )
 def test_statement_says_what_was_measured(volumes_ml: tuple[float, ...], statement: str) -> None:
     assert findings(*volumes_ml).statement == statement
+
+
+def test_nothing_found_is_said_of_what_was_validated_only() -> None:
+    assert findings(limit_ml=30.3).statement == "No glioma-like lesion above 30.3 ml."
 
 
 def test_product_of_diameters() -> None:

@@ -37,7 +37,8 @@
     ├── RegistrationError               register.failed
     ├── BundleError                     a model bundle is unusable
     │   ├── BundleMissingError          bundle.missing
-    │   └── BundleDamagedError          bundle.damaged
+    │   ├── BundleDamagedError          bundle.damaged
+    │   └── ProviderError               bundle.provider
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -274,6 +275,12 @@ class BundleDamagedError(BundleError):
     """A bundle's digest or self-test does not match."""
 
     code = "bundle.damaged"
+
+
+class ProviderError(BundleError):
+    """The runtime does not run on the device that it was installed for."""
+
+    code = "bundle.provider"
 
 
 class SampleError(ZweitblickError):

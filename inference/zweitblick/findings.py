@@ -125,7 +125,10 @@ class Findings:
         Over the measurable enhancing parts (RANO's sum of products of diameters), at most three or five are
         used by readers; here all are summed.
     reporting_limit_ml
-        The smallest lesion that is reported: what the model found reliably in validation.
+        The smallest lesion that is listed.
+    validated_ml
+        From this size on the model found nine in ten lesions in validation; where nothing is found, the statement
+        speaks of lesions above it only.
     dropped
         Number of smaller components left out, and ``dropped_ml`` their volume.
     brain_ml
@@ -136,6 +139,7 @@ class Findings:
     volume_ml: Mapping[Region, float]
     sum_of_products_mm2: float
     reporting_limit_ml: float
+    validated_ml: float
     dropped: int
     dropped_ml: float
     brain_ml: float
@@ -143,9 +147,9 @@ class Findings:
     @property
     def statement(self) -> str:
         """One sentence that says what was measured, no more."""
-        limit = f"{self.reporting_limit_ml:g} ml"
         if not self.lesions:
-            return f"No glioma-like lesion above {limit}."
+            return f"No glioma-like lesion above {max(self.reporting_limit_ml, self.validated_ml):g} ml."
+        limit = f"{self.reporting_limit_ml:g} ml"
         count = len(self.lesions)
         noun = "glioma-like lesion" if count == 1 else "glioma-like lesions"
         return f"{count} {noun} above {limit}, {self.volume_ml[Region.WT]:.1f} ml in all."

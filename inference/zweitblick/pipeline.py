@@ -4,26 +4,33 @@ Pure: no network, database, clock or environment. The same study, bundles and st
 reading.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 
 import zweitblick
-from zweitblick.dicom.stack import parts, stack
+from zweitblick.dicom.stack import examined, stack
 from zweitblick.errors import (
+    DuplicatePositionError,
     GeometryError,
     InstanceError,
     MissingSequenceError,
+    MissingSliceError,
+    MixedMatrixError,
     RegistrationError,
     SeriesError,
+    UnevenSpacingError,
     VoxelError,
 )
+from zweitblick.findings import DiameterBasis
 from zweitblick.measure import measure
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.model.prepare import Prepared, prepare
-from zweitblick.model.scope import missing_notices, scope_notices
+from zweitblick.model.scope import damage_notices, doubt_notices, missing_notices, scope_notices
 from zweitblick.model.sequences import Chosen, choose
 from zweitblick.model.specks import without_specks
 from zweitblick.prediction import Prediction
@@ -38,6 +45,19 @@ Observer = Callable[[str], AbstractContextManager[None]]
 
 REFERENCE_ORDER = (Sequence.T1C, Sequence.FLAIR)
 """The reference is the first of these that is there: RANO measures on T1 with contrast."""
+
+
+REPORTING_LIMIT_ML = 0.5
+"""Smallest lesion listed: a ball 10 mm across, RANO's smallest measurable lesion, has 0.52 ml."""
+
+FAULTS = (DuplicatePositionError, MissingSliceError, MixedMatrixError, UnevenSpacingError)
+"""Of these a report tells: the series could have been used had it come whole."""
+
+BASIS_SEEN_ON = {
+    DiameterBasis.ENHANCING: (Sequence.T1C, Sequence.FLAIR),
+    DiameterBasis.WHOLE_TUMOUR: (Sequence.FLAIR, Sequence.T2, Sequence.T1C),
+}
+"""The series whose slice distance decides what is measurable: the first of these that is there."""
 
 
 def silent(stage: str) -> AbstractContextManager[None]:
@@ -79,7 +99,7 @@ def segment(
             for sequence, volume in volumes.items()
         }
     prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
-    prediction = _predicted(prepared, reference, bundles.tumour, seed, observer)
+    prediction = _predicted(prepared, volumes[reference], bundles.tumour, seed, observer)
     return prediction.carried(alignments[next(iter(volumes))].moving_from_reference_lps)
 
 
@@ -103,18 +123,19 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
         If the study cannot be read.
     """
     with observer("choose"):
-        chosen, volumes, rejected = _chosen_volumes(study)
+        chosen, volumes, candidates = _chosen_volumes(study)
     reference = reference_of(volumes)
     with observer("register"):
         alignments, notices = _alignments(chosen, volumes, reference, stamp.seed)
     volumes = {sequence: volumes[sequence] for sequence in alignments}
     prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
-    prediction = _predicted(prepared, reference, bundles.tumour, stamp.seed, observer)
+    prediction = _predicted(prepared, volumes[reference], bundles.tumour, stamp.seed, observer)
     with observer("measure"):
         findings = measure(
             prediction,
-            slice_distance_mm=max(volumes[reference].spacing_mm),
-            reporting_limit_ml=bundles.tumour.reporting_limit_ml,
+            slice_distance_mm=_slice_distances(volumes),
+            reporting_limit_ml=REPORTING_LIMIT_ML,
+            validated_ml=bundles.tumour.validated_ml,
         )
     missing = tuple(sequence for sequence in Sequence if sequence not in volumes)
     return Reading(
@@ -128,8 +149,14 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
         prediction=prediction,
         findings=findings,
         models=(_identity(bundles.tumour), _identity(bundles.brain_mask)),
-        notices=(*scope_notices(study), *missing_notices(missing), *notices),
-        rejected=rejected,
+        notices=(
+            *scope_notices(study),
+            *missing_notices(missing),
+            *notices,
+            *damage_notices(study, candidates.damaged),
+            *doubt_notices(chosen.choices, prepared, findings),
+        ),
+        rejected=_all_rejected(candidates, chosen),
         stamp=stamp,
         version=zweitblick.__version__,
     )
@@ -158,9 +185,35 @@ class _Undecodable(Exception):  # noqa: N818 -- a signal within this module, nev
         self.part = part
 
 
-def _chosen_volumes(study: Study) -> tuple[Chosen, dict[Sequence, Volume], dict[str, str]]:
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """Volumes that may be chosen, and why others may not.
+
+    Parameters
+    ----------
+    parts
+        Sound volumes, by their headers.
+    rejected
+        Reasons by name of the series.
+    damaged
+        Reasons of those among them that could have mattered: MR volumes with a fault.
+    """
+
+    parts: tuple[Series, ...]
+    rejected: Mapping[str, str]
+    damaged: tuple[str, ...]
+
+    def without(self, part: Series, reason: str) -> "_Candidates":
+        return _Candidates(
+            tuple(one for one in self.parts if one is not part),
+            _noted(self.rejected, part.name, reason),
+            (*self.damaged, f"{part.name}: {reason}"),
+        )
+
+
+def _chosen_volumes(study: Study) -> tuple[Chosen, dict[Sequence, Volume], _Candidates]:
     """Choose series; a candidate whose pixels do not decode is rejected by name and the choice made again."""
-    candidates, rejected = _candidates(study)
+    candidates = _candidates(study)
     decoded: dict[int, Volume] = {}
 
     def volume_of(part: Series) -> Volume:
@@ -170,13 +223,10 @@ def _chosen_volumes(study: Study) -> tuple[Chosen, dict[Sequence, Volume], dict[
 
     while True:
         try:
-            chosen = choose(candidates, volume_of)
-            volumes = {sequence: volume_of(part) for sequence, part in chosen.series.items()}
+            chosen = choose(candidates.parts, volume_of)
+            return chosen, {sequence: volume_of(part) for sequence, part in chosen.series.items()}, candidates
         except _Undecodable as failure:
-            candidates = [part for part in candidates if part is not failure.part]
-            rejected[failure.part.name] = str(failure)
-        else:
-            return chosen, volumes, {**rejected, **chosen.rejected}
+            candidates = candidates.without(failure.part, str(failure))
 
 
 def _decoded(part: Series) -> Volume:
@@ -186,16 +236,39 @@ def _decoded(part: Series) -> Volume:
         raise _Undecodable(part, str(error)) from error
 
 
-def _candidates(study: Study) -> tuple[list[Series], dict[str, str]]:
-    """Every series that could be a volume, and why the others cannot."""
-    candidates: list[Series] = []
-    rejected = {}
+def _candidates(study: Study) -> _Candidates:
+    """Part every series into volumes."""
+    sound: list[Series] = []
+    rejected: Mapping[str, str] = {}
+    damaged: list[str] = []
     for series in study.series:
-        try:
-            candidates += parts(series)
-        except SeriesError as error:
-            rejected[series.name] = str(error)
-    return candidates, rejected
+        parts, errors = _parted(series)
+        sound += parts
+        for error in errors:
+            rejected = _noted(rejected, series.name, str(error))
+        damaged += [str(error) for error in errors if isinstance(error, FAULTS)]
+    return _Candidates(tuple(sound), rejected, tuple(damaged))
+
+
+def _parted(series: Series) -> tuple[tuple[Series, ...], tuple[SeriesError, ...]]:
+    try:
+        found = examined(series)
+    except SeriesError as error:
+        return (), (error,)
+    return found.sound, found.errors
+
+
+def _noted(reasons: Mapping[str, str], name: str, reason: str) -> dict[str, str]:
+    """Add a reason; a name that is taken, as series may share a number, gets a count."""
+    names = (name if count == 1 else f"{name} ({count})" for count in itertools.count(1))
+    return {**reasons, next(one for one in names if one not in reasons): reason}
+
+
+def _all_rejected(candidates: _Candidates, chosen: Chosen) -> Mapping[str, str]:
+    rejected = candidates.rejected
+    for name, reason in chosen.rejected.items():
+        rejected = _noted(rejected, name, reason)
+    return rejected
 
 
 def _alignments(
@@ -234,14 +307,21 @@ def _prepared(
         return prepare(volumes, brain, reference=reference.grid, own_from_reference=moves)
 
 
-def _predicted(prepared: Prepared, reference: Sequence, bundle: Bundle, seed: int, observer: Observer) -> Prediction:
+def _predicted(prepared: Prepared, reference: Volume, bundle: Bundle, seed: int, observer: Observer) -> Prediction:
     with observer("network"):
         probabilities = bundle.network(prepared.tensor())[0]
     with observer("midline"):
-        head = head_from_lps(prepared.images[reference], prepared.brain, seed=seed)
+        # Air must be dark here; in the normalised images it lies amid the tissues.
+        head = head_from_lps(reference.resampled(prepared.grid), prepared.brain, seed=seed)
     inside = np.where(prepared.brain, probabilities, np.float32(0))
     outline = without_specks(inside, voxel_ml=prepared.grid.voxel_ml)
     return Prediction(outline, prepared.brain, prepared.grid, head)
+
+
+def _slice_distances(volumes: Mapping[Sequence, Volume]) -> dict[DiameterBasis, float]:
+    """Slice distance in mm of the series that each diameter is seen on."""
+    seen_on = {basis: next(one for one in order if one in volumes) for basis, order in BASIS_SEEN_ON.items()}
+    return {basis: volumes[sequence].grid.slice_distance_mm for basis, sequence in seen_on.items()}
 
 
 def _identity(bundle: Bundle) -> ModelIdentity:

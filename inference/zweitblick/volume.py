@@ -74,6 +74,12 @@ class Grid:
         return float(k), float(j), float(i)
 
     @property
+    def slice_distance_mm(self) -> float:
+        """Distance between neighbouring planes of constant k, along their normal (not along k, in a sheared stack)."""
+        _, j, i = self.lps_from_index[:3, :3].T
+        return float(abs(np.linalg.det(self.lps_from_index[:3, :3])) / np.linalg.norm(np.cross(j, i)))
+
+    @property
     def voxel_ml(self) -> float:
         """Volume of one voxel in millilitres (shear included)."""
         return float(abs(np.linalg.det(self.lps_from_index[:3, :3]))) / 1000.0
@@ -112,6 +118,29 @@ class Grid:
         """Return the array axis (0, 1 or 2) closest to an LPS direction; ``(0, 0, 1)`` finds the slices of axials."""
         columns = self.lps_from_index[:3, :3] / np.array(self.spacing_mm)
         return int(np.argmax(np.abs(np.asarray(direction_lps, np.float64) @ columns)))
+
+    def inside(self, other: "Grid", *, own_from_grid_lps: ArrayLike | None = None) -> Bool:
+        """Which of this grid's voxel centres lie within another grid's box, half a voxel of border included.
+
+        Parameters
+        ----------
+        other
+            The box.
+        own_from_grid_lps
+            ``(4, 4)`` map from this grid's LPS mm to the other's; identity if both share a frame of reference.
+
+        Returns
+        -------
+        ``(K, J, I)`` bool.
+        """
+        move = np.eye(4) if own_from_grid_lps is None else np.asarray(own_from_grid_lps, np.float64)
+        other_from_own = other.index_from_lps @ move @ self.lps_from_index
+        axes = np.meshgrid(*(np.arange(size) for size in self.shape), indexing="ij", sparse=True)
+        inside = np.ones(self.shape, np.bool_)
+        for row, size in zip(other_from_own[:3], other.shape, strict=True):
+            index = row[0] * axes[0] + row[1] * axes[1] + row[2] * axes[2] + row[3]
+            inside &= (index >= -0.5) & (index <= size - 0.5)
+        return inside
 
     def cropped(self, start: Sequence[int], shape: tuple[int, int, int]) -> "Grid":
         """Grid of ``shape`` voxels that begins at index ``start`` (may lie outside) of this one."""

@@ -20,7 +20,12 @@ CENTER = tuple(GRID.center_lps.tolist())
 
 
 def findings(of: Prediction, slice_distance_mm: float = 1.0, reporting_limit_ml: float = 0.01) -> Findings:
-    return measure(of, slice_distance_mm=slice_distance_mm, reporting_limit_ml=reporting_limit_ml)
+    return measure(
+        of,
+        slice_distance_mm=dict.fromkeys(DiameterBasis, slice_distance_mm),
+        reporting_limit_ml=reporting_limit_ml,
+        validated_ml=reporting_limit_ml,
+    )
 
 
 def only(of: Prediction, slice_distance_mm: float = 1.0) -> Lesion:

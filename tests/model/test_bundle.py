@@ -25,7 +25,7 @@ def rewrite(bundle: Path, **changes: object) -> None:
 def test_the_released_bundles_open() -> None:
     bundles = load_bundles(default_models())
     assert bundles.tumour.name == "tumour"
-    assert bundles.tumour.reporting_limit_ml > 0
+    assert bundles.tumour.validated_ml > 0
     for opened, name in ((bundles.tumour, "tumour"), (bundles.brain_mask, "brain-mask")):
         network = default_models() / name / "models" / "model.onnx"
         assert opened.digest == hashlib.sha256(network.read_bytes()).hexdigest()
@@ -85,9 +85,9 @@ def test_a_self_test_of_another_network_is_found(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["much", -1, None, float("inf")])
-def test_a_reporting_limit_is_a_volume(bundle: Path, limit: object) -> None:
-    rewrite(bundle, reporting_limit_ml=limit)
-    with pytest.raises(BundleDamagedError, match="reporting_limit_ml"):
+def test_what_was_validated_is_a_volume(bundle: Path, limit: object) -> None:
+    rewrite(bundle, validated_ml=limit)
+    with pytest.raises(BundleDamagedError, match="validated_ml"):
         load_bundle(bundle)
 
 

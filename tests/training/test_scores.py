@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from monai.metrics import compute_dice
 
 from zweitblick.prediction import Region
-from zweitblick_training.scores import LesionScore, dice, lesion_scores, region_mask, reporting_limit_ml
+from zweitblick_training.scores import LesionScore, UnprovenError, dice, lesion_scores, region_mask, validated_ml
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
@@ -42,13 +42,23 @@ def test_lesions_touching_at_a_corner_are_one() -> None:
     truth[1, 1, 1] = truth[2, 2, 2] = True
     truth[6, 6, 6] = True
     predicted = np.zeros_like(truth)
-    predicted[2, 2, 2] = True
-    assert lesion_scores(predicted, truth, 0.001) == [LesionScore(0.002, found=True), LesionScore(0.001, found=False)]
+    predicted[2, 2, 2:5] = True
+    assert lesion_scores(predicted, truth, 0.001) == [LesionScore(0.002, 0.003), LesionScore(0.001, 0.0)]
 
 
-def test_the_reporting_limit_is_where_nine_in_ten_are_found() -> None:
-    missed = [LesionScore(0.2, found=False), LesionScore(0.5, found=False)]
-    found = [LesionScore(float(size), found=True) for size in range(1, 12)]
-    assert reporting_limit_ml([*missed, *found]) == 0.5
-    assert reporting_limit_ml(found) == 1.0
-    assert reporting_limit_ml([LesionScore(3.0, found=False)]) == 3.0
+def test_a_size_is_validated_where_nine_in_ten_are_found() -> None:
+    missed = [LesionScore(0.2, 0.0), LesionScore(5.5, 0.1)]
+    found = [LesionScore(float(size), float(size)) for size in range(1, 14)]
+    assert validated_ml([*missed, *found], listed_from_ml=0.5) == 1.0
+
+
+def test_the_size_of_a_missed_lesion_is_never_validated() -> None:
+    lesions = [LesionScore(1.7, 0.0), *(LesionScore(size, size) for size in (30.3, 40.0, 50.0, 60.0, 70.0, 80.0))]
+    assert validated_ml(lesions, listed_from_ml=0.5) == 30.3
+
+
+def test_few_lesions_prove_nothing() -> None:
+    with pytest.raises(UnprovenError, match="4 lesions"):
+        validated_ml([LesionScore(9.0, 9.0)] * 4, listed_from_ml=0.5)
+    with pytest.raises(UnprovenError):
+        validated_ml([LesionScore(9.0, 0.2)] * 9, listed_from_ml=0.5)

@@ -10,10 +10,10 @@ import numpy as np
 
 from zweitblick.errors import ZweitblickError
 from zweitblick.model.bundle import Bundles
-from zweitblick.pipeline import segment
+from zweitblick.pipeline import REPORTING_LIMIT_ML, segment
 from zweitblick.prediction import REGIONS, Region
 from zweitblick_training.cases import PackedCase
-from zweitblick_training.scores import LesionScore, dice, lesion_scores, region_mask, reporting_limit_ml
+from zweitblick_training.scores import LesionScore, dice, lesion_scores, region_mask, validated_ml
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def write_evaluation(scores: Sequence[CaseScore], bundle: Path) -> None:
     """
     document = {"dice": summary(scores), "cases": [asdict(score) for score in scores]}
     _write_json(bundle / "evaluation.json", document)
-    limit = reporting_limit_ml([lesion for score in scores for lesion in score.lesions])
+    limit = validated_ml([lesion for score in scores for lesion in score.lesions], listed_from_ml=REPORTING_LIMIT_ML)
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    _write_json(bundle / "configs" / "metadata.json", {**metadata, "reporting_limit_ml": limit})
+    _write_json(bundle / "configs" / "metadata.json", {**metadata, "validated_ml": limit})
     training = json.loads((bundle / "training.json").read_text(encoding="utf-8"))
     text = card(scores, training, limit)
     (bundle / "docs").mkdir(exist_ok=True)
@@ -166,11 +166,13 @@ that the expert found empty scores 1 if fewer than 50 voxels are predicted, else
 |---|---|---|---|---|---|
 {table}
 
-**Smallest lesion reported:** {limit:g} ml; at or above that size nine in ten held-back lesions were found.
+**Found reliably from:** {limit:g} ml; at or above that size nine in ten of the held-back lesions were found. There were
+hardly any smaller ones to try, so how well smaller lesions are found is not known.
 
-**Limits:** few patients, most from one hospital; held-back patients come from the same sites as the training ones, so a
-new scanner may do worse. Intensities are quantised to 7 bits in the data at hand. No calibration yet. Not validated for
-any clinical purpose.
+**Limits:** most held-back patients taught the brain mask, through which they were scored here; the tumour network alone
+has not seen them. Few patients, most from one hospital; held-back patients come from the same sites as the training
+ones, so a new scanner may do worse. Intensities are quantised to 7 bits in the data at hand. No calibration yet. Not
+validated for any clinical purpose.
 
 Licence: CC BY-NC-SA 4.0, as the data asks.
 """

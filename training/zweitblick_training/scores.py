@@ -1,5 +1,6 @@
 """Scores: how well a prediction agrees with what experts drew."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,23 +14,30 @@ SMALLEST_FALSE_ENHANCING = 50
 """Where the truth has no enhancing tumour, fewer predicted voxels than this count as none (BraTS 2021 rules scale a
 false enhancing part of any size to Dice 0; small specks of less than this are what readers ignore)."""
 
+SENSITIVITY, FEWEST_LESIONS = 0.9, 5
+"""A size is validated if nine in ten of at least five lesions of that size or larger were found."""
+
 CONNECTED_26 = np.ones((3, 3, 3), np.bool_)
 
 
 @dataclass(frozen=True)
 class LesionScore:
-    """One expert-drawn lesion: its size and whether it was found.
+    """One expert-drawn lesion: its size and what was found of it.
 
     Parameters
     ----------
     volume_ml
         As the expert drew it.
-    found
-        Whether any of its voxels was predicted.
+    found_ml
+        Volume of the largest predicted component that shares a voxel with it; 0 if none does.
     """
 
     volume_ml: float
-    found: bool
+    found_ml: float
+
+
+class UnprovenError(ValueError):
+    """Too few lesions were found to say from which size on the network finds them."""
 
 
 def region_mask(labels: NDArray[np.uint8], region: Region) -> Bool:
@@ -52,28 +60,40 @@ def dice(predicted: Bool, truth: Bool) -> float:
 
 
 def lesion_scores(predicted: Bool, truth: Bool, voxel_ml: float) -> list[LesionScore]:
-    """Score every 26-connected component of the truth."""
+    """Score every 26-connected component of the truth by the largest predicted component that touches it."""
     components, count = ndimage.label(truth, CONNECTED_26)
+    found, _ = ndimage.label(predicted, CONNECTED_26)
+    sizes_ml = np.bincount(found.ravel()) * voxel_ml
+    sizes_ml[0] = 0.0
     return [
-        LesionScore(float((components == number).sum()) * voxel_ml, bool(predicted[components == number].any()))
+        LesionScore(
+            volume_ml=float((components == number).sum()) * voxel_ml,
+            found_ml=float(sizes_ml[found[components == number]].max()),
+        )
         for number in range(1, count + 1)
     ]
 
 
-def reporting_limit_ml(lesions: list[LesionScore], *, sensitivity: float = 0.9, at_least: float = 0.1) -> float:
-    """Smallest lesion size from which on the share of found lesions reaches ``sensitivity``.
+def validated_ml(lesions: Sequence[LesionScore], *, listed_from_ml: float) -> float:
+    """Size of the smallest found lesion such that of all lesions as large or larger nine in ten were found.
+
+    A lesion counts as found if a predicted component that touches it is large enough to be listed.
 
     Parameters
     ----------
     lesions
         All expert-drawn lesions of the validation cases.
-    sensitivity
-        Required share among the lesions of at least that size.
-    at_least
-        No smaller limit is stated, however good the figures.
+    listed_from_ml
+        Predicted components below this size are not listed, and so find nothing.
+
+    Raises
+    ------
+    UnprovenError
+        If no size has `FEWEST_LESIONS` lesions of which `SENSITIVITY` were found.
     """
-    for size in sorted(lesion.volume_ml for lesion in lesions):
-        larger = [lesion.found for lesion in lesions if lesion.volume_ml >= size]
-        if float(np.mean(larger)) >= sensitivity and size >= at_least:
+    found = {lesion: lesion.found_ml >= listed_from_ml for lesion in lesions}
+    for size in sorted(lesion.volume_ml for lesion in lesions if found[lesion]):
+        larger = [found[lesion] for lesion in lesions if lesion.volume_ml >= size]
+        if len(larger) >= FEWEST_LESIONS and float(np.mean(larger)) >= SENSITIVITY:
             return float(np.ceil(size * 10) / 10)
-    return max((lesion.volume_ml for lesion in lesions), default=at_least)
+    raise UnprovenError(f"of {len(lesions)} lesions no size has {FEWEST_LESIONS} of which {SENSITIVITY:.0%} were found")

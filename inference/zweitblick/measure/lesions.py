@@ -15,7 +15,13 @@ from zweitblick.prediction import REGIONS, Prediction, Region
 from zweitblick.volume import Bool
 
 
-def measure(prediction: Prediction, *, slice_distance_mm: float, reporting_limit_ml: float) -> Findings:
+def measure(
+    prediction: Prediction,
+    *,
+    slice_distance_mm: Mapping[DiameterBasis, float],
+    reporting_limit_ml: float,
+    validated_ml: float,
+) -> Findings:
     """Turn a prediction into what a radiologist signs.
 
     Parameters
@@ -23,9 +29,11 @@ def measure(prediction: Prediction, *, slice_distance_mm: float, reporting_limit
     prediction
         Probabilities on a grid whose slices are axial; the midsagittal plane comes from its ``head_from_lps``.
     slice_distance_mm
-        Of the acquired series that the tumour is measured on; decides what is measurable (Wen 2010).
+        Of the acquired series that each basis is seen on; decides what is measurable (Wen 2010).
     reporting_limit_ml
         Lesions below this volume are counted and summed as dropped, not listed.
+    validated_ml
+        From this size on the model found nine in ten lesions in validation.
 
     Returns
     -------
@@ -40,14 +48,17 @@ def measure(prediction: Prediction, *, slice_distance_mm: float, reporting_limit
         volume_ml=_summed(lesions),
         sum_of_products_mm2=sum(_product_mm2(lesion) for lesion in lesions),
         reporting_limit_ml=reporting_limit_ml,
+        validated_ml=validated_ml,
         dropped=len(found) - len(kept),
         dropped_ml=sum(each.volume_ml for each in found[len(kept) :]),
         brain_ml=float(np.count_nonzero(prediction.brain)) * prediction.grid.voxel_ml,
     )
 
 
-def _lesion(number: int, whole: Component, prediction: Prediction, slice_distance_mm: float) -> Lesion:
-    enhancing = _enhancing(whole, prediction, slice_distance_mm)
+def _lesion(
+    number: int, whole: Component, prediction: Prediction, slice_distance_mm: Mapping[DiameterBasis, float]
+) -> Lesion:
+    enhancing = _enhancing(whole, prediction, slice_distance_mm[DiameterBasis.ENHANCING])
     where = place(whole.points_lps, prediction.head_from_lps)
     probability = prediction.probabilities[(REGIONS.index(Region.WT), *whole.box)]
     return Lesion(
@@ -58,7 +69,7 @@ def _lesion(number: int, whole: Component, prediction: Prediction, slice_distanc
         midline_mm=where.midline_mm,
         crosses_midline=where.crosses_midline,
         max_3d_mm=whole.max_3d_mm,
-        diameters=_diameters(whole, enhancing, slice_distance_mm),
+        diameters=_diameters(whole, enhancing, slice_distance_mm[DiameterBasis.WHOLE_TUMOUR]),
         enhancing=enhancing,
         mean_probability=float(probability[whole.mask].mean(dtype=np.float64)),
     )

@@ -42,11 +42,14 @@ class Prepared:
         ``(K, J, I)`` bool.
     grid
         Canonical grid: 1 mm isotropic, along the patient axes, around the brain.
+    seen
+        Share of the brain that lies in each sequence's field of view, 0 to 1; the rest is 0 in its image.
     """
 
     images: Mapping[Sequence, Volume]
     brain: Bool
     grid: Grid
+    seen: Mapping[Sequence, float]
 
     def tensor(self) -> Float32:
         """Network input ``(1, 4, K, J, I)`` float32; a missing sequence is a channel of zeros."""
@@ -132,11 +135,13 @@ def prepare(
     """
     grid = canonical_grid(brain, reference)
     mask = Volume(brain.astype(np.float32), reference).resampled(grid).voxels >= 0.5
-    images = {}
+    images, seen = {}, {}
     for sequence, volume in volumes.items():
         placed = volume.resampled(grid, own_from_grid_lps=own_from_reference[sequence])
-        images[sequence] = Volume(normalised(placed.voxels, mask), grid)
-    return Prepared(images, mask, grid)
+        covered = mask & grid.inside(volume.grid, own_from_grid_lps=own_from_reference[sequence])
+        images[sequence] = Volume(normalised(placed.voxels, covered), grid)
+        seen[sequence] = float(covered.sum() / mask.sum())
+    return Prepared(images, mask, grid, seen)
 
 
 def _snapped(grid: Grid, lattice: Grid) -> Grid:

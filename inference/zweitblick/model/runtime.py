@@ -1,5 +1,6 @@
 """Runtime: an ONNX network as a plain function of arrays."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -8,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from zweitblick.errors import BundleDamagedError, BundleMissingError
+from zweitblick.errors import BundleDamagedError, BundleMissingError, ProviderError
 
 Tensor = NDArray[np.float32]
 
@@ -25,6 +26,10 @@ RUNTIME_ERRORS = (
 """What ONNX Runtime raises; its own exceptions share no base class."""
 
 
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+"""In order of preference; the first is there only where onnxruntime-gpu is installed in onnxruntime's place."""
+
+
 class Network(Protocol):
     """A network with one input and one output."""
 
@@ -34,7 +39,7 @@ class Network(Protocol):
 
 
 class OnnxNetwork:
-    """An ONNX file on ONNX Runtime's CPU provider.
+    """An ONNX file on ONNX Runtime: on CUDA where onnxruntime-gpu is installed, else on the processor.
 
     Parameters
     ----------
@@ -49,6 +54,8 @@ class OnnxNetwork:
         If there is no such file.
     BundleDamagedError
         If the runtime cannot load it.
+    ProviderError
+        If CUDA is installed but does not start; ONNX Runtime would fall back to the processor without a word.
     """
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
@@ -57,15 +64,37 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        wanted = [provider for provider in PROVIDERS if provider in onnxruntime.get_available_providers()]
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
         except RUNTIME_ERRORS as error:
             raise BundleDamagedError(
                 f"{path.name} is not a network that ONNX Runtime loads; install it anew"
             ) from error
+        check_providers(wanted, self._session.get_providers())
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run the network on ``(batch, channel, K, J, I)`` float32."""
         output: Tensor = self._session.run(None, {self._input: np.ascontiguousarray(x, np.float32)})[0]
         return output
+
+
+def check_providers(wanted: Sequence[str], in_force: Sequence[str]) -> None:
+    """Make sure that the runtime took the provider it was asked for first.
+
+    Parameters
+    ----------
+    wanted, in_force
+        Execution providers as asked for and as the session reports them, first choice first.
+
+    Raises
+    ------
+    ProviderError
+        If the first is another.
+    """
+    if list(wanted[:1]) != list(in_force[:1]):
+        raise ProviderError(
+            f"{wanted[0]} is installed but {in_force[0]} runs; repair the GPU driver, "
+            "or install onnxruntime in the place of onnxruntime-gpu"
+        )

@@ -1,15 +1,24 @@
-"""Scope: what the header itself says against using the model on this study."""
+"""Scope: what a reader must know before trusting this reading."""
 
 import re
+from collections.abc import Mapping
+from collections.abc import Sequence as Seq
 
-from zweitblick.reading import POPULATION, Notice
+from zweitblick.findings import Findings
+from zweitblick.model.prepare import Prepared
+from zweitblick.model.sequence_contrast import ORDER_ALONE
+from zweitblick.prediction import Region
+from zweitblick.reading import POPULATION, Choice, Notice
 from zweitblick.study import Sequence, Study
 
 ADULT_YEARS = 18.0
 
+WHOLE_BRAIN = 0.95
+"""A field of view that shows less of the brain than this is worth a word; crown and base are often cut a little."""
+
 AFTER_SURGERY = re.compile(
-    r"post[\s_-]*op|(?:st|status|zustand|z)[\s.]*n(?:ach)?[\s.]*(?:op|resektion)|craniotom|kraniotom|resect|resektion|"
-    r"after surgery|surveillance|shunt",
+    r"post[\s_-]*(?:op|surg)|(?:\bz|\bst|status|zustand)?[\s.]*\bn(?:ach)?\b[\s.]*(?:\w+[\s-])?(?:op\b|resektion)|"
+    r"craniotom|kraniotom|resect|resektion|surgery|surveillance|shunt",
     re.IGNORECASE,
 )
 """Words in Study, Series or Protocol descriptions that tell of an operated head, in English and German."""
@@ -42,6 +51,40 @@ def missing_notices(missing: tuple[Sequence, ...]) -> tuple[Notice, ...]:
     return tuple(
         Notice("missing-sequence", f"{sequence} is missing: {MISSING_CONSEQUENCES[sequence]}.") for sequence in missing
     )
+
+
+def damage_notices(study: Study, damaged: Seq[str]) -> tuple[Notice, ...]:
+    """Say what came but could not be used.
+
+    Parameters
+    ----------
+    study
+        Its unreadable files are counted.
+    damaged
+        Why each faulty MR volume was left out.
+    """
+    notices = [Notice("series-damaged", f"Left out: {reason}") for reason in damaged]
+    count = len(study.unreadable)
+    if count:
+        notices.append(Notice("unreadable-files", f"{count} files were no usable DICOM instance and were left out."))
+    return tuple(notices)
+
+
+def doubt_notices(choices: Mapping[Sequence, Choice], prepared: Prepared, findings: Findings) -> tuple[Notice, ...]:
+    """Say what in this reading rests on less than usual."""
+    notices = [
+        Notice("partial-coverage", f"{sequence} shows only {share:.0%} of the brain; nothing is said of the rest.")
+        for sequence, share in prepared.seen.items()
+        if share < WHOLE_BRAIN
+    ]
+    if any(ORDER_ALONE in choice.reasons for choice in choices.values()):
+        notices.append(
+            Notice("contrast-assumed", "That T1c shows contrast agent is known from the order of series only.")
+        )
+    if any(lesion.volume_ml[Region.WT] < findings.validated_ml for lesion in findings.lesions):
+        text = f"How reliably lesions below {findings.validated_ml:g} ml are found is not known."
+        notices.append(Notice("small-lesion", text))
+    return tuple(notices)
 
 
 def _texts(study: Study) -> list[str]:

@@ -1,0 +1,64 @@
+"""What the header says against the model, in the words that hospitals use."""
+
+import pytest
+
+from zweitblick.model.scope import damage_notices, missing_notices, scope_notices
+from zweitblick.study import Patient, Sequence, Series, Study
+
+
+def study(description: str = "", *, age_years: float | None = 60.0, protocol: str = "") -> Study:
+    series = Series(uid="1.2", number=1, modality="MR", instances=(), protocol=protocol)
+    return Study(uid="1", patient=Patient(age_years=age_years), series=(series,), description=description)
+
+
+OPERATED = [
+    "MRI brain post-op",
+    "postsurgical follow up",
+    "Z.n. Tumor-OP",
+    "MR Kopf nach OP",
+    "St. n. Kraniotomie",
+    "Status nach Resektion",
+    "tumor surveillance",
+    "VP shunt",
+]
+
+NOT_OPERATED = [
+    "MRI brain with and without contrast",
+    "MR Kopf nach KM",
+    "optic nerve",
+    "Option B",
+    "posterior fossa",
+    "",
+]
+
+
+@pytest.mark.parametrize("words", OPERATED)
+def test_an_operated_head_is_outside_scope(words: str) -> None:
+    assert [notice.code for notice in scope_notices(study(words))] == ["outside-scope"]
+    assert [notice.code for notice in scope_notices(study(protocol=words))] == ["outside-scope"]
+
+
+@pytest.mark.parametrize("words", NOT_OPERATED)
+def test_other_words_are_not_mistaken_for_an_operation(words: str) -> None:
+    assert scope_notices(study(words)) == ()
+
+
+@pytest.mark.parametrize(("age_years", "outside"), [(17.9, True), (18.0, False), (None, False)])
+def test_a_child_is_outside_scope(age_years: float | None, outside: bool) -> None:
+    assert bool(scope_notices(study(age_years=age_years))) is outside
+
+
+def test_notices_hold_no_text_of_the_header() -> None:
+    words = "Muster Erika post-op"
+    assert all("Erika" not in notice.text for notice in scope_notices(study(words)))
+
+
+def test_what_is_missing_and_damaged_is_said() -> None:
+    assert [notice.code for notice in missing_notices((Sequence.T1C, Sequence.FLAIR))] == ["missing-sequence"] * 2
+    whole = study()
+    cut = Study(uid="1", patient=Patient(), series=(), unreadable={"file 3": "cut short"})
+    assert damage_notices(whole, ()) == ()
+    assert [notice.code for notice in damage_notices(cut, ("series 4: slice missing",))] == [
+        "series-damaged",
+        "unreadable-files",
+    ]
