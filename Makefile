@@ -26,8 +26,9 @@ demo: .venv/runtime.stamp
 	$(BIN)/zweitblick sample demo/study
 	$(BIN)/zweitblick read demo/study --out demo/results
 
+# a file's tests stay in one process, since they share what they wrote
 test: .venv/dev.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 system:
 	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \
@@ -39,7 +40,7 @@ system:
 	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(PACKAGES)
 
 test-interop: .venv/dev.stamp
-	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" tests/interop
+	$(BIN)/pytest -n auto --dist loadfile -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" tests/interop
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
