@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from phantoms import ball, head_volume
+from strategies import itk_image
 from zweitblick.errors import NotAHeadError, VoxelError
 from zweitblick.model.prepare import CHANNELS, MARGIN_MM, STRIDE, canonical_grid, normalised, prepare
 from zweitblick.study import Sequence
@@ -110,18 +111,8 @@ def simpleitk_resampled(volume: Volume, grid: Grid, moving_from_reference: np.nd
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(moving_from_reference[:3, :3].ravel().tolist())
     transform.SetTranslation(moving_from_reference[:3, 3].tolist())
-    resampled = sitk.Resample(image_of(volume), image_of(Volume(np.zeros(grid.shape, np.float32), grid)), transform)
+    resampled = sitk.Resample(itk_image(volume), itk_image(Volume(np.zeros(grid.shape, np.float32), grid)), transform)
     return sitk.GetArrayFromImage(resampled)
-
-
-def image_of(volume: Volume) -> sitk.Image:
-    image = sitk.GetImageFromArray(volume.voxels)
-    columns = volume.lps_from_index[:3, [2, 1, 0]]
-    spacing = np.linalg.norm(columns, axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((columns / spacing).ravel().tolist())
-    image.SetOrigin(volume.lps_from_index[:3, 3].tolist())
-    return image
 
 
 def test_brain_that_a_series_does_not_show_counts_for_nothing() -> None:
