@@ -15,7 +15,7 @@ from zweitblick.cli.stages import Stages
 from zweitblick.errors import OutputError
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.prediction import REGIONS, Prediction
-from zweitblick.reading import RESEARCH_USE
+from zweitblick.reading import POPULATION, RESEARCH_USE
 from zweitblick.study import Sequence
 from zweitblick.volume import Volume, nifti_like
 
@@ -127,4 +127,4 @@ def _report(prediction: Prediction, outs: list[Path]) -> None:
     console.print(", ".join(volumes))
     for out in outs:
         console.print(str(out), soft_wrap=True)
-    console.print(RESEARCH_USE)
+    console.print(f"Population: {POPULATION}. {RESEARCH_USE}")
