@@ -26,6 +26,9 @@ MEASURABLE_MM = 10.0
 THICK_SLICE_MM = 5.0
 """Beyond this slice distance the smallest measurable diameter is twice the distance (Wen 2010)."""
 
+TIE_MM = 1e-6
+"""Diameters closer than this are equal; which was found first must not decide."""
+
 FINE = 4
 """Steps per voxel in which a diameter is followed."""
 
@@ -107,11 +110,13 @@ def diameters(component: Component, basis: DiameterBasis, *, slice_distance_mm: 
     Returns
     -------
     Diameters
-        The perpendicular is the longest one that crosses the major diameter, at exactly 90°.
+        The perpendicular is the longest one that crosses the major diameter, at exactly 90°; of several major
+        diameters of one length in the slice, the one with the longest perpendicular counts.
     """
     mask, grid = _axial_first(component)
-    plane, major = _largest(mask, np.array(grid.spacing_mm[1:]))
-    minor = _perpendicular(plane, major)
+    plane, majors = _largest(mask, np.array(grid.spacing_mm[1:]))
+    crossed = [(major, _perpendicular(plane, major)) for major in majors]
+    major, minor = max(crossed, key=lambda both: both[1].length_mm)
     smallest_mm = smallest_measurable_mm(slice_distance_mm)
     return Diameters(
         basis=basis,
@@ -137,34 +142,34 @@ def _axial_first(component: Component) -> tuple[Bool, Grid]:
     return mask, Grid((k, j, i), component.grid.lps_from_index[:, [*order, 3]])
 
 
-def _largest(mask: Bool, spacing_mm: Float64) -> tuple[_Plane, _Chord]:
-    """Longest diameter of all slices; a slice too narrow to hold a longer one is not searched."""
+def _largest(mask: Bool, spacing_mm: Float64) -> tuple[_Plane, list[_Chord]]:
+    """Slice with the longest diameter, and its diameters of that length; a slice too narrow is not searched."""
     planes = [_Plane(number, mask[number], spacing_mm) for number in np.flatnonzero(mask.any(axis=(1, 2))).tolist()]
     planes.sort(key=lambda plane: -plane.widest_mm)
-    best = planes[0], _Chord(np.zeros(2), np.zeros(2))
+    best, length_mm = (planes[0], [_Chord(np.zeros(2), np.zeros(2))]), 0.0
     for plane in planes:
-        if plane.widest_mm <= best[1].length_mm:
+        if plane.widest_mm <= length_mm:
             break
-        chord = _longer(plane, best[1])
-        if chord is not best[1]:
-            best = plane, chord
+        chords = _longest(plane, length_mm)
+        if chords:
+            best, length_mm = (plane, chords), chords[0].length_mm
     return best
 
 
-def _longer(plane: _Plane, best: _Chord) -> _Chord:
-    """Longest diameter of a slice, or ``best`` if none is longer."""
+def _longest(plane: _Plane, above_mm: float) -> list[_Chord]:
+    """Longest diameters of a slice, equals beside each other; none unless they are longer than ``above_mm``."""
     edge = plane.edge_mm
     first, second = np.triu_indices(len(edge), 1)
     lengths = pdist(edge)
-    longer = np.flatnonzero(lengths > best.length_mm)
+    longer = np.flatnonzero(lengths > above_mm + TIE_MM)
     order = longer[np.argsort(-lengths[longer], kind="stable")]
     for begin in range(0, len(order), BATCH):
         pairs = order[begin : begin + BATCH]
-        hits = _clear_pairs(plane, edge[first[pairs]], edge[second[pairs]])
+        hits = pairs[_clear_pairs(plane, edge[first[pairs]], edge[second[pairs]])]
         if hits.size:
-            pair = pairs[hits[0]]
-            return _Chord(edge[first[pair]], edge[second[pair]])
-    return best
+            equals = hits[lengths[hits] >= lengths[hits[0]] - TIE_MM]
+            return [_Chord(edge[first[pair]], edge[second[pair]]) for pair in equals]
+    return []
 
 
 def _clear_pairs(plane: _Plane, starts_mm: Float64, ends_mm: Float64) -> NDArray[np.intp]:
