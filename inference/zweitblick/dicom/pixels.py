@@ -62,8 +62,14 @@ def _values(instance: Instance, process: DecodingProcess) -> NDArray[np.integer]
             if not _is_raw(instance):
                 values = process.values(data, UID(instance.transfer_syntax_uid))
             else:
+                # Of the RLE decoders pydicom's own raises on damage; the Rust one panics past every except clause.
                 # pydicom annotates each option with the type of all options together.
-                values, _ = decoder.as_array(data, raw=True, correct_unused_bits=False)  # type: ignore[arg-type]  # see above
+                values, _ = decoder.as_array(
+                    data,
+                    raw=True,
+                    decoding_plugin="pydicom" if decoder.is_encapsulated else "",
+                    correct_unused_bits=False,  # type: ignore[arg-type]  # see above
+                )
     except (*DAMAGE, OSError) as error:
         raise PixelDecodeError(
             f"{_name(instance)}: pixel data do not decode ({type(error).__name__}); send the instance again"
