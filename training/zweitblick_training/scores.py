@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from zweitblick.measure.component import CONNECTED_26
 from zweitblick.prediction import CORE, ENHANCING, Region
 from zweitblick.volume import Bool
 
@@ -16,8 +17,6 @@ false enhancing part of any size to Dice 0; small specks of less than this are w
 
 SENSITIVITY, FEWEST_LESIONS = 0.9, 5
 """A size is validated if nine in ten of at least five lesions of that size or larger were found."""
-
-CONNECTED_26 = np.ones((3, 3, 3), np.bool_)
 
 
 @dataclass(frozen=True)
