@@ -17,7 +17,8 @@ NOUNS = {
     "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
     "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
     "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp",
-    "pipeline": "BASIS_SEEN_ON FAULTS Observer REFERENCE_ORDER REPORTING_LIMIT_ML read reference_of segment silent",
+    "pipeline": "BASIS_SEEN_ON FAULTS Observer REFERENCE_ORDER REPORTING_LIMIT_ML outlined prepared_head read "
+    "reference_of segment silent",
 }
 """Modules whose every public name may be used."""
 
@@ -35,7 +36,7 @@ DOORS = {
     "report.pdf.pdf": "reading",
     "register.rigid.align": "moving, reference, *, same_frame, seed",
     "register.midsagittal.head_from_lps": "volume, brain, *, seed",
-    "model.sequences.choose": "parts, volume_of",
+    "model.sequences.choose": "parts, volume_of, network",
     "model.brain_mask.brain_mask": "volume, network",
     "model.bundle.load_bundles": "models",
     "model.bundle.default_models": "",

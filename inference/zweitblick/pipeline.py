@@ -38,7 +38,7 @@ from zweitblick.reading import Alignment, ModelIdentity, Notice, Reading, Stamp
 from zweitblick.register.midsagittal import head_from_lps
 from zweitblick.register.rigid import align
 from zweitblick.study import Sequence, Series, Study
-from zweitblick.volume import Volume
+from zweitblick.volume import Float32, Volume
 
 Observer = Callable[[str], AbstractContextManager[None]]
 """Called with a stage's name around that stage; where timings and progress come from."""
@@ -92,15 +92,40 @@ def segment(
     MissingSequenceError, NotAHeadError, VoxelError, RegistrationError
         If the volumes cannot be used together.
     """
-    reference = reference_of(volumes)
+    prepared, alignments = prepared_head(volumes, bundles, seed=seed, observer=observer)
+    prediction = _predicted(prepared, volumes[reference_of(volumes)], bundles.tumour, seed, observer)
+    return prediction.carried(alignments[next(iter(volumes))].moving_from_reference_lps)
+
+
+def prepared_head(
+    volumes: Mapping[Sequence, Volume], bundles: Bundles, *, seed: int = 0, observer: Observer = silent
+) -> tuple[Prepared, dict[Sequence, Alignment]]:
+    """Bring volumes before the tumour network; how each is laid down depends on it and the reference alone.
+
+    So what is prepared serves for every subset of the sequences that has the same reference (`reference_of`).
+
+    Parameters
+    ----------
+    volumes, bundles, seed, observer
+        See `segment`.
+
+    Raises
+    ------
+    MissingSequenceError, NotAHeadError, VoxelError, RegistrationError
+        If the volumes cannot be used together.
+    """
+    reference = volumes[reference_of(volumes)]
     with observer("register"):
         alignments = {
-            sequence: _aligned(volume, volumes[reference], same_frame=True, seed=seed)
-            for sequence, volume in volumes.items()
+            sequence: _aligned(volume, reference, same_frame=True, seed=seed) for sequence, volume in volumes.items()
         }
-    prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
-    prediction = _predicted(prepared, volumes[reference], bundles.tumour, seed, observer)
-    return prediction.carried(alignments[next(iter(volumes))].moving_from_reference_lps)
+    return _prepared(volumes, alignments, reference, bundles.brain_mask, observer), alignments
+
+
+def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
+    """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, 0 outside the brain and without specks."""
+    inside = np.where(prepared.brain, bundle.network(prepared.tensor())[0], np.float32(0))
+    return without_specks(inside, voxel_ml=prepared.grid.voxel_ml)
 
 
 def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = silent) -> Reading:
@@ -123,7 +148,7 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
         If the study cannot be read.
     """
     with observer("choose"):
-        chosen, volumes, candidates = _chosen_volumes(study)
+        chosen, volumes, candidates = _chosen_volumes(study, bundles.sequence)
     reference = reference_of(volumes)
     with observer("register"):
         alignments, notices = _alignments(chosen, volumes, reference, stamp.seed)
@@ -148,7 +173,7 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
         alignments=alignments,
         prediction=prediction,
         findings=findings,
-        models=(_identity(bundles.tumour), _identity(bundles.brain_mask)),
+        models=(_identity(bundles.tumour), _identity(bundles.brain_mask), _identity(bundles.sequence)),
         notices=(
             *scope_notices(study),
             *missing_notices(missing),
@@ -211,7 +236,7 @@ class _Candidates:
         )
 
 
-def _chosen_volumes(study: Study) -> tuple[Chosen, dict[Sequence, Volume], _Candidates]:
+def _chosen_volumes(study: Study, bundle: Bundle) -> tuple[Chosen, dict[Sequence, Volume], _Candidates]:
     """Choose series; a candidate whose pixels do not decode is rejected by name and the choice made again."""
     candidates = _candidates(study)
     decoded: dict[int, Volume] = {}
@@ -223,7 +248,7 @@ def _chosen_volumes(study: Study) -> tuple[Chosen, dict[Sequence, Volume], _Cand
 
     while True:
         try:
-            chosen = choose(candidates.parts, volume_of)
+            chosen = choose(candidates.parts, volume_of, bundle.network)
             return chosen, {sequence: volume_of(part) for sequence, part in chosen.series.items()}, candidates
         except _Undecodable as failure:
             candidates = candidates.without(failure.part, str(failure))
@@ -309,12 +334,10 @@ def _prepared(
 
 def _predicted(prepared: Prepared, reference: Volume, bundle: Bundle, seed: int, observer: Observer) -> Prediction:
     with observer("network"):
-        probabilities = bundle.network(prepared.tensor())[0]
+        outline = outlined(prepared, bundle)
     with observer("midline"):
         # Air must be dark here; in the normalised images it lies amid the tissues.
         head = head_from_lps(reference.resampled(prepared.grid), prepared.brain, seed=seed)
-    inside = np.where(prepared.brain, probabilities, np.float32(0))
-    outline = without_specks(inside, voxel_ml=prepared.grid.voxel_ml)
     return Prediction(outline, prepared.brain, prepared.grid, head)
 
 

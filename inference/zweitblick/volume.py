@@ -246,6 +246,21 @@ class Volume:
             raise NiftiError(f"{path.name}: {data.ndim} dimensions {data.shape}; give one 3-D volume per sequence")
         return cls(data.transpose(), Grid(data.shape[::-1], RAS_FROM_LPS @ affine @ KJI_FROM_IJK))
 
+    @classmethod
+    def channels_from_nifti(cls, path: Path) -> tuple[Self, ...]:
+        """Read a NIfTI file whose fourth dimension holds several images of one head (scaling applied).
+
+        Raises
+        ------
+        SourceMissingError, NiftiError, GeometryError, VoxelError
+            See `from_nifti`; a file without exactly four dimensions is refused.
+        """
+        data, affine = _load_nifti(path)
+        if data.ndim != 4:
+            raise NiftiError(f"{path.name}: {data.ndim} dimensions {data.shape} where the fourth holds the sequences")
+        grid = Grid(data.shape[2::-1], RAS_FROM_LPS @ affine @ KJI_FROM_IJK)
+        return tuple(cls(channel.transpose(), grid) for channel in np.moveaxis(data, -1, 0))
+
     def to_nifti(self, dtype: type[np.generic] = np.float32) -> nib.Nifti1Image:
         """As a NIfTI image in RAS mm with ``(i, j, k)`` axes; both qform and sform are set to scanner space."""
         ras_from_ijk = RAS_FROM_LPS @ self.lps_from_index @ KJI_FROM_IJK

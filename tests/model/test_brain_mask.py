@@ -13,7 +13,8 @@ from zweitblick.model.brain_mask import brain_mask, intensity_range, network_gri
 from zweitblick.model.bundle import load_bundle
 from zweitblick.study import Sequence
 from zweitblick.volume import Grid, Volume, axis_aligned_grid
-from zweitblick_training.cases import read_packed, stripped_brain
+from zweitblick_training.cases import stripped_brain
+from zweitblick_training.datasets.packed import read_packed
 
 BUNDLE = Path(__file__).parents[2] / "models" / "brain-mask"
 BRAIN_MM = np.array([66.0, 80.0, 62.0])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zweitblick.errors import BundleDamagedError, BundleMissingError
-from zweitblick.model.bundle import default_models, load_bundle, load_bundles
+from zweitblick.model.bundle import default_models, load_bundle, load_bundles, verify_files
 
 
 @pytest.fixture
@@ -26,15 +26,17 @@ def test_the_released_bundles_open() -> None:
     bundles = load_bundles(default_models())
     assert bundles.tumour.name == "tumour"
     assert bundles.tumour.validated_ml > 0
-    for opened, name in ((bundles.tumour, "tumour"), (bundles.brain_mask, "brain-mask")):
-        network = default_models() / name / "models" / "model.onnx"
+    named = {"tumour": bundles.tumour, "brain-mask": bundles.brain_mask, "sequence": bundles.sequence}
+    for name, opened in named.items():
+        metadata = json.loads((default_models() / name / "configs" / "metadata.json").read_text(encoding="utf-8"))
+        network = default_models() / name / metadata.get("network", "models/model.onnx")
         assert opened.digest == hashlib.sha256(network.read_bytes()).hexdigest()
 
 
 def test_released_bundles_are_small_and_documented() -> None:
     files = [path for path in default_models().rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 24e6
-    for name in ("tumour", "brain-mask"):
+    for name in ("tumour", "brain-mask", "sequence"):
         for part in ("docs/README.md", "LICENSE", "evaluation.json", "splits.json", "golden.npz"):
             assert (default_models() / name / part).is_file(), f"{name}/{part}"
 
@@ -94,4 +96,85 @@ def test_what_was_validated_is_a_volume(bundle: Path, limit: object) -> None:
 def test_metadata_that_is_no_json_is_found(bundle: Path) -> None:
     (bundle / "configs" / "metadata.json").write_text("{", encoding="utf-8")
     with pytest.raises(BundleDamagedError, match="not JSON"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("content", ["[]", "7", '"name version digest"'])
+def test_metadata_that_is_no_object_is_found(bundle: Path, content: str) -> None:
+    (bundle / "configs" / "metadata.json").write_text(content, encoding="utf-8")
+    with pytest.raises(BundleDamagedError, match="no JSON object"):
+        load_bundle(bundle)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("part", ["LICENSE", "docs/README.md", "golden.npz"])
+def test_every_listed_file_is_compared(bundle: Path, part: str) -> None:
+    rewrite(bundle, digests={name: sha256(bundle / name) for name in ("LICENSE", "docs/README.md", "golden.npz")})
+    assert load_bundle(bundle).name == "brain-mask"
+    verify_files(bundle)
+    with (bundle / part).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(BundleDamagedError, match=f"{part} has digest"):
+        load_bundle(bundle)
+    with pytest.raises(BundleDamagedError, match=f"{part} has digest"):
+        verify_files(bundle)
+    (bundle / part).unlink()
+    with pytest.raises(BundleMissingError, match=part):
+        verify_files(bundle)
+
+
+@pytest.mark.parametrize("name", ["../tumour/LICENSE", "/etc/hostname", "docs/../../LICENSE"])
+def test_no_file_outside_of_the_bundle_is_read(bundle: Path, name: str) -> None:
+    rewrite(bundle, digests={name: "0" * 64})
+    with pytest.raises(BundleDamagedError, match="outside of it"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("digests", [["LICENSE"], "LICENSE", None, 3])
+def test_a_list_of_digests_is_a_table(bundle: Path, digests: object) -> None:
+    rewrite(bundle, digests=digests)
+    with pytest.raises(BundleDamagedError, match="no table"):
+        load_bundle(bundle)
+
+
+def test_the_network_that_the_metadata_names_is_opened(bundle: Path) -> None:
+    other = bundle / "models" / "model-other.onnx"
+    # An unknown field at the end of a protobuf message is skipped: another file, the same network.
+    other.write_bytes((bundle / "models" / "model.onnx").read_bytes() + b"\xfa\x7f\x00")
+    rewrite(bundle, network="models/model-other.onnx", digest=sha256(other))
+    assert load_bundle(bundle).digest == sha256(other)
+    rewrite(bundle, network="models/model.onnx")
+    with pytest.raises(BundleDamagedError, match=r"models/model\.onnx has digest"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("network", ["../brain-mask/models/model.onnx", "/models/model.onnx", "models/a/b.onnx", 5])
+def test_a_network_outside_of_its_folder_is_refused(bundle: Path, network: object) -> None:
+    rewrite(bundle, network=network)
+    with pytest.raises(BundleDamagedError, match="network is"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("precision", ["fp8", None, ["int8"], {}])
+def test_an_unknown_precision_is_refused(bundle: Path, precision: object) -> None:
+    rewrite(bundle, precision=precision)
+    with pytest.raises(BundleDamagedError, match="precision is"):
+        load_bundle(bundle)
+
+
+def test_integers_may_round_otherwise_but_not_be_another_network(bundle: Path) -> None:
+    with np.load(bundle / "golden.npz") as golden:
+        given, expected = golden["input"], golden["output"]
+    rewrite(bundle, precision="int8")
+    np.savez_compressed(bundle / "golden.npz", input=given, output=expected + 0.1)
+    assert load_bundle(bundle).name == "brain-mask"
+    rewrite(bundle, precision="fp32")
+    with pytest.raises(BundleDamagedError, match="self-test is off"):
+        load_bundle(bundle)
+    rewrite(bundle, precision="int8")
+    np.savez_compressed(bundle / "golden.npz", input=given, output=1 - expected)
+    with pytest.raises(BundleDamagedError, match="self-test is off"):
         load_bundle(bundle)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enhanced_head import ENHANCED, NATIVE, SUBTRACTED
+from undecided import undecided
 from zweitblick.errors import MissingSequenceError
 from zweitblick.model.sequences import Chosen, choose
 from zweitblick.study import Frame, Instance, Physics, Sequence, Series
@@ -136,7 +137,7 @@ def pixels(**by_number: Volume) -> Callable[[Series], Volume]:
 def test_four_sequences_of_each_vendor(vendor: str) -> None:
     parts, expected = STUDIES[vendor]
     sub_or_dark = pixels(**{f"s{p.number}": NATIVE for p in parts})
-    chosen = choose(parts, sub_or_dark)
+    chosen = choose(parts, sub_or_dark, undecided)
     assert numbers(chosen) == expected
     assert all(chosen.series[s].number == n for s, n in expected.items())
     assert all(choice.reasons for choice in chosen.choices.values())
@@ -148,9 +149,9 @@ def test_four_sequences_of_each_vendor(vendor: str) -> None:
 def test_order_of_series_never_changes_the_choice(vendor: str, seed: int) -> None:
     parts = list(STUDIES[vendor][0])
     volume_of = pixels(**{f"s{p.number}": NATIVE for p in parts})
-    first = choose(parts, volume_of)
+    first = choose(parts, volume_of, undecided)
     random.Random(seed).shuffle(parts)  # noqa: S311  no secret
-    second = choose(parts, volume_of)
+    second = choose(parts, volume_of, undecided)
     assert second.series == first.series
     assert second.choices == first.choices
     assert second.rejected == first.rejected
@@ -171,20 +172,20 @@ def test_order_of_series_never_changes_the_choice(vendor: str, seed: int) -> Non
 )
 def test_clear_physics_wins_over_a_wrong_description(number: int, wrong: str) -> None:
     parts = [replace(p, description=wrong) if p.number == number else p for p in SIEMENS]
-    assert numbers(choose(parts, pixels(**{f"s{p.number}": NATIVE for p in parts}))) == STUDIES["Siemens"][1]
+    assert numbers(choose(parts, pixels(**{f"s{p.number}": NATIVE for p in parts}), undecided)) == STUDIES["Siemens"][1]
 
 
 def test_silent_physics_leaves_it_to_the_description() -> None:
     silent = (None, None, None, None)
     parts = [series(1, "FLAIR tra", "", silent), series(2, "T2 tra", "", silent), series(3, "unnamed", "", silent)]
-    chosen = choose(parts, never)
+    chosen = choose(parts, never, undecided)
     assert numbers(chosen) == {T2: 2, FLAIR: 1}
     assert "series 3" in chosen.rejected
 
 
 def test_lost_inversion_time_is_made_up_by_the_name() -> None:
     parts = [series(1, "FLAIR tra", "SE", (9000, 120, None, 90)), series(2, "t2", "SE", (9000, 100, None, 90))]
-    assert numbers(choose(parts, never)) == {T2: 2, FLAIR: 1}
+    assert numbers(choose(parts, never, undecided)) == {T2: 2, FLAIR: 1}
 
 
 def test_equal_descriptions_without_tag_are_parted_by_intensity_against_a_wrong_time_order() -> None:
@@ -194,14 +195,14 @@ def test_equal_descriptions_without_tag_are_parted_by_intensity_against_a_wrong_
         SIEMENS[1],
     ]
     parts[2] = replace(parts[2], number=9)
-    assert numbers(choose(parts, pixels(s1=NATIVE, s2=ENHANCED))) == {T1: 1, T1C: 2, FLAIR: 9}
-    assert numbers(choose(parts, pixels(s1=ENHANCED, s2=NATIVE))) == {T1: 2, T1C: 1, FLAIR: 9}
+    assert numbers(choose(parts, pixels(s1=NATIVE, s2=ENHANCED), undecided)) == {T1: 1, T1C: 2, FLAIR: 9}
+    assert numbers(choose(parts, pixels(s1=ENHANCED, s2=NATIVE), undecided)) == {T1: 2, T1C: 1, FLAIR: 9}
 
 
 def test_agent_and_words_set_for_the_whole_examination_are_overruled_by_intensity() -> None:
     gadovist = {"contrast_agent": "Gadovist"}
     parts = [series(n, "t1 post KM", "SE", (550, 12, None, 90), **gadovist) for n in (1, 2)]
-    assert numbers(choose(parts, pixels(s1=NATIVE, s2=ENHANCED))) == {T1: 1, T1C: 2}
+    assert numbers(choose(parts, pixels(s1=NATIVE, s2=ENHANCED), undecided)) == {T1: 1, T1C: 2}
 
 
 def test_swapped_descriptions_are_overruled_by_intensity() -> None:
@@ -209,7 +210,7 @@ def test_swapped_descriptions_are_overruled_by_intensity() -> None:
         series(1, "t1 tra KM", "SE", (550, 12, None, 90)),
         series(2, "t1 tra nativ", "SE", (550, 12, None, 90)),
     ]
-    assert numbers(choose(parts, pixels(s1=NATIVE, s2=ENHANCED))) == {T1: 1, T1C: 2}
+    assert numbers(choose(parts, pixels(s1=NATIVE, s2=ENHANCED), undecided)) == {T1: 1, T1C: 2}
 
 
 def test_subtraction_tagged_original_is_found_by_its_dark_brain() -> None:
@@ -219,7 +220,7 @@ def test_subtraction_tagged_original_is_found_by_its_dark_brain() -> None:
         series(2, "t1 tra KM", "SE", (550, 12, None, 90), **gadovist),
         series(3, "t1 tra KM", "SE", (550, 12, None, 90), **gadovist),
     ]
-    chosen = choose(parts, pixels(s1=NATIVE, s2=ENHANCED, s3=SUBTRACTED))
+    chosen = choose(parts, pixels(s1=NATIVE, s2=ENHANCED, s3=SUBTRACTED), undecided)
     assert numbers(chosen) == {T1: 1, T1C: 2}
     assert "subtraction" in chosen.rejected["series 3"]
 
@@ -227,7 +228,7 @@ def test_subtraction_tagged_original_is_found_by_its_dark_brain() -> None:
 @pytest.mark.parametrize("words", ["t1 SUB", "Subtraktion", "T1 KM - sub"])
 def test_subtraction_named_so_is_never_read(words: str) -> None:
     parts = [SIEMENS[1], series(20, words, "SE", (550, 12, None, 90), contrast_agent="Gadovist")]
-    chosen = choose(parts, never)
+    chosen = choose(parts, never, undecided)
     assert numbers(chosen) == {FLAIR: 2}
     assert "subtraction" in chosen.rejected["series 20"]
 
@@ -241,7 +242,7 @@ BEFORE += ["T1 senza mdc", "T1 sin contraste", "t1 vor KM", "T1 unenhanced", "T1
 @pytest.mark.parametrize(("words", "expected"), [*((w, T1C) for w in AFTER), *((w, T1) for w in BEFORE)])
 def test_words_for_before_and_after(words: str, expected: Sequence) -> None:
     parts = [SIEMENS[1], series(20, words, "SE", (550, 12, None, 90))]
-    assert expected in choose(parts, never).series
+    assert expected in choose(parts, never, undecided).series
 
 
 REJECTS = (
@@ -265,14 +266,14 @@ REJECTS = (
 
 @pytest.mark.parametrize("part", REJECTS, ids=lambda p: f"{p.description} {p.body_part}")
 def test_what_is_none_of_the_four_is_rejected_with_a_reason(part: Series) -> None:
-    chosen = choose([SIEMENS[1], part], never)
+    chosen = choose([SIEMENS[1], part], never, undecided)
     assert numbers(chosen) == {FLAIR: 2}
     assert chosen.rejected["series 50"]
 
 
 def test_time_course_is_no_candidate() -> None:
     course = [series(50, "t1", "GR", (5, 2, None, 12), uid="1.50", minute=n) for n in range(6)]
-    chosen = choose([SIEMENS[1], *course], never)
+    chosen = choose([SIEMENS[1], *course], never, undecided)
     assert numbers(chosen) == {FLAIR: 2}
     assert len(chosen.rejected) == 6
 
@@ -287,7 +288,7 @@ def test_uniform_mp2rage_image_is_a_t1() -> None:
         slices=176,
         gap=1.0,
     )
-    assert numbers(choose([SIEMENS[1], uni], never)) == {T1: 5, FLAIR: 2}
+    assert numbers(choose([SIEMENS[1], uni], never, undecided)) == {T1: 5, FLAIR: 2}
 
 
 @pytest.mark.parametrize("minute", [0, 60])
@@ -296,14 +297,14 @@ def test_untagged_3d_t1_in_another_plane_is_passed_over(minute: int) -> None:
     other = series(
         11, "mprage", "GR\\IR", (1900, 2.5, 900, 9), orientation=SAGITTAL, slices=176, gap=1.0, minute=minute
     )
-    chosen = choose([*plain, other], pixels(**{f"s{p.number}": NATIVE for p in plain} | {"s10": ENHANCED}))
+    chosen = choose([*plain, other], pixels(**{f"s{p.number}": NATIVE for p in plain} | {"s10": ENHANCED}), undecided)
     assert numbers(chosen) == STUDIES["Siemens"][1]
     assert "plane" in {**chosen.choices[T1].passed_over, **chosen.choices[T1C].passed_over}["series 11"]
 
 
 def test_dual_echo_gives_its_t2_and_leaves_its_proton_density() -> None:
     dual = [series(3, "pd+t2_tse", "SE", (3000, te, None, 150), uid="1.3") for te in (14, 98)]
-    chosen = choose([SIEMENS[1], *dual], never)
+    chosen = choose([SIEMENS[1], *dual], never, undecided)
     assert chosen.series[T2].physics.echo_time_ms == 98
     assert list(chosen.rejected) == ["series 3 part 1"]
 
@@ -322,24 +323,24 @@ def test_better_of_two_candidates_wins_for_a_stated_reason(case: str) -> None:
     worse, better, word = BETTER[case]
     parts = [SIEMENS[1], SIEMENS[2], series(30, "t2 a", "SE", (4000, 90, None, 90), **worse)]
     parts[1] = series(31, "t2 b", "SE", (4000, 90, None, 90), **better)
-    chosen = choose(parts, never)
+    chosen = choose(parts, never, undecided)
     assert chosen.choices[T2].series_number == 31
     assert word in chosen.choices[T2].passed_over["series 30"]
 
 
 def test_any_subset_with_flair_or_enhanced_t1_will_do_and_none_without() -> None:
     flair, t2, t1, t1c = SIEMENS[1], SIEMENS[2], SIEMENS[7], SIEMENS[9]
-    assert numbers(choose([flair], never)) == {FLAIR: 2}
-    assert numbers(choose([t1c], never)) == {T1C: 10}
+    assert numbers(choose([flair], never, undecided)) == {FLAIR: 2}
+    assert numbers(choose([t1c], never, undecided)) == {T1C: 10}
     with pytest.raises(MissingSequenceError, match=r"series 3 \(T2; TR 4500 ms, TE 94 ms.*series 8 \(T1;") as caught:
-        choose([t1, t2], never)
+        choose([t1, t2], never, undecided)
     assert "t2_tse" not in str(caught.value)
     with pytest.raises(MissingSequenceError, match="no series"):
-        choose([], never)
+        choose([], never, undecided)
 
 
 def test_reasons_hold_no_text_from_the_header() -> None:
     secret = [replace(p, description=p.description + " Mueller", protocol="Mueller") for p in SIEMENS]
-    chosen = choose(secret, pixels(**{f"s{p.number}": NATIVE for p in secret}))
+    chosen = choose(secret, pixels(**{f"s{p.number}": NATIVE for p in secret}), undecided)
     told = [r for c in chosen.choices.values() for r in (*c.reasons, *c.passed_over.values())]
     assert not re.search("mueller", " ".join([*told, *chosen.rejected.values()]), re.IGNORECASE)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from enhanced_head import ENHANCED, NATIVE, THICK, head
+from undecided import undecided
 from zweitblick.model.sequence_contrast import ORDER_ALONE
 from zweitblick.model.sequence_words import contrast_words
 from zweitblick.model.sequences import Chosen, choose
@@ -62,7 +63,7 @@ def told(chosen: Chosen) -> list[str]:
 def test_two_planes_without_agent_hold_no_enhanced_t1(first, again: Volume) -> None:
     second = SAGITTAL if first is AXIAL else AXIAL
     parts = [series(1, lies=first), series(2, lies=second), FLAIR_SERIES]
-    chosen = choose(parts, pixels(s1=NATIVE, s2=again))
+    chosen = choose(parts, pixels(s1=NATIVE, s2=again), undecided)
     assert set(chosen.choices) == {T1, FLAIR}
     axial, sagittal = (1, 2) if first is AXIAL else (2, 1)
     assert chosen.choices[T1].series_number == axial
@@ -72,14 +73,14 @@ def test_two_planes_without_agent_hold_no_enhanced_t1(first, again: Volume) -> N
 
 @pytest.mark.parametrize("again", [NATIVE, AGAIN])
 def test_a_repeat_that_shines_no_more_is_native_whatever_the_order(again: Volume) -> None:
-    chosen = choose([series(1), series(2), FLAIR_SERIES], pixels(s1=NATIVE, s2=again))
+    chosen = choose([series(1), series(2), FLAIR_SERIES], pixels(s1=NATIVE, s2=again), undecided)
     assert set(chosen.choices) == {T1, FLAIR}
     assert len(chosen.choices[T1].passed_over) == 1
 
 
 def test_a_repeat_that_shines_more_is_enhanced_in_whatever_plane() -> None:
     parts = [series(1), series(2, lies=SAGITTAL), FLAIR_SERIES]
-    chosen = choose(parts, pixels(s1=NATIVE, s2=ENHANCED))
+    chosen = choose(parts, pixels(s1=NATIVE, s2=ENHANCED), undecided)
     assert numbers(chosen) == {T1: 1, T1C: 2, FLAIR: 90}
     assert ORDER_ALONE not in told(chosen)
 
@@ -90,7 +91,7 @@ def test_a_repeat_in_another_frame_is_enhanced_by_order_alone_and_says_so(first:
         series(1, acquired_at=START + timedelta(minutes=first)),
         series(2, acquired_at=START + timedelta(minutes=second), frame_of_reference_uid="1.10"),
     ]
-    chosen = choose(parts, pixels())
+    chosen = choose(parts, pixels(), undecided)
     assert numbers(chosen) == {T1: first, T1C: second}
     assert ORDER_ALONE in chosen.choices[T1C].reasons
     assert ORDER_ALONE not in chosen.choices[T1].reasons
@@ -98,7 +99,7 @@ def test_a_repeat_in_another_frame_is_enhanced_by_order_alone_and_says_so(first:
 
 def test_a_repeat_whose_head_lies_elsewhere_is_enhanced_by_order_alone() -> None:
     far = Volume(NATIVE.voxels, axis_aligned_grid((900.0, 0.0, 0.0), THICK.shape, 2.0))
-    chosen = choose([series(1), series(2)], pixels(s1=NATIVE, s2=far))
+    chosen = choose([series(1), series(2)], pixels(s1=NATIVE, s2=far), undecided)
     assert numbers(chosen) == {T1: 1, T1C: 2}
     assert ORDER_ALONE in chosen.choices[T1C].reasons
 
@@ -114,14 +115,14 @@ def test_a_repeat_whose_head_lies_elsewhere_is_enhanced_by_order_alone() -> None
     ],
 )
 def test_order_says_nothing_between_unlike_protocols(other) -> None:
-    chosen = choose([series(1), series(2, **other), FLAIR_SERIES], pixels())
+    chosen = choose([series(1), series(2, **other), FLAIR_SERIES], pixels(), undecided)
     assert set(chosen.choices) == {T1, FLAIR}
     assert ORDER_ALONE not in told(chosen)
 
 
 def test_order_alone_is_not_told_where_a_word_speaks() -> None:
     parts = [series(1), series(2, "t1 km", frame_of_reference_uid="1.10")]
-    chosen = choose(parts, pixels())
+    chosen = choose(parts, pixels(), undecided)
     assert numbers(chosen) == {T1: 1, T1C: 2}
     assert ORDER_ALONE not in told(chosen)
 
@@ -151,7 +152,7 @@ def test_description_and_protocol_are_read_apart(description: str, protocol: str
 @pytest.mark.parametrize(("number", "name"), [(5, "series 5"), (None, "a series without number")])
 def test_series_of_one_name_are_all_named(number: int | None, name: str) -> None:
     twice = [series(number, words, uid=f"1.5.{n}") for n, words in enumerate(["localizer", "t1 SUB", "t1 MIP"])]
-    rejected = choose([*twice, FLAIR_SERIES], pixels()).rejected
+    rejected = choose([*twice, FLAIR_SERIES], pixels(), undecided).rejected
     assert list(rejected) == [name, f"{name} (2)", f"{name} (3)"]
     assert "localizer" in rejected[name]
     assert "subtraction" in rejected[f"{name} (2)"]
@@ -159,11 +160,11 @@ def test_series_of_one_name_are_all_named(number: int | None, name: str) -> None
 
 def test_parts_of_two_series_of_one_number_are_all_named() -> None:
     parts = [series(5, "t1 MIP", uid=uid) for uid in ("1.5.1", "1.5.2")]
-    rejected = choose([*parts, parts[1], FLAIR_SERIES], pixels()).rejected
+    rejected = choose([*parts, parts[1], FLAIR_SERIES], pixels(), undecided).rejected
     assert list(rejected) == ["series 5", "series 5 (2) part 1", "series 5 (2) part 2"]
 
 
 def test_passed_over_series_of_one_name_are_all_named() -> None:
     twice = [series(5, uid=f"1.5.{n}") for n in range(3)]
-    chosen = choose([*twice, FLAIR_SERIES], pixels(s5=NATIVE))
+    chosen = choose([*twice, FLAIR_SERIES], pixels(s5=NATIVE), undecided)
     assert len(chosen.choices[T1].passed_over) == 2

@@ -2,6 +2,7 @@
 
 import argparse
 import gzip
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from zweitblick.cli.output import check_file, write_files
 from zweitblick.cli.stages import Stages
 from zweitblick.errors import OutputError
 from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.model.sequence_network import Opinion, likelier_names, opinion_of
 from zweitblick.prediction import REGIONS, Prediction
 from zweitblick.reading import POPULATION, RESEARCH_USE
 from zweitblick.study import Sequence
@@ -76,9 +78,10 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.usage_error("give at least one of --t1c and --flair")
     outs = [out for out in (arguments.out, arguments.probabilities) if out is not None]
     _check_outs(outs, arguments)
-    stages = Stages(Console(stderr=True))
+    console = Console(stderr=True)
+    stages = Stages(console)
     with stages.shown():
-        prediction = _prediction(arguments, stages)
+        prediction = _prediction(arguments, stages, console)
         like = next(iter(arguments.images.values()))
         files = {arguments.out: _packed(nifti_like(like, prediction.labels()), arguments.out)}
         if arguments.probabilities is not None:
@@ -87,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
     write_files(files, overwrite=arguments.overwrite)
     _report(prediction, outs)
     if arguments.timings:
-        Console(stderr=True).print(stages.table())
+        console.print(stages.table())
 
 
 def _check_outs(outs: list[Path], arguments: argparse.Namespace) -> None:
@@ -101,15 +104,27 @@ def _check_outs(outs: list[Path], arguments: argparse.Namespace) -> None:
         check_file(out, overwrite=arguments.overwrite)
 
 
-def _prediction(arguments: argparse.Namespace, stages: Stages) -> Prediction:
-    """On the grid of the first image given."""
+def _prediction(arguments: argparse.Namespace, stages: Stages, console: Console) -> Prediction:
+    """On the grid of the first image given; images that look like others than they were given as are warned of."""
     with stages("images"):
         volumes = {sequence: Volume.from_nifti(path) for sequence, path in arguments.images.items()}
     with stages("bundles"):
         bundles = load_bundles(arguments.models or default_models())
+    with stages("names"):
+        opinions = {sequence: opinion_of(volume, bundles.sequence.network) for sequence, volume in volumes.items()}
+        _warn_of_wrong_names(arguments.images, opinions, console)
     prediction = pipeline.segment(volumes, bundles, observer=stages)
     with stages("resample"):
         return prediction.resampled(next(iter(volumes.values())).grid)
+
+
+def _warn_of_wrong_names(
+    images: Mapping[Sequence, Path], opinions: Mapping[Sequence, Opinion], console: Console
+) -> None:
+    """Say which image looks like another than it was given as; the user's word is taken all the same."""
+    for given, likelier in likelier_names(opinions).items():
+        text = f"warning: {images[given]} was given as {given} but looks like {likelier}; check which image is which"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def _packed(image: nib.Nifti1Image, out: Path) -> bytes:

@@ -7,9 +7,12 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 
 from zweitblick.errors import MissingSequenceError
-from zweitblick.model.sequence_contrast import Evidence, contrast_evidence, subtractions
+from zweitblick.model.runtime import Network
+from zweitblick.model.sequence_contrast import ORDER_ALONE, Evidence, contrast_evidence, subtractions
+from zweitblick.model.sequence_network import Opinion, opinion_of
 from zweitblick.model.sequence_objections import objections, slab
 from zweitblick.model.sequence_physics import Vote, Weighting, physics_votes, timing
+from zweitblick.model.sequence_picture import picture_votes, with_picture
 from zweitblick.model.sequence_rank import Candidate, common_plane, rank, why_worse
 from zweitblick.model.sequence_words import word_votes
 from zweitblick.reading import Choice
@@ -39,7 +42,7 @@ class Chosen:
     rejected: Mapping[str, str]
 
 
-def choose(parts: Seq[Series], volume_of: Callable[[Series], Volume]) -> Chosen:
+def choose(parts: Seq[Series], volume_of: Callable[[Series], Volume], network: Network) -> Chosen:
     """Pick the best series for each of the four sequences.
 
     Parameters
@@ -47,8 +50,11 @@ def choose(parts: Seq[Series], volume_of: Callable[[Series], Volume]) -> Chosen:
     parts
         One `Series` per volume, in any order.
     volume_of
-        Decodes a part; called only where headers cannot tell T1 before from T1 after contrast agent, or a T1 from
-        a subtraction of two.
+        Decodes a part; called only where headers cannot tell the weighting, T1 before from T1 after contrast agent,
+        or a T1 from a subtraction of two.
+    network
+        The series-type network, see `opinion_of`; asked only for a weighting that headers leave open, and for
+        contrast agent where they say nothing but the order of acquisition or nothing at all.
 
     Raises
     ------
@@ -57,18 +63,12 @@ def choose(parts: Seq[Series], volume_of: Callable[[Series], Volume]) -> Chosen:
     SeriesError, InstanceError
         If ``volume_of`` cannot decode a part that it is asked for.
     """
-    repeats = Counter(_contrast_key(part) for part in parts)
-    candidates: list[Candidate] = []
-    rejected: dict[str, str] = {}
-    for name, part in _named(parts).items():
-        against = objections(part, repeats[_contrast_key(part)])
-        if against:
-            rejected[name] = "; ".join(against)
-        else:
-            candidates.append(_weighed(name, part))
+    looks = _Looks(volume_of, network)
+    candidates, rejected = _candidates(parts)
+    candidates = _looked_at(candidates, looks)
     for candidate in [one for one in candidates if one.weighting not in READABLE]:
         rejected[candidate.name] = candidate.reasons[0]
-    groups = _grouped(candidates, _remembered(volume_of), rejected)
+    groups = _grouped(candidates, looks, rejected)
     if not {Sequence.T1C, Sequence.FLAIR} & groups.keys():
         raise _missing(candidates, rejected)
     plane = common_plane(groups)
@@ -80,6 +80,48 @@ def choose(parts: Seq[Series], volume_of: Callable[[Series], Volume]) -> Chosen:
         {sequence: _choice(group, plane) for sequence, group in ranked.items()},
         dict(sorted(rejected.items())),
     )
+
+
+class _Looks:
+    """Volumes and the network's opinions of parts, each got once.
+
+    Parameters
+    ----------
+    volume_of, network
+        See `choose`.
+    """
+
+    def __init__(self, volume_of: Callable[[Series], Volume], network: Network) -> None:
+        self._decode = volume_of
+        self._network = network
+        self._volumes: dict[int, Volume] = {}
+        self._opinions: dict[int, Opinion] = {}
+
+    def volume(self, part: Series) -> Volume:
+        """Return decoded voxels."""
+        if id(part) not in self._volumes:
+            self._volumes[id(part)] = self._decode(part)
+        return self._volumes[id(part)]
+
+    def opinion(self, part: Series) -> Opinion:
+        """Return what the network takes them for."""
+        if id(part) not in self._opinions:
+            self._opinions[id(part)] = opinion_of(self.volume(part), self._network)
+        return self._opinions[id(part)]
+
+
+def _candidates(parts: Seq[Series]) -> tuple[list[Candidate], dict[str, str]]:
+    """Parts that nothing speaks against, weighed by their headers, and the others' names with the reasons."""
+    repeats = Counter(_contrast_key(part) for part in parts)
+    candidates: list[Candidate] = []
+    rejected: dict[str, str] = {}
+    for name, part in _named(parts).items():
+        against = objections(part, repeats[_contrast_key(part)])
+        if against:
+            rejected[name] = "; ".join(against)
+        else:
+            candidates.append(_weighed(name, part, _header_votes(part)))
+    return candidates, rejected
 
 
 def _named(parts: Seq[Series]) -> dict[str, Series]:
@@ -118,18 +160,39 @@ def _contrast_key(part: Series) -> tuple[object, ...]:
     return part.uid, part.physics.echo_time_ms, part.physics.inversion_time_ms, part.physics.image_type
 
 
-def _weighed(name: str, part: Series) -> Candidate:
+def _header_votes(part: Series) -> tuple[Vote, ...]:
+    return (*physics_votes(part.physics), *word_votes(part), *_uniform_image(part))
+
+
+def _weighed(name: str, part: Series, votes: tuple[Vote, ...]) -> Candidate:
     """Count the votes; a tie or no vote at all leaves the weighting unknown."""
-    votes = (*physics_votes(part.physics), *word_votes(part), *_uniform_image(part))
     totals: Counter[Weighting] = Counter()
     for vote in votes:
         totals[vote.weighting] += round(vote.weight)
     (best, score), (_, second) = [*totals.most_common(2), (Weighting.UNKNOWN, 0), (Weighting.UNKNOWN, 0)][:2]
     if score == second:
-        reasons = (f"weighting unknown: {timing(part.physics)}",)
-        return Candidate(name, part, slab(part), Weighting.UNKNOWN, 0, reasons)
+        against = " against ".join(vote.reason for vote in votes) or timing(part.physics)
+        return Candidate(name, part, slab(part), Weighting.UNKNOWN, 0, (f"weighting unknown: {against}",))
     agreeing = sorted((vote for vote in votes if vote.weighting is best), key=lambda vote: -vote.weight)
     return Candidate(name, part, slab(part), best, score, tuple(vote.reason for vote in agreeing))
+
+
+def _looked_at(candidates: Seq[Candidate], looks: _Looks) -> list[Candidate]:
+    """Candidates of unknown weighting weighed anew with the picture's vote for one that no header gives.
+
+    So no picture takes the place of a series that is known by its header.
+    """
+    known = {one.weighting for one in candidates} & READABLE.keys()
+    if known == READABLE.keys():
+        return list(candidates)
+    return [_with_look(one, looks, known) if one.weighting is Weighting.UNKNOWN else one for one in candidates]
+
+
+def _with_look(candidate: Candidate, looks: _Looks, known: set[Weighting]) -> Candidate:
+    seen = [vote for vote in picture_votes(looks.opinion(candidate.series)) if vote.weighting not in known]
+    if not seen:
+        return candidate
+    return _weighed(candidate.name, candidate.series, (*_header_votes(candidate.series), *seen))
 
 
 def _uniform_image(part: Series) -> tuple[Vote, ...]:
@@ -138,36 +201,31 @@ def _uniform_image(part: Series) -> tuple[Vote, ...]:
     return (Vote(Weighting.T1, 6, "uniform image of an MP2RAGE"),) if "UNI" in types else ()
 
 
-def _remembered(volume_of: Callable[[Series], Volume]) -> Callable[[Series], Volume]:
-    """Decode each part once."""
-    seen: dict[int, Volume] = {}
-
-    def volume(part: Series) -> Volume:
-        if id(part) not in seen:
-            seen[id(part)] = volume_of(part)
-        return seen[id(part)]
-
-    return volume
-
-
 Groups = dict[Sequence, list[Candidate]]
 
 
-def _grouped(candidates: Seq[Candidate], volume_of: Callable[[Series], Volume], rejected: dict[str, str]) -> Groups:
+def _grouped(candidates: Seq[Candidate], looks: _Looks, rejected: dict[str, str]) -> Groups:
     """Candidates of each sequence; T1 parted by contrast agent, its subtractions moved to ``rejected``."""
     groups: Groups = {}
     t1 = [one for one in candidates if one.weighting is Weighting.T1]
-    dark = subtractions([one.series for one in t1], volume_of)
+    dark = subtractions([one.series for one in t1], looks.volume)
     rejected.update(
         {one.name: "dark brain: a subtraction image" for one, is_dark in zip(t1, dark, strict=True) if is_dark}
     )
     t1 = [one for one, is_dark in zip(t1, dark, strict=True) if not is_dark]
-    for one, evidence in zip(t1, contrast_evidence([one.series for one in t1], volume_of), strict=True):
+    for one, found in zip(t1, contrast_evidence([one.series for one in t1], looks.volume), strict=True):
+        evidence = with_picture(found, looks.opinion(one.series)) if _agent_is_open(one, found) else found
         groups.setdefault(Sequence.T1C if evidence.score > 0 else Sequence.T1, []).append(_with(one, evidence))
     for one in candidates:
         if one.weighting in READABLE and one.weighting is not Weighting.T1:
             groups.setdefault(READABLE[one.weighting], []).append(one)
     return {sequence: groups[sequence] for sequence in Sequence if sequence in groups}
+
+
+def _agent_is_open(candidate: Candidate, evidence: Evidence) -> bool:
+    """Whether the order of acquisition alone speaks, or nothing of a series that the picture made a T1."""
+    silent = evidence.score == 0 and not _weighed("", candidate.series, _header_votes(candidate.series)).score
+    return silent or ORDER_ALONE in evidence.reasons
 
 
 def _with(candidate: Candidate, evidence: Evidence) -> Candidate:
