@@ -1,13 +1,28 @@
-"""Case: one patient as the network is shown it."""
+"""Case: one patient as the network is shown it, on disk as arrays that processes share."""
 
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zweitblick.volume import Bool
+
+BYTES_PER_VOXEL = 4 * 2 + 1 + 1
+"""Four float16 images, a mask and a label map."""
+
+ARRAYS = {"images": np.float16, "brain": np.bool_, "labels": np.uint8}
+"""Files of a case, ``<name>.npy`` each, and their type."""
+
+PART = ".part"
+"""Ends the name of a folder that is being written."""
+
+
+class CaseError(ValueError):
+    """A folder is no prepared case; the message names it and what is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +43,8 @@ class Case:
         ``(4,)`` bool, which sequences there are.
     labelled
         ``(3,)`` bool, which of ET, TC, WT the experts drew.
+    key
+        Digest of what the case was made from and how; empty if it was made up.
     """
 
     name: str
@@ -37,29 +54,58 @@ class Case:
     labels: NDArray[np.uint8]
     present: Bool
     labelled: Bool
+    key: str = ""
 
-    def save(self, path: Path) -> None:
-        """Write to ``path`` by way of a temporary name, so that a killed run leaves no half case."""
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(
-                file,
-                name=np.array(self.name),
-                source=np.array(self.source),
-                images=self.images,
-                brain=self.brain,
-                labels=self.labels,
-                present=self.present,
-                labelled=self.labelled,
-            )
-        part.replace(path)
+    def save(self, folder: Path) -> None:
+        """Write to ``folder`` by way of a temporary name, so that a killed run leaves no half case."""
+        part = folder.with_name(f"{folder.name}{PART}")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for name, dtype in ARRAYS.items():
+            np.save(part / f"{name}.npy", np.asarray(getattr(self, name), dtype))
+        said = {
+            "name": self.name,
+            "source": self.source,
+            "present": [bool(one) for one in self.present],
+            "labelled": [bool(one) for one in self.labelled],
+            "key": self.key,
+        }
+        (part / "case.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        # A folder cannot replace another: killed between these two, the case is missing and made again.
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(
-                str(file["name"]),
-                str(file["source"]),
-                *(file[key] for key in ("images", "brain", "labels", "present", "labelled")),
+    def load(cls, folder: Path) -> Self:
+        """Open what `save` wrote: nothing is read before it is used, and processes share the pages.
+
+        Raises
+        ------
+        CaseError
+            If the folder is no case, or one that was damaged.
+        """
+        try:
+            said: dict[str, Any] = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+            arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+            case = cls(
+                name=str(said["name"]),
+                source=str(said["source"]),
+                present=np.array(said["present"], np.bool_),
+                labelled=np.array(said["labelled"], np.bool_),
+                key=str(said["key"]),
+                **arrays,
             )
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise CaseError(f"{folder} is no prepared case ({type(error).__name__}); prepare it again") from error
+        case._check(folder)
+        return case
+
+    def _check(self, folder: Path) -> None:
+        shape = self.brain.shape
+        for name, dtype in ARRAYS.items():
+            array = getattr(self, name)
+            wanted = (4, *shape) if name == "images" else shape
+            if array.shape != wanted or array.dtype != dtype:
+                raise CaseError(
+                    f"{folder}: {name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {wanted}; prepare it again"
+                )
