@@ -8,14 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ball_cases import ball_case
+from zweitblick.prediction import OEDEMA
 from zweitblick_training.augment import sample
+from zweitblick_training.augmentation import Augmentation
 from zweitblick_training.recipe import Recipe
 
 RECIPE = Recipe(patch=32)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_sample_can_be_made_again(seed: int) -> None:
     case = ball_case("ball")
     first, second = (sample(case, RECIPE, np.random.default_rng(seed)) for _ in range(2))
@@ -24,7 +26,7 @@ def test_a_sample_can_be_made_again(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_regions_are_nested_and_images_finite(seed: int) -> None:
     one = sample(ball_case("ball", seed=seed % 7), RECIPE, np.random.default_rng(seed))
     assert one.image.shape == (4, 32, 32, 32)
@@ -32,6 +34,26 @@ def test_regions_are_nested_and_images_finite(seed: int) -> None:
     et, tc, wt = one.target
     assert (et <= tc).all()
     assert (tc <= wt).all()
+
+
+def test_nothing_is_shown_outside_of_the_mask() -> None:
+    # Where all of the brain is oedema, the target of the whole tumour is the mask.
+    case = ball_case("ball")
+    case = replace(case, labels=case.brain.astype(np.uint8) * np.uint8(OEDEMA))
+    stripped, left = (
+        replace(
+            RECIPE, sequence_dropout=0.0, augmentation=replace(Augmentation(), mask_share=1.0, leftover_share=share)
+        )
+        for share in (0.0, 1.0)
+    )
+    beyond = 0
+    for seed in range(12):
+        one = sample(case, stripped, np.random.default_rng(seed))
+        assert not one.image[:, one.target[2] == 0].any()
+        assert one.image[:, one.target[2] == 1].any()
+        one = sample(case, left, np.random.default_rng(seed))
+        beyond += int(torch.count_nonzero(one.image[:, one.target[2] == 0]))
+    assert beyond > 0
 
 
 def test_labels_move_with_the_image() -> None:

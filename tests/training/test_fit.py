@@ -1,81 +1,108 @@
-"""The training loop: it learns, and being killed changes nothing."""
+"""The training loop: it learns, and neither a kill nor a second process changes what it learns from."""
 
 import json
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from ball_cases import ball_case
-from zweitblick_training.case import Case
-from zweitblick_training.fit import fit, rate_at, region_loss
+from zweitblick_training.augmentation import Augmentation
+from zweitblick_training.fit import fit
+from zweitblick_training.learner import DivergedError, Learner, rate_at
+from zweitblick_training.processes import ALONE
 from zweitblick_training.recipe import Recipe
-from zweitblick_training.run import Run
+from zweitblick_training.run import Run, averaged
+from zweitblick_training.validation import Validation
 
-TINY = Recipe(features=(4, 6, 8, 10), patch=64, steps=8, warmup=2, shares=(("brats", 1.0),), tumour_share=1.0)
+TINY = Recipe(features=(4, 6, 8, 10), patch=64, batch=1, steps=20, warmup=2, shares=(("brats", 1.0),), tumour_share=1.0)
 
 TRAIN = """
 import sys
 from pathlib import Path
 import torch
-from zweitblick_training.case import Case
+from ball_cases import ball_case
 from zweitblick_training.fit import fit
 from zweitblick_training.run import Run
 from zweitblick_training.recipe import Recipe
-torch.set_num_threads(1)
-folder = Path(sys.argv[1])
-fit(Recipe.from_json(folder / "tiny.json"), [Case.load(folder / "ball.npz")], Run(folder / "run"), save_every=2)
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
+    recipe = Recipe.read(folder / "tiny.yaml")
+    fit(recipe, [ball_case("ball")], Run(folder / "run", save_every=5))
 """
 
 
 def losses(run: Run) -> list[float]:
-    """Loss of each step; a step done again after a kill counts once, by its last entry."""
     rows = [json.loads(line) for line in run.losses.read_text(encoding="utf-8").splitlines()]
-    return list({row["step"]: row["loss"] for row in rows}.values())
+    assert [row["step"] for row in rows] == list(range(len(rows)))
+    return [row["loss"] for row in rows]
 
 
-def start(folder: Path) -> "subprocess.Popen[bytes]":
+def start(folder: Path, recipe: Recipe, *launcher: str) -> "subprocess.Popen[bytes]":
     folder.mkdir(exist_ok=True)
-    (folder / "tiny.json").write_text(TINY.to_json(), encoding="utf-8")
-    ball_case("ball").save(folder / "ball.npz")
-    return subprocess.Popen([sys.executable, "-c", TRAIN, str(folder)])
+    recipe.write(folder / "tiny.yaml")
+    (folder / "train.py").write_text(TRAIN, encoding="utf-8")
+    tests = str(Path(__file__).resolve().parents[1])
+    command = [*(launcher or (sys.executable,)), str(folder / "train.py"), str(folder)]
+    return subprocess.Popen(command, env={"PYTHONPATH": tests, "OMP_NUM_THREADS": "1"})
 
 
-def test_a_killed_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(whole).wait(timeout=120) == 0
-    process = start(killed)
+def test_the_same_seed_gives_the_same_twenty_losses_even_through_a_kill(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole, killed = Run(tmp_path / "whole", workers=0), tmp_path / "killed"
+    fit(TINY, [ball_case("ball")], whole)
+    process = start(killed, TINY)
     deadline = time.monotonic() + 120
     while not (killed / "run" / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=10)
-    assert start(killed).wait(timeout=120) == 0
-    assert losses(Run(killed / "run")) == losses(Run(whole / "run"))
+    assert len(losses(Run(killed / "run"))) < 20
+    assert start(killed, TINY).wait(timeout=120) == 0
+    assert len(losses(whole)) == 20
+    assert losses(Run(killed / "run")) == losses(whole)
 
 
-def test_the_loss_falls(tmp_path: Path) -> None:
+def test_two_processes_keep_one_network(tmp_path: Path) -> None:
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert start(tmp_path, replace(TINY, batch=2, patch=32, steps=3), *torchrun).wait(timeout=240) == 0
+    # One of them writes, so that no line comes twice; what they learn from together is tested with the samples.
+    assert len(losses(Run(tmp_path / "run"))) == 3
+    assert not averaged(Run(tmp_path / "run")).training
+
+
+def test_the_loss_falls_and_is_kept_with_the_validation(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    recipe = Recipe(features=(8, 12, 16, 20), patch=32, steps=150, warmup=4, rate=5e-3, shares=(("brats", 1.0),))
-    run = Run(tmp_path / "run")
-    fit(recipe, [ball_case("one", seed=1), ball_case("two", seed=2)], run)
-    curve = losses(run)
+    clean = Augmentation(thick_share=0, mask_share=0, remap_share=0, noise_share=0)
+    recipe = replace(TINY, features=(8, 12, 16, 20), patch=32, batch=2, steps=60, warmup=4, rate=1e-2)
+    run = Run(tmp_path / "run", workers=0)
+    fit(
+        replace(recipe, augmentation=clean),
+        [ball_case("one", seed=1), ball_case("two", seed=2)],
+        run,
+        validation=Validation([ball_case("three", seed=3, size=80)], every=60),
+    )
+    *rows, validated = [json.loads(line) for line in run.losses.read_text(encoding="utf-8").splitlines()]
+    curve = [row["loss"] for row in rows]
     assert sum(curve[-10:]) < 0.8 * sum(curve[:10])
+    assert set(validated["dice"]) == {"ET", "TC", "WT"}
 
 
-def test_an_unlabelled_region_teaches_nothing() -> None:
-    torch.manual_seed(0)
-    logits = torch.randn(2, 3, 8, 8, 8, requires_grad=True)
-    target = (torch.rand(2, 3, 8, 8, 8) > 0.5).float()
-    labelled = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
-    region_loss(logits, target, labelled).backward()
-    assert logits.grad is not None
-    assert (logits.grad[1, :2] == 0).all()
-    assert (logits.grad[1, 2] != 0).any()
-    assert (logits.grad[0] != 0).any()
+def test_a_run_can_start_from_other_weights() -> None:
+    weights = Learner(replace(TINY, seed=1), ALONE).network.state_dict()
+    learner = Learner(TINY, ALONE, weights)
+    assert all(torch.equal(value, weights[name]) for name, value in learner.network.state_dict().items())
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="lower `rate`"):
+        fit(replace(TINY, rate=1e30, clip=1e30, patch=32), [ball_case("ball")], Run(tmp_path, workers=0))
 
 
 def test_the_rate_rises_and_falls_to_nothing() -> None:
@@ -85,13 +112,3 @@ def test_the_rate_rises_and_falls_to_nothing() -> None:
     assert rates[:100] == sorted(rates[:100])
     assert rates[100:] == sorted(rates[100:], reverse=True)
     assert rates[-1] < 1e-4
-
-
-def test_a_case_reads_back_as_it_was_saved(tmp_path: Path) -> None:
-    case = ball_case("ball")
-    case.save(tmp_path / "ball.npz")
-    back = Case.load(tmp_path / "ball.npz")
-    assert back.name == case.name
-    assert (back.images == case.images).all()
-    assert (back.labels == case.labels).all()
-    assert not list(tmp_path.glob("*.part"))

@@ -1,10 +1,22 @@
-"""Recipe: every number that a run depends on, frozen and saved with the model."""
+"""Recipe: every number that a run depends on, frozen, read from one YAML file and saved with the model."""
 
-import dataclasses
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Annotated, ClassVar, Literal, Self
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from zweitblick.model.prepare import STRIDE
+from zweitblick_training.augmentation import Augmentation
+
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class RecipeError(ValueError):
+    """A recipe that no run can follow; the message names each key and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -13,10 +25,16 @@ class Recipe:
 
     Parameters
     ----------
+    architecture
+        ``residual-unet`` is ours; ``segresnet`` is MONAI's network of that name as its brats bundle configures it
+        (Myronenko 2018), the outside baseline, with whose shape ``features`` and ``cube`` have nothing to do.
     features
-        Channels of each level, the first at half resolution.
+        Channels of each level, from the first down.
+    cube
+        Edge of the cube of voxels that is folded into channels before the first level: 2 works at half resolution, 1
+        at full.
     patch, batch
-        Edge of a cubic training patch in voxels of 1 mm, and patches a step.
+        Edge of a cubic training patch in voxels of 1 mm, and patches a step, over all processes.
     steps, warmup
         Optimiser steps in all, and those over which the rate rises from 0.
     rate, decay
@@ -28,39 +46,72 @@ class Recipe:
     sequence_dropout
         Share of samples in which a random subset of the sequences is withheld.
     shares
-        How often each data set is drawn from.
+        How often each data set is drawn from; a data set without cases in a run passes its share on to the others.
     tumour_share
         Share of patches centred on a tumour voxel.
-    rotation_deg, scale
-        Largest rotation about each axis, and largest relative change of size.
+    augmentation
+        How a patch is changed.
     seed
         Of weights and of every sample; sample ``n`` depends on ``(seed, n)`` alone, which makes resuming exact.
+
+    Raises
+    ------
+    RecipeError
+        If the network's levels do not halve the grid as often as serving expects, or a patch is no multiple of that.
     """
 
-    features: tuple[int, ...] = (24, 48, 96, 192)
-    patch: int = 96
-    batch: int = 2
-    steps: int = 3000
-    warmup: int = 100
-    rate: float = 2e-3
-    decay: float = 1e-2
-    ema: float = 0.998
-    clip: float = 12.0
-    sequence_dropout: float = 0.3
-    shares: tuple[tuple[str, float], ...] = (("brats", 0.7), ("lgg", 0.27), ("nontumour", 0.03))
-    tumour_share: float = 0.75
-    rotation_deg: float = 20.0
-    scale: float = 0.2
+    architecture: Literal["residual-unet", "segresnet"] = "residual-unet"
+    features: tuple[Count, ...] = (24, 48, 96, 192)
+    cube: Count = 2
+    patch: Count = 96
+    batch: Count = 2
+    steps: Count = 6000
+    warmup: Count = 100
+    rate: Positive = 2e-3
+    decay: Annotated[float, Field(ge=0)] = 1e-2
+    ema: Share = 0.998
+    clip: Positive = 12.0
+    sequence_dropout: Share = 0.3
+    shares: tuple[tuple[str, Share], ...] = (("brats", 0.7), ("lgg", 0.27), ("nontumour", 0.03))
+    tumour_share: Share = 0.75
+    augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 20261124
 
-    def to_json(self) -> str:
-        """As a JSON object, keys in the order of the fields."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+    # Read by pydantic: a misspelt key must not pass for a default.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    def __post_init__(self) -> None:
+        stride = self.cube * 2 ** (len(self.features) - 1)
+        if stride != STRIDE:
+            raise RecipeError(
+                f"features and cube: {len(self.features)} levels over a cube of {self.cube} halve the grid to "
+                f"1/{stride}; serving prepares arrays for 1/{STRIDE}"
+            )
+        if self.patch % STRIDE:
+            raise RecipeError(f"patch: {self.patch} is no multiple of {STRIDE}")
+
+    def write(self, path: Path) -> None:
+        """Write as YAML, keys in the order of the fields."""
+        values = RECIPE.dump_python(self, mode="json")
+        path.write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding="utf-8")
 
     @classmethod
-    def from_json(cls, path: Path) -> Self:
-        """Read what `to_json` wrote; an unknown key raises ``TypeError``."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["features"] = tuple(values["features"])
-        values["shares"] = tuple((source, share) for source, share in values["shares"])
-        return cls(**values)
+    def read(cls, path: Path) -> Self:
+        """Read a YAML file; keys left out have their default.
+
+        Raises
+        ------
+        RecipeError
+            If a key is unknown, a value has the wrong type or range, or the file is no YAML mapping.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return TypeAdapter(cls).validate_python({} if values is None else values)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{path.name} is not YAML: {error}") from error
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
+            raise RecipeError(f"{path.name}: {faults}") from error
+
+
+RECIPE = TypeAdapter(Recipe)

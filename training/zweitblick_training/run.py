@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from zweitblick_training.network import HalfResolutionUNet
+from zweitblick_training.network import built
 from zweitblick_training.recipe import Recipe
 
 
@@ -17,10 +18,16 @@ class Run:
     Parameters
     ----------
     folder
-        Holds ``recipe.json``, ``losses.jsonl`` and ``checkpoint.pt``.
+        Holds ``recipe.yaml``, ``splits.json``, ``losses.jsonl``, ``checkpoint.pt`` and TensorBoard's events.
+    save_every
+        Steps between checkpoints.
+    workers
+        Processes that make samples; the samples do not depend on it.
     """
 
     folder: Path
+    save_every: int = 100
+    workers: int = 1
 
     @property
     def checkpoint(self) -> Path:
@@ -32,10 +39,20 @@ class Run:
         """One JSON object per step."""
         return self.folder / "losses.jsonl"
 
+    @property
+    def recipe(self) -> Path:
+        """What it follows."""
+        return self.folder / "recipe.yaml"
 
-def averaged(run: Run, recipe: Recipe) -> HalfResolutionUNet:
+    @property
+    def sides(self) -> Path:
+        """Which cases it learns from and which it never sees."""
+        return self.folder / "splits.json"
+
+
+def averaged(run: Run) -> nn.Module:
     """Return the moving average of a run's weights, ready to evaluate."""
-    network = HalfResolutionUNet(recipe.features)
+    network = built(Recipe.read(run.recipe))
     average = AveragedModel(network, use_buffers=True)
     average.load_state_dict(torch.load(run.checkpoint, weights_only=True)["average"])
     network.load_state_dict(average.module.state_dict())

@@ -1,0 +1,60 @@
+"""Training patches are known by their number: whoever makes them, in whatever order, they are the same."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ball_cases import ball_case
+from zweitblick_training.processes import ALONE, Place
+from zweitblick_training.recipe import Recipe, RecipeError
+from zweitblick_training.samples import Batch, batches
+
+RECIPE = Recipe(features=(4, 6, 8, 10), patch=32, steps=3, batch=4, shares=(("brats", 1.0),))
+CPU = torch.device("cpu")
+
+
+def drawn(recipe: Recipe, *, done: int = 0, place: Place = ALONE, workers: int = 0) -> list[Batch]:
+    return list(batches([ball_case("ball")], recipe, done=done, place=place, workers=workers))
+
+
+def test_workers_change_nothing() -> None:
+    for one, two in zip(drawn(RECIPE), drawn(RECIPE, workers=1), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_a_later_start_draws_what_the_whole_run_would() -> None:
+    whole, rest = drawn(RECIPE), drawn(RECIPE, done=1)
+    assert len(rest) == 2
+    for one, two in zip(whole[1:], rest, strict=True):
+        assert torch.equal(one.image, two.image)
+
+
+def test_processes_share_each_step_out() -> None:
+    whole = drawn(RECIPE)
+    parts = [drawn(RECIPE, place=Place(rank, 2, CPU)) for rank in range(2)]
+    for step, batch in enumerate(whole):
+        assert torch.equal(batch.image[0::2], parts[0][step].image)
+        assert torch.equal(batch.image[1::2], parts[1][step].image)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"4 patches.*3 processes"):
+        drawn(RECIPE, place=Place(0, 3, CPU))
+
+
+def test_a_run_without_any_case_of_its_data_sets_is_refused() -> None:
+    with pytest.raises(RecipeError, match="shares"):
+        drawn(replace(RECIPE, shares=(("lgg", 1.0),)))
+
+
+def test_data_sets_are_drawn_from_by_their_shares() -> None:
+    recipe = replace(
+        RECIPE, patch=16, batch=8, steps=25, shares=(("brats", 0.6), ("lgg", 0.2), ("absent", 0.2)), sequence_dropout=0
+    )
+    cases = [ball_case("one"), replace(ball_case("two", source="lgg"), labelled=np.array([False, False, True]))]
+    drawn_rows = [row for batch in batches(cases, recipe, done=0, workers=0) for row in batch.labelled]
+    seen = Counter(bool(row[0]) for row in drawn_rows)
+    assert 0.65 < seen[True] / 200 < 0.85

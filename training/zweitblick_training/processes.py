@@ -1,0 +1,60 @@
+"""Processes: one trainer, or several that ``torchrun`` started on as many devices."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+BF16_CPUS = ("AVX512", "AMX")
+"""What torch calls the processors that it computes bf16 on at least as fast as float32."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands among those that train together.
+
+    Parameters
+    ----------
+    rank, world
+        Its number, from 0, and how many there are.
+    device
+        What it computes on.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes files."""
+        return self.rank == 0
+
+    def mixed_precision(self) -> torch.autocast:
+        """Compute convolutions in bf16 where the device can; a processor without AVX-512 would imitate it, slowly.
+
+        A training step of two 96³ patches took 1.6 s in float32 on a processor with AVX2 alone, and minutes in bf16.
+        """
+        fast = self.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() in BF16_CPUS
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
+
+ALONE = Place(0, 1, torch.device("cpu"))
+"""One process on the CPU."""
+
+
+@contextmanager
+def placed() -> Iterator[Place]:
+    """Join the processes that ``torchrun`` started, or stand alone; a GPU each where there are any."""
+    cuda = torch.cuda.is_available()
+    if not distributed.is_torchelastic_launched():
+        yield Place(0, 1, torch.device("cuda" if cuda else "cpu"))
+        return
+    distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        device = torch.device("cuda", distributed.get_node_local_rank()) if cuda else torch.device("cpu")
+        yield Place(distributed.get_rank(), distributed.get_world_size(), device)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,100 @@
+"""Samples: the endless row of training patches, each known by its number alone."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from zweitblick_training.augment import Sample, sample
+from zweitblick_training.case import Case
+from zweitblick_training.processes import ALONE, Place
+from zweitblick_training.recipe import Recipe, RecipeError
+
+
+class Batch(NamedTuple):
+    """Samples of one step, stacked: ``(B, 4, P, P, P)``, ``(B, 3, P, P, P)``, ``(B, 3)``, all float32."""
+
+    image: Tensor
+    target: Tensor
+    labelled: Tensor
+
+
+def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = ALONE, workers: int) -> Iterator[Batch]:
+    """Yield one process's share of each step from step ``done`` to the recipe's last.
+
+    Parameters
+    ----------
+    cases
+        Training cases.
+    recipe
+        Which are drawn how often, and what is done to them.
+    done
+        Steps that an earlier start of the run has made.
+    place
+        Sample ``n`` of a step goes to process ``n`` modulo their number, so that all together see what one would.
+    workers
+        Processes that make samples ahead; 0 makes them in this one.
+
+    Raises
+    ------
+    RecipeError
+        If the batch cannot be shared out equally, or no case is of a data set that the recipe draws from.
+    """
+    if recipe.batch % place.world:
+        raise RecipeError(f"batch: {recipe.batch} patches cannot be shared equally by {place.world} processes")
+    loader = DataLoader(
+        _Samples(cases, recipe),
+        batch_sampler=_Numbers(recipe, done, place),
+        num_workers=workers,
+        collate_fn=_stacked,
+        worker_init_fn=_single_threaded,
+    )
+    return islice(iter(loader), recipe.steps - done)
+
+
+class _Samples(Dataset[Sample]):
+    """Sample ``n``, drawn from a generator that is seeded with the recipe's seed and ``n``."""
+
+    def __init__(self, cases: Sequence[Case], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.cases = {source: [case for case in cases if case.source == source] for source, _ in recipe.shares}
+        shares = {source: share for source, share in recipe.shares if self.cases[source]}
+        if not sum(shares.values()):
+            raise RecipeError(f"shares: none of the {len(cases)} cases is of {[source for source, _ in recipe.shares]}")
+        self.sources = list(shares)
+        self.chances = np.array(list(shares.values())) / sum(shares.values())
+
+    def __getitem__(self, number: int) -> Sample:
+        rng = np.random.default_rng((self.recipe.seed, number))
+        among = self.cases[str(rng.choice(self.sources, p=self.chances))]
+        return sample(among[int(rng.integers(len(among)))], self.recipe, rng)
+
+
+class _Numbers:
+    """The numbers of one process's samples, step by step."""
+
+    def __init__(self, recipe: Recipe, done: int, place: Place) -> None:
+        self.recipe, self.done, self.place = recipe, done, place
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.done, self.recipe.steps):
+            numbers = range(step * self.recipe.batch, (step + 1) * self.recipe.batch)
+            yield list(numbers[self.place.rank :: self.place.world])
+
+
+def _stacked(samples: list[Sample]) -> Batch:
+    return Batch(
+        torch.stack([one.image for one in samples]),
+        torch.stack([one.target for one in samples]),
+        torch.stack([one.labelled for one in samples]),
+    )
+
+
+def _single_threaded(worker: int) -> None:
+    """Leave the other cores to the network."""
+    del worker
+    torch.set_num_threads(1)
