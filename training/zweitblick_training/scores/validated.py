@@ -1,19 +1,13 @@
-"""Scores: how well a prediction agrees with what experts drew."""
+"""From which size on the network finds lesions: what the report says of small ones rests on this."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from zweitblick.measure.component import CONNECTED_26
-from zweitblick.prediction import CORE, ENHANCING, Region
 from zweitblick.volume import Bool
-
-SMALLEST_FALSE_ENHANCING = 50
-"""Where the truth has no enhancing tumour, fewer predicted voxels than this count as none (BraTS 2021 rules scale a
-false enhancing part of any size to Dice 0; small specks of less than this are what readers ignore)."""
 
 SENSITIVITY, FEWEST_LESIONS = 0.9, 5
 """A size is validated if nine in ten of at least five lesions of that size or larger were found."""
@@ -37,25 +31,6 @@ class LesionScore:
 
 class UnprovenError(ValueError):
     """Too few lesions were found to say from which size on the network finds them."""
-
-
-def region_mask(labels: NDArray[np.uint8], region: Region) -> Bool:
-    """Voxels of a region in a label map of 0 none, 1 core, 2 oedema, 3 enhancing."""
-    if region is Region.ET:
-        return np.asarray(labels == ENHANCING)
-    if region is Region.TC:
-        return np.asarray((labels == ENHANCING) | (labels == CORE))
-    return np.asarray(labels > 0)
-
-
-def dice(predicted: Bool, truth: Bool) -> float:
-    """Overlap of two masks, 0 to 1 (Dice 1945).
-
-    Where the truth is empty: 1 if fewer than `SMALLEST_FALSE_ENHANCING` voxels are predicted, else 0.
-    """
-    if not truth.any():
-        return 1.0 if int(predicted.sum()) < SMALLEST_FALSE_ENHANCING else 0.0
-    return 2.0 * int((predicted & truth).sum()) / (int(predicted.sum()) + int(truth.sum()))
 
 
 def lesion_scores(predicted: Bool, truth: Bool, voxel_ml: float) -> list[LesionScore]:
