@@ -1,71 +1,344 @@
-"""Export: the file gives what torch gives, twice the same bytes, and says nothing of this machine."""
+"""Export: the files give what torch gives, twice the same bytes, and say nothing of this machine."""
 
 import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
+from monai.bundle import verify_metadata
+from monai.bundle.properties import MetaProperties
+from safetensors import safe_open
 
 from ball_cases import ball_case
+from tumour_run import tumour_run, uneven_network
 from zweitblick.errors import BundleDamagedError, BundleMissingError
 from zweitblick.model.bundle import load_bundle
+from zweitblick.prediction import Region
 from zweitblick_training.case import Case
-from zweitblick_training.export import check_parity, export_network, probabilities, release
-from zweitblick_training.fit import fit
-from zweitblick_training.network import HalfResolutionUNet
+from zweitblick_training.export import (
+    PARITY,
+    ExportError,
+    Precision,
+    add_int8,
+    check_parity,
+    check_release,
+    choose_precision,
+    default_precision,
+    load_weights,
+    mean_dice,
+    probabilities,
+    release,
+    revise,
+    seal,
+    set_precision,
+)
+from zweitblick_training.network import built
 from zweitblick_training.recipe import Recipe
 from zweitblick_training.run import Run, averaged
 
-TINY = Recipe(features=(4, 6, 8, 10), patch=32, steps=2, warmup=1, shares=(("brats", 1.0),))
+SPLITS = {"train": ["ball"], "test": ["other"]}
+
+TEXT = {"type": "string", "minLength": 1}
+
+TENSOR = {
+    "type": "object",
+    "required": [
+        *("type", "format", "modality", "num_channels", "spatial_shape", "dtype", "value_range", "is_patch_data"),
+        "channel_def",
+    ],
+    "properties": {
+        **dict.fromkeys(("type", "format", "modality", "dtype"), TEXT),
+        "num_channels": {"type": "integer"},
+        "spatial_shape": {"type": "array", "items": {"type": ["string", "integer"]}},
+        "value_range": {"type": "array", "items": {"type": "number"}},
+        "is_patch_data": {"type": "boolean"},
+        "channel_def": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+
+SCHEMA = {
+    "type": "object",
+    "required": [
+        *("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version"),
+        *("required_packages_version", "task", "description", "authors", "copyright", "network_data_format"),
+    ],
+    "properties": {
+        **dict.fromkeys(("version", "monai_version", "pytorch_version", "numpy_version"), TEXT),
+        **{key: {"type": "object", "additionalProperties": TEXT} for key in ("changelog", "required_packages_version")},
+        **dict.fromkeys(("task", "description", "authors", "copyright"), TEXT),
+        "network_data_format": {
+            "type": "object",
+            "required": ["inputs", "outputs"],
+            "properties": {
+                "inputs": {"type": "object", "required": ["image"], "additionalProperties": TENSOR},
+                "outputs": {"type": "object", "required": ["pred"], "additionalProperties": TENSOR},
+            },
+        },
+    },
+}
+"""What MONAI's bundle specification requires of metadata.json, as a JSON schema."""
+
+AGAIN = """
+from pathlib import Path
+import sys
+import torch
+from ball_cases import ball_case
+from zweitblick_training.export import add_int8, release
+from zweitblick_training.run import Run
+
+torch.set_num_threads(1)
+run, bundle = Run(Path(sys.argv[1])), Path(sys.argv[2])
+release(run, bundle, {"train": ["ball"], "test": ["other"]}, temperature=(2.0, 2.0, 2.0))
+add_int8(run, bundle, [ball_case("ball", size=64)])
+"""
+"""Makes the fixture's bundle once more."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     torch.set_num_threads(1)
-    finished = Run(tmp_path_factory.mktemp("export") / "run")
-    case: Case = ball_case("ball")
-    fit(TINY, [case], finished)
-    return finished
+    return tumour_run(tmp_path_factory.mktemp("export") / "run")
 
 
-def test_onnx_equals_torch_on_another_size(run: Run, tmp_path: Path) -> None:
-    network = probabilities(averaged(run, TINY))
-    export_network(network, tmp_path / "model.onnx", channels=4, stride=16)
-    assert check_parity(network, tmp_path / "model.onnx", channels=4, stride=16) <= 1e-3
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return ball_case("ball", size=64)
 
 
-def test_parity_is_really_checked(run: Run, tmp_path: Path) -> None:
-    export_network(probabilities(averaged(run, TINY)), tmp_path / "model.onnx", channels=4, stride=16)
-    torch.manual_seed(1)
-    with pytest.raises(RuntimeError, match="differs from torch"):
-        check_parity(probabilities(HalfResolutionUNet(TINY.features)), tmp_path / "model.onnx", channels=4, stride=16)
+@pytest.fixture(scope="module")
+def bundle(run: Run, case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("released") / "tumour"
+    release(run, folder, SPLITS, temperature=(2.0, 2.0, 2.0))
+    add_int8(run, folder, [case])
+    return folder
 
 
-def test_a_second_release_has_the_same_digest(run: Run, tmp_path: Path) -> None:
-    splits = {"train": ["ball"], "test": []}
-    digests = {release(run, tmp_path / name, splits) for name in ("one", "two")}
-    assert len(digests) == 1
-    assert digests == {hashlib.sha256((tmp_path / "one" / "models" / "model.onnx").read_bytes()).hexdigest()}
+@pytest.fixture
+def copied(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "tumour"))
 
 
-def test_a_release_opens_as_a_bundle_and_an_altered_one_does_not(run: Run, tmp_path: Path) -> None:
-    release(run, tmp_path, {"train": ["ball"], "test": []})
-    assert load_bundle(tmp_path).name == "tumour"
-    network = tmp_path / "models" / "model.onnx"
-    network.write_bytes(network.read_bytes()[:-1] + b"\x00")
-    with pytest.raises(BundleDamagedError, match="digest"):
-        load_bundle(tmp_path)
-    network.unlink()
-    with pytest.raises(BundleMissingError, match=r"model\.onnx"):
-        load_bundle(tmp_path)
+def session(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-def test_the_file_says_nothing_of_this_machine(run: Run, tmp_path: Path) -> None:
-    release(run, tmp_path, {"train": ["ball"], "test": []})
-    data = (tmp_path / "models" / "model.onnx").read_bytes()
-    assert b".py" not in data
-    assert str(Path.home()).encode() + b"/" not in data
-    model = onnx.load(tmp_path / "models" / "model.onnx")
-    assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
-    assert {entry.version for entry in model.opset_import if not entry.domain} == {18}
+def torch_output(run: Run, x: np.ndarray, temperature: float = 2.0) -> np.ndarray:
+    """Sigmoid of the divided logits, nested, written out once more."""
+    with torch.inference_mode():
+        p = torch.sigmoid(averaged(run)(torch.from_numpy(x)) / temperature).numpy()
+    p[:, 1] = np.maximum(p[:, 0], p[:, 1])
+    p[:, 2] = np.maximum(p[:, 1], p[:, 2])
+    return p
+
+
+def bytes_of(folder: Path) -> Mapping[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 32, 48, 64), (2, 4, 16, 32, 16)])
+def test_the_file_gives_what_torch_gives(run: Run, bundle: Path, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    (given,) = session(bundle / "models" / "model.onnx").run(None, {"sequences": x})
+    assert np.abs(given - torch_output(run, x)).max() <= PARITY
+
+
+def test_parity_on_a_real_case_is_checked(run: Run, bundle: Path, case: Case) -> None:
+    assert check_release(run, bundle, [case]) <= PARITY
+
+
+def test_a_file_of_another_network_is_noticed(bundle: Path) -> None:
+    with pytest.raises(ExportError, match="torch"):
+        check_parity(probabilities(uneven_network(1)), bundle / "models" / "model.onnx", channels=4, stride=16)
+
+
+def test_a_second_export_has_the_same_bytes(run: Run, bundle: Path, tmp_path: Path) -> None:
+    # In another process, with another order of every set.
+    places = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(places)}
+    subprocess.run(
+        [sys.executable, "-c", AGAIN, str(run.folder), str(tmp_path / "tumour")], env=environment, check=True
+    )
+    assert bytes_of(tmp_path / "tumour") == bytes_of(bundle)
+
+
+def test_the_networks_can_be_read_by_the_oldest_supported_runtime_and_say_nothing_of_this_machine(bundle: Path) -> None:
+    for path in (bundle / "models").glob("*.onnx"):
+        model = onnx.load(path)
+        assert model.ir_version <= 10
+        assert {entry.version for entry in model.opset_import if not entry.domain} == {18}
+        assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
+        data = path.read_bytes()
+        assert b".py" not in data
+        assert str(Path.home()).encode() + b"/" not in data
+
+
+def test_large_weights_are_stored_at_half_precision(bundle: Path) -> None:
+    model = onnx.load(bundle / "models" / "model.onnx")
+    large = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) > 1024]
+    assert large
+    assert {tensor.data_type for tensor in large} == {onnx.TensorProto.FLOAT16}
+
+
+def test_eight_bits_are_near_and_in_integers(run: Run, bundle: Path, case: Case) -> None:
+    model = onnx.load(bundle / "models" / "model-int8.onnx")
+    quantised = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+    assert quantised
+    x = case.images.astype(np.float32)[None]
+    (given,) = session(bundle / "models" / "model-int8.onnx").run(None, {"sequences": x})
+    assert np.abs(given - torch_output(run, x)).mean() < 0.02
+
+
+def test_eight_bits_are_calibrated_on_training_cases_only(run: Run, bundle: Path) -> None:
+    with pytest.raises(ExportError, match="other"):
+        add_int8(run, bundle, [ball_case("other", size=64)])
+
+
+def test_the_rule_for_eight_bits() -> None:
+    fp32 = {Region.ET: 0.8, Region.TC: 0.85, Region.WT: 0.9}
+    assert default_precision(fp32, {**fp32, Region.ET: 0.795}) is Precision.INT8
+    assert default_precision(fp32, {**fp32, Region.ET: 0.794}) is Precision.FP32
+    assert default_precision(fp32, dict.fromkeys(Region, 0.99)) is Precision.INT8
+    with pytest.raises(ExportError, match="ET, TC and WT"):
+        default_precision(fp32, {Region.WT: 0.9})
+
+
+def test_the_choice_is_kept_and_served(copied: Path) -> None:
+    chosen = choose_precision(copied, [ball_case("other", size=64)])
+    said = json.loads((copied / "configs" / "metadata.json").read_text())
+    assert said["precision"] == chosen
+    assert set(said["precision_dice"]) == {"cases", *Precision}
+    for one in Precision:
+        digest = set_precision(copied, one, channels=4)
+        served = copied / "models" / {"fp32": "model.onnx", "int8": "model-int8.onnx"}[one]
+        assert load_bundle(copied).digest == digest == hashlib.sha256(served.read_bytes()).hexdigest()
+
+
+def test_the_mean_counts_cases_in_which_a_region_was_drawn() -> None:
+    case = ball_case("ball", size=64)
+
+    def perfect(x: np.ndarray) -> np.ndarray:
+        labels = case.labels[None]
+        return np.stack([labels == 3, np.isin(labels, (1, 3)), labels > 0], axis=1).astype(np.float32)
+
+    whole_only = replace(case, labelled=np.array([False, False, True]))
+    assert mean_dice(perfect, [case, whole_only]) == dict.fromkeys(Region, 1.0)
+    with pytest.raises(ExportError, match="ET, TC"):
+        mean_dice(perfect, [whole_only])
+
+
+def test_weights_go_round(run: Run, bundle: Path) -> None:
+    network = built(Recipe.read(bundle / "recipe.yaml"))
+    network.load_state_dict(load_weights(bundle))
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 4, 32, 32, 32), np.float32))
+    with torch.inference_mode():
+        off = (network.eval()(x).sigmoid() - averaged(run)(x).sigmoid()).abs().max()
+    assert float(off) <= PARITY
+
+
+def test_weights_hold_no_code(bundle: Path) -> None:
+    path = bundle / "models" / "weights.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        assert len(list(file.keys())) > 10
+
+
+def test_altered_weights_are_refused(copied: Path) -> None:
+    path = copied / "models" / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(BundleDamagedError, match="weights"):
+        load_weights(copied)
+    path.unlink()
+    with pytest.raises(BundleMissingError, match="weights"):
+        load_weights(copied)
+
+
+def test_weights_of_another_format_are_refused(copied: Path) -> None:
+    (copied / "models" / "weights.safetensors").write_bytes(b"no weights at all")
+    seal(copied)
+    with pytest.raises(BundleDamagedError, match="cannot be read"):
+        load_weights(copied)
+
+
+def verified_by_monai(metadata: Path, schema: Path) -> None:
+    # MONAI takes a schema that is already there in place of fetching it.
+    schema.write_text(json.dumps(SCHEMA))
+    digest = hashlib.sha256(schema.read_bytes()).hexdigest()
+    verify_metadata(meta_file=str(metadata), filepath=str(schema), hash_val=digest, hash_type="sha256")
+
+
+def test_metadata_is_what_monai_asks_for(bundle: Path, tmp_path: Path) -> None:
+    path = bundle / "configs" / "metadata.json"
+    verified_by_monai(path, tmp_path / "schema.json")
+    for asked in MetaProperties.values():
+        said = json.loads(path.read_text())
+        for key in asked["id"].split("::")[1:]:
+            assert key in said, asked["description"]
+            said = said[key]
+
+
+def test_metadata_without_a_key_does_not_pass_monais_check(bundle: Path, tmp_path: Path) -> None:
+    said = json.loads((bundle / "configs" / "metadata.json").read_text())
+    del said["network_data_format"]["outputs"]["pred"]["channel_def"]
+    (tmp_path / "metadata.json").write_text(json.dumps(said))
+    with pytest.raises(ValueError, match="Failed validating"):
+        verified_by_monai(tmp_path / "metadata.json", tmp_path / "schema.json")
+
+
+@pytest.mark.parametrize("temperature", [(0.0, 1.0, 1.0), (1.0, 1.0), (float("nan"),) * 3])
+def test_a_temperature_that_is_none_is_refused(run: Run, tmp_path: Path, temperature: tuple[float, ...]) -> None:
+    with pytest.raises(ExportError, match="temperatures"):
+        release(run, tmp_path / "tumour", SPLITS, temperature=temperature)
+    assert not (tmp_path / "tumour").exists()
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ExportError, match="other things"):
+        release(run, tmp_path, SPLITS)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_every_file_is_sealed(copied: Path) -> None:
+    recipe = copied / "recipe.yaml"
+    recipe.write_text(recipe.read_text() + "# changed\n")
+    with pytest.raises(BundleDamagedError, match=r"recipe\.yaml"):
+        load_bundle(copied)
+    seal(copied)
+    assert load_bundle(copied).name == "tumour"
+
+
+def test_a_revision_is_sealed_with_what_was_written_since(copied: Path) -> None:
+    (copied / "evaluation.json").write_text("{}")
+    revise(copied, {"validated_ml": 1.5})
+    assert load_bundle(copied).validated_ml == 1.5
+    (copied / "evaluation.json").write_text("{ }")
+    with pytest.raises(BundleDamagedError, match=r"evaluation\.json"):
+        load_bundle(copied)
+
+
+def test_a_precision_that_is_not_there_cannot_be_served(copied: Path) -> None:
+    (copied / "models" / "model-int8.onnx").unlink()
+    with pytest.raises(ExportError, match="int8"):
+        set_precision(copied, Precision.INT8, channels=4)
+
+
+def test_an_older_release_is_replaced_as_a_whole(run: Run, copied: Path) -> None:
+    (copied / "docs").mkdir()
+    (copied / "docs" / "README.md").write_text("the card of the older release")
+    release(run, copied, SPLITS)
+    assert not (copied / "docs").exists()
+    assert not (copied / "models" / "model-int8.onnx").exists()
+    assert [path.name for path in copied.parent.iterdir()] == ["tumour"]
+    assert load_bundle(copied).name == "tumour"

@@ -1,0 +1,166 @@
+"""The tumour bundle: a finished run becomes data without Python; the same run gives the same bytes."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from zweitblick.model.prepare import CHANNELS, STRIDE
+from zweitblick.model.runtime import OnnxNetwork
+from zweitblick.prediction import REGIONS
+from zweitblick_training.case import Case
+from zweitblick_training.export.bundle import METADATA, read_metadata, revise, seal, set_precision, write_bundle
+from zweitblick_training.export.error import ExportError
+from zweitblick_training.export.int8 import calibration_patches, quantise
+from zweitblick_training.export.metadata import LICENCE, tumour_metadata
+from zweitblick_training.export.onnx_file import export_network
+from zweitblick_training.export.parity import check_parity_on_cases
+from zweitblick_training.export.precision import NETWORK_FILES, Precision, default_precision, mean_dice
+from zweitblick_training.export.served import UNCALIBRATED, probabilities
+from zweitblick_training.export.weights import WEIGHTS, write_weights
+from zweitblick_training.network import Probabilities
+from zweitblick_training.recipe import RECIPE, Recipe
+from zweitblick_training.run import Run, averaged
+
+WATTS_PER_CORE = 10.0
+"""Assumed draw of one busy server core, for the card's estimate of energy."""
+
+CALIBRATION_EDGE, CALIBRATION_EACH, CALIBRATION_SEED = 64, 2, 0
+"""Edge of a patch for int8's ranges, patches of each case, and seed of their places."""
+
+PARITY_EDGE = 96
+"""Voxels along the middle of a real case that is compared with torch."""
+
+
+def release(
+    run: Run, bundle: Path, splits: Mapping[str, Sequence[str]], *, temperature: Sequence[float] = UNCALIBRATED
+) -> str:
+    """Release a run as the tumour bundle and return its digest; its card is written by the evaluation.
+
+    An older release in the folder is replaced as a whole, card and all, and only once the new one is complete.
+
+    Parameters
+    ----------
+    run
+        A finished run.
+    bundle
+        Folder of the bundle, ``models/tumour``.
+    splits
+        Case names under ``train`` and ``test``.
+    temperature
+        By which the logits of ET, TC and WT are divided, fitted by the evaluation.
+
+    Raises
+    ------
+    ExportError
+        If the exported network differs from the trained one, a temperature is no positive number, or the folder holds
+        something else than a bundle.
+    """
+    _check_replaceable(bundle)
+    part = bundle.with_name(f".{bundle.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    network = averaged(run)
+    served = probabilities(network, temperature)
+    export_network(served, part / NETWORK_FILES[Precision.FP32], channels=len(CHANNELS), stride=STRIDE)
+    write_weights(network.state_dict(), part / WEIGHTS)
+    files = {
+        "splits.json": json.dumps(splits, indent=1) + "\n",
+        "training.json": json.dumps(_training(run, splits, network), indent=1) + "\n",
+        "recipe.yaml": run.recipe.read_text(encoding="utf-8"),
+        "LICENSE": LICENCE,
+    }
+    metadata = {**tumour_metadata(), "temperature": dict(zip(map(str, REGIONS), temperature, strict=True))}
+    digest = write_bundle(part, metadata, files, channels=len(CHANNELS))
+    shutil.rmtree(bundle, ignore_errors=True)
+    part.replace(bundle)
+    return digest
+
+
+def check_release(run: Run, bundle: Path, cases: Sequence[Case]) -> float:
+    """Return the largest difference in probability between a run and its fp32 release on real cases.
+
+    Raises
+    ------
+    ExportError
+        If it is above `PARITY`.
+    """
+    return check_parity_on_cases(_served(run, bundle), bundle / NETWORK_FILES[Precision.FP32], cases, edge=PARITY_EDGE)
+
+
+def add_int8(run: Run, bundle: Path, cases: Sequence[Case]) -> None:
+    """Add the int8 variant of a run to its release; fp32 stays what is served until `choose_precision`.
+
+    Parameters
+    ----------
+    run
+        The run that was released.
+    bundle
+        Its bundle.
+    cases
+        To calibrate on; each must be among the training cases of the bundle's ``splits.json``.
+
+    Raises
+    ------
+    ExportError
+        If a case is not.
+    """
+    taught = set(json.loads((bundle / "splits.json").read_text(encoding="utf-8"))["train"])
+    foreign = sorted({case.name for case in cases} - taught)
+    if foreign:
+        raise ExportError(f"int8 is calibrated on training cases only; not among them: {', '.join(foreign)}")
+    patches = calibration_patches(cases, each=CALIBRATION_EACH, edge=CALIBRATION_EDGE, seed=CALIBRATION_SEED)
+    quantise(_served(run, bundle), bundle / NETWORK_FILES[Precision.INT8], patches, stride=STRIDE)
+    seal(bundle)
+
+
+def choose_precision(bundle: Path, cases: Sequence[Case]) -> Precision:
+    """Serve int8 if it loses next to nothing on held-back cases, else fp32; the metadata keeps both scores.
+
+    Parameters
+    ----------
+    bundle
+        A release with both networks.
+    cases
+        Prepared cases that the network has not seen.
+
+    Raises
+    ------
+    ExportError
+        If no case shows one of the regions, or a network is missing.
+    """
+    scores = {one: mean_dice(OnnxNetwork(bundle / NETWORK_FILES[one]), cases) for one in Precision}
+    chosen = default_precision(scores[Precision.FP32], scores[Precision.INT8])
+    set_precision(bundle, chosen, channels=len(CHANNELS))
+    compared = {str(one): {str(region): round(dice, 4) for region, dice in scores[one].items()} for one in Precision}
+    revise(bundle, {"precision_dice": {"cases": len(cases), **compared}})
+    return chosen
+
+
+def _check_replaceable(bundle: Path) -> None:
+    """Refuse to replace a folder that was named by mistake."""
+    if bundle.exists() and any(bundle.iterdir()) and not (bundle / METADATA).is_file():
+        raise ExportError(f"{bundle.name} is a folder with other things in it; name a bundle or a new folder")
+
+
+def _served(run: Run, bundle: Path) -> Probabilities:
+    """Rebuild what was released, with the temperatures that the bundle says."""
+    temperature = read_metadata(bundle)["temperature"]
+    return probabilities(averaged(run), [temperature[region] for region in REGIONS])
+
+
+def _training(run: Run, splits: Mapping[str, Sequence[str]], network: nn.Module) -> dict[str, Any]:
+    """Say how a run went: recipe, size, time and energy."""
+    rows = map(json.loads, run.losses.read_text(encoding="utf-8").splitlines())
+    # Lines of a validation have no seconds.
+    seconds = sum(row.get("s", 0.0) for row in rows)
+    hours = seconds / 3600
+    return {
+        **RECIPE.dump_python(Recipe.read(run.recipe), mode="json"),
+        "cases": len(splits["train"]),
+        "parameters": round(sum(weight.numel() for weight in network.parameters()) / 1e6, 2),
+        "hours": round(hours, 2),
+        "energy": round(hours * WATTS_PER_CORE / 1000, 3),
+    }
