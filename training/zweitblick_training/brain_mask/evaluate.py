@@ -14,7 +14,7 @@ from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Grid, Volume
 from zweitblick_training.brain_mask.draw import noisy
 from zweitblick_training.brain_mask.heads import TEST_STRIPPED, TEST_WHOLE, Head, stripped_head, whole_head
-from zweitblick_training.cases import packed_names
+from zweitblick_training.datasets.packed import packed_names
 
 
 @dataclass(frozen=True, eq=False)

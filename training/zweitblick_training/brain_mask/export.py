@@ -14,7 +14,7 @@ from zweitblick.model.brain_mask import BRIGHTEST, SPACING_MM, STRIDE
 from zweitblick.model.runtime import OnnxNetwork
 from zweitblick.volume import Float32
 from zweitblick_training.brain_mask.heads import TEST_STRIPPED, TEST_WHOLE
-from zweitblick_training.cases import LGG_GROUP, packed_names
+from zweitblick_training.datasets.packed import LGG_GROUP, packed_names
 
 OPSET = 18
 """Read by ONNX Runtime 1.14 and later."""

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Grid, Volume
-from zweitblick_training.cases import (
+from zweitblick_training.cases import stripped_brain
+from zweitblick_training.datasets import RawCase
+from zweitblick_training.datasets.packed import (
     LGG_BRAIN_HEIGHT_MM,
     LGG_GROUP,
     LGG_IN_PLANE_MM,
-    PackedCase,
     packed_names,
     read_packed,
-    stripped_brain,
 )
 
 TYPICAL_BRAIN_ML = 1350.0
@@ -129,7 +129,7 @@ def stripped_head(data: Path, source: str, name: str) -> Head:
     return Head(name, _by_sequence(packed), brain, packed.labels.grid, stripped=True)
 
 
-def _by_sequence(packed: PackedCase) -> dict[Sequence, NDArray[np.generic]]:
+def _by_sequence(packed: RawCase) -> dict[Sequence, NDArray[np.generic]]:
     """Leave out sequences that are empty, or a copy of a later one put in where one was missing."""
     images: dict[Sequence, NDArray[np.generic]] = {
         sequence: volume.voxels.astype(np.uint8) for sequence, volume in packed.volumes.items()

@@ -12,7 +12,7 @@ from torch import nn
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Volume, covering_grid
 from zweitblick_training.brain_mask.heads import lgg_slice_mm
-from zweitblick_training.cases import E2E_PATIENT, packed_names, read_packed
+from zweitblick_training.datasets.packed import E2E_PATIENT, packed_names, read_packed
 
 SPACING_MM = 1.5
 """What HD-BET was trained at."""
