@@ -20,7 +20,7 @@ from zweitblick.dicom.stack import parts, stack
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.sample import write_sample
 from zweitblick.volume import Grid, Volume, covering_grid
-from zweitblick_training.network import HalfResolutionUNet
+from zweitblick_training.network import built
 from zweitblick_training.recipe import Recipe
 
 RUNS = 5
@@ -93,7 +93,7 @@ def itk_image(volume: Volume) -> sitk.Image:
 
 def torch_network(x: np.ndarray) -> Callable[[], object]:
     """The same architecture with untrained weights: the cost does not depend on them."""
-    network = HalfResolutionUNet(Recipe().features).eval()
+    network = built(Recipe()).eval()
 
     def run() -> torch.Tensor:
         with torch.inference_mode():

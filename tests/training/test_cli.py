@@ -1,0 +1,107 @@
+"""The researcher's command: what it refuses is one line for each fault, and nothing is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ball_cases import ball_case
+from zweitblick_training.cli import EXIT_REFUSED, main
+from zweitblick_training.recipe import Recipe
+from zweitblick_training.run import Run
+from zweitblick_training.sides import Sides
+from zweitblick_training.splits import Folds
+
+TINY = Recipe(features=(4, 6, 8, 10), patch=32, batch=1, steps=2, warmup=1, shares=(("brats", 1.0),))
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    for name in ("one", "two", "three"):
+        ball_case(name, size=48).save(tmp_path / "prepared" / name)
+    Folds(({"p1": ("one",)}, {"p2": ("two",)}, {"p3": ("three",)})).write(tmp_path / "folds.json")
+    TINY.write(tmp_path / "tiny.yaml")
+    return tmp_path
+
+
+def fit(room: Path, *more: str, run: str = "run", fold: str = "0") -> int:
+    where = ["--cache", str(room / "prepared"), "--folds", str(room / "folds.json"), "--fold", fold]
+    return main(["--threads", "1", "fit", str(room / run), *where, "--recipe", str(room / "tiny.yaml"), *more])
+
+
+def test_a_fold_is_trained_without_its_test_cases(room: Path) -> None:
+    assert fit(room, "--workers", "0", "--watch", "2") == 0
+    run = Run(room / "run")
+    assert Sides.read(run.sides) == Sides(("three", "two"), ("one",))
+    assert Recipe.read(run.recipe) == TINY
+    rows = [json.loads(line) for line in run.losses.read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [0, 1]
+    assert [row for row in rows if "dice" in row]
+    assert list((room / "run" / "tensorboard").iterdir())
+
+
+def test_a_case_in_no_fold_stops_the_run(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ball_case("four", size=48).save(room / "prepared" / "four")
+    assert fit(room) == EXIT_REFUSED
+    assert "four is in no fold" in capsys.readouterr().err
+    assert not (room / "run").exists()
+
+
+def test_a_run_goes_on_with_its_own_recipe_and_cases_only(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TINY.write(room / "tiny.yaml")
+    assert fit(room, "--workers", "0") == 0
+    Recipe(features=(4, 6, 8, 10), patch=32, steps=3, shares=(("brats", 1.0),)).write(room / "tiny.yaml")
+    assert fit(room) == EXIT_REFUSED
+    assert "another recipe" in capsys.readouterr().err
+    TINY.write(room / "tiny.yaml")
+    assert fit(room, fold="1") == EXIT_REFUSED
+    assert "other cases" in capsys.readouterr().err
+
+
+def test_weights_that_have_seen_the_test_cases_are_refused(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = room / "bundle"
+    bundle.mkdir()
+    Sides(("one", "two"), ()).write(bundle / "splits.json")
+    assert fit(room, "--from", str(bundle)) == EXIT_REFUSED
+    assert "learnt from one" in capsys.readouterr().err
+    assert not (room / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["fit", "run", "--fold", "first"], "neither a number nor 'all'"),
+        (["prepare", "--data", "x", "--layout", "brats1999"], "brats2021"),
+        (["fit"], "required"),
+    ],
+)
+def test_wrong_usage_says_what_is_right(command: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(command)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_folder_of_another_layout_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert main(["prepare", "--data", str(tmp_path), "--layout", "brats2021", "--cache", str(tmp_path / "c")]) == 3
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "c").exists()
+
+
+def test_folds_are_drawn_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "folds.json").write_text("{}")
+    command = ["folds", "--data", str(tmp_path), "--layout", "bids", str(tmp_path / "folds.json")]
+    assert main(command) == EXIT_REFUSED
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_help_names_every_step(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(
+        step in shown for step in ("prepare", "folds", "fit", "export", "evaluate", "card", "nnunet", "phantoms")
+    )

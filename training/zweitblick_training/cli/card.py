@@ -1,0 +1,47 @@
+"""``zweitblick-train card``: join the folds' scores into the card of the bundle that is released."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from zweitblick_training.evaluate import limit_ml, merged, stored, write_card
+from zweitblick_training.export import revise
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to argparse's sub-commands."""
+    command = commands.add_parser(
+        "card",
+        help="join the folds' scores into a bundle's card",
+        description="Join the scores of one or more folds and write the bundle's card and evaluation.json from them.",
+    )
+    command.add_argument("bundle", type=Path, help="folder of the bundle that is released")
+    command.add_argument(
+        "--fold",
+        nargs=2,
+        type=Path,
+        action="append",
+        required=True,
+        metavar=("BUNDLE", "SCORES"),
+        help="a fold's bundle and the folder of its scores; once for each fold",
+    )
+    command.add_argument(
+        "--trials", type=Path, default=Path("training"), metavar="DIR", help="holds candidates.json and ideas.json"
+    )
+    command.set_defaults(run_command=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the card and the smallest size that was proven.
+
+    Raises
+    ------
+    EvaluationError
+        If a patient was scored by two folds.
+    UnprovenError
+        If there are too few lesions to say from which size on they are found.
+    """
+    records = merged(stored(scores) for _, scores in arguments.fold)
+    folds = [bundle for bundle, _ in arguments.fold]
+    write_card(records, arguments.bundle, folds=folds, trials=arguments.trials)
+    revise(arguments.bundle, {"validated_ml": limit_ml(records)})

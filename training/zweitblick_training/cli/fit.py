@@ -1,0 +1,109 @@
+"""``zweitblick-train fit``: train the tumour network, from the last checkpoint if there is one."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zweitblick_training.cache import cached_names
+from zweitblick_training.case import Case
+from zweitblick_training.cli.options import ALL, add_cache, add_folds, fold, sides_of
+from zweitblick_training.export import load_weights
+from zweitblick_training.fit import fit
+from zweitblick_training.recipe import Recipe, RecipeError
+from zweitblick_training.run import Run
+from zweitblick_training.sides import Sides
+from zweitblick_training.splits import Folds, LeakError
+from zweitblick_training.validation import Validation
+from zweitblick_training.watchers import MlFlow, ProgressBar, TensorBoard, Watcher
+
+WATCHED, WATCH_SEED = 4, 0
+"""Held-back cases that are watched, and the seed that picks them."""
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to argparse's sub-commands."""
+    command = commands.add_parser(
+        "fit",
+        help="train the tumour network",
+        description="Train on all folds but one, or on everything; the same command goes on after a stop. Many GPUs: "
+        "torchrun --nproc-per-node=8 -m zweitblick_training fit ...",
+    )
+    command.add_argument("run", type=Path, help="folder of the run: checkpoint, losses, TensorBoard")
+    add_cache(command)
+    add_folds(command)
+    command.add_argument("--fold", type=fold, required=True, help=f"fold to keep for testing, or {ALL}")
+    command.add_argument("--recipe", type=Path, metavar="YAML", help="every number of the run (default: the run's own)")
+    command.add_argument("--from", dest="start", type=Path, metavar="BUNDLE", help="begin with this bundle's weights")
+    command.add_argument("--watch", type=int, metavar="STEPS", help="validate on held-back cases every so many steps")
+    command.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make samples (default: 1)")
+    command.add_argument(
+        "--mlflow", action="store_true", help="report to MLflow as well, at MLFLOW_TRACKING_URI (default: mlruns)"
+    )
+    command.set_defaults(run_command=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train until the recipe's last step.
+
+    Raises
+    ------
+    FoldsError, LeakError, CaseError, RecipeError, DivergedError, BundleMissingError, BundleDamagedError
+        If what was named cannot be trained with; nothing was written, except by a run that diverged.
+    """
+    folds = Folds.read(arguments.folds)
+    folds.check(cached_names(arguments.cache))
+    sides = sides_of(folds, arguments.fold)
+    run = Run(arguments.run, workers=arguments.workers)
+    recipe = _recipe(arguments.recipe, run)
+    if arguments.start is not None:
+        sides.check_start(arguments.start)
+    _check_same_sides(run, sides)
+    cases = [Case.load(arguments.cache / name) for name in sides.train]
+    watched = _validation(arguments, sides)
+    start = load_weights(arguments.start) if arguments.start is not None else None
+    run.folder.mkdir(parents=True, exist_ok=True)
+    sides.write(run.sides)
+    with _watchers(arguments, run, recipe) as watchers:
+        fit(recipe, cases, run, start=start, validation=watched, watchers=watchers)
+
+
+def _recipe(path: Path | None, run: Run) -> Recipe:
+    """Return the recipe that was named; a run that was begun goes on only with its own."""
+    begun = Recipe.read(run.recipe) if run.recipe.exists() else None
+    named = Recipe.read(path) if path is not None else begun or Recipe()
+    if begun is not None and named != begun:
+        raise RecipeError(f"{run.folder} was begun with another recipe; name another folder, or leave --recipe out")
+    return named
+
+
+def _check_same_sides(run: Run, sides: Sides) -> None:
+    if run.sides.exists() and Sides.read(run.sides) != sides:
+        raise LeakError([f"{run.folder} was begun on other cases; name another folder"])
+
+
+def _validation(arguments: argparse.Namespace, sides: Sides) -> Validation | None:
+    if arguments.watch is None or not sides.test:
+        return None
+    order = np.random.default_rng(WATCH_SEED).permutation(len(sides.test))[:WATCHED]
+    cases = [Case.load(arguments.cache / sides.test[place]) for place in sorted(order)]
+    return Validation(cases, every=arguments.watch)
+
+
+@contextmanager
+def _watchers(arguments: argparse.Namespace, run: Run, recipe: Recipe) -> Iterator[list[Watcher]]:
+    """Open those who watch; with several processes only the first has any."""
+    if os.environ.get("RANK", "0") != "0":
+        yield []
+        return
+    bar, board = ProgressBar(recipe), TensorBoard(run)
+    others = [MlFlow(os.environ.get("MLFLOW_TRACKING_URI", "mlruns"), run, recipe)] if arguments.mlflow else []
+    try:
+        yield [bar, board, *others]
+    finally:
+        bar.close()
+        board.close()
