@@ -42,6 +42,6 @@ def run(arguments: argparse.Namespace) -> None:
         If there are too few lesions to say from which size on they are found.
     """
     records = merged(stored(scores) for _, scores in arguments.fold)
-    folds = [bundle for bundle, _ in arguments.fold]
+    folds = [judged for judged, _ in arguments.fold if judged.resolve() != arguments.bundle.resolve()]
     write_card(records, arguments.bundle, folds=folds, trials=arguments.trials)
     revise(arguments.bundle, {"validated_ml": limit_ml(records)})
