@@ -91,7 +91,7 @@ def test_a_repeat_in_another_frame_is_enhanced_by_order_alone_and_says_so(first:
         series(1, acquired_at=START + timedelta(minutes=first)),
         series(2, acquired_at=START + timedelta(minutes=second), frame_of_reference_uid="1.10"),
     ]
-    chosen = choose(parts, pixels(), undecided)
+    chosen = choose(parts, pixels(**{f"s{second}": NATIVE}), undecided)
     assert numbers(chosen) == {T1: first, T1C: second}
     assert ORDER_ALONE in chosen.choices[T1C].reasons
     assert ORDER_ALONE not in chosen.choices[T1].reasons

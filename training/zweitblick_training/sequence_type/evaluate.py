@@ -79,7 +79,7 @@ def summary(looks: Iterable[Look]) -> list[dict[str, object]]:
     for look in looks:
         groups.setdefault((look.source, look.condition, look.truth), []).append(look)
     return [
-        dict(zip(("source", "condition", "kind"), group, strict=True)) | counts(found)
+        {**dict(zip(("source", "condition", "kind"), group, strict=True)), **counts(found)}
         for group, found in groups.items()
     ]
 
