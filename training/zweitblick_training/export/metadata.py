@@ -28,7 +28,7 @@ def tumour_metadata() -> dict[str, Any]:
         "schema": "https://project-monai.github.io/schema/meta_schema_20240725.json",
         "name": "tumour",
         "version": VERSION,
-        "changelog": {VERSION: "cross-validated, with int8 and weights to train on from", "0.1.0": "first release"},
+        "changelog": {VERSION: "trained on from 0.1.0; int8 and weights beside it", "0.1.0": "first release"},
         **{f"{key}_version": _release(name) for key, name in LIBRARIES.items()},
         "required_packages_version": {"onnxruntime": "1.20.0"},
         "task": "glioma segmentation on MRI of the brain",
