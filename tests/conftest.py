@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from zweitblick.model.bundle import Bundles, default_models, load_bundles
+from zweitblick.sample import SampleTruth, write_sample
+
 # Examples take longer on a busy machine; in continuous integration a run must not depend on luck.
 settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("steady")
@@ -26,3 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared_data() -> Path:
     """Folder of the real MRI; only for tests marked ``real``."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def bundles() -> Bundles:
+    """The released networks."""
+    return load_bundles(default_models())
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleTruth:
+    """The bundled sample, as ``zweitblick sample`` writes it; not to be changed."""
+    return write_sample(tmp_path_factory.mktemp("sample") / "study")

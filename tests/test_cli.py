@@ -26,7 +26,7 @@ from zweitblick.cli.output import write_files, write_folder
 from zweitblick.errors import OutputError
 from zweitblick.model.bundle import default_models
 from zweitblick.reading import RESEARCH_USE
-from zweitblick.sample import SampleTruth, write_sample
+from zweitblick.sample import SampleTruth
 
 SCHEMA = Path(zweitblick.report.__file__).with_name("findings.schema.json")
 RESULTS = {"findings.json", "segmentation.dcm", "report.dcm", "report.pdf", "report-pdf.dcm"}
@@ -50,13 +50,8 @@ def run(*arguments: str | Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> SampleTruth:
-    return write_sample(tmp_path_factory.mktemp("sample") / "study")
-
-
-@pytest.fixture(scope="module")
-def study(truth: SampleTruth) -> Path:
-    return next(iter(truth.series.values())).folder.parent
+def study(sample: SampleTruth) -> Path:
+    return next(iter(sample.series.values())).folder.parent
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +105,10 @@ def test_encapsulated_pdf_is_the_pdf(json_run: Run) -> None:
     assert pydicom.dcmread(json_run.out / "report-pdf.dcm").EncapsulatedDocument.rstrip(b"\0") == page.rstrip(b"\0")
 
 
-def test_the_lesion_is_found_where_it_was_drawn(json_run: Run, truth: SampleTruth) -> None:
+def test_the_lesion_is_found_where_it_was_drawn(json_run: Run, sample: SampleTruth) -> None:
     lesion = json.loads(json_run.stdout)["findings"]["lesions"][0]
-    assert lesion["side"] == truth.side
-    np.testing.assert_allclose(lesion["center_lps_mm"], truth.center_lps, atol=15.0)
+    assert lesion["side"] == sample.side
+    np.testing.assert_allclose(lesion["center_lps_mm"], sample.center_lps, atol=15.0)
 
 
 def test_table_names_findings_choices_and_files(zip_run: Run, json_run: Run) -> None:
@@ -300,10 +295,10 @@ def test_labels_are_the_thresholded_probabilities(segmented: Run) -> None:
     np.testing.assert_array_equal(labels > 0, wt)
 
 
-def test_labels_cover_the_lesion_that_was_drawn(segmented: Run, truth: SampleTruth) -> None:
+def test_labels_cover_the_lesion_that_was_drawn(segmented: Run, sample: SampleTruth) -> None:
     labels = sitk.GetArrayFromImage(sitk.ReadImage(segmented.out)) > 0
-    grid = next(series for name, series in truth.series.items() if name == "FLAIR").grid
-    drawn = truth.labels.resampled(grid, order=0).voxels > 0
+    grid = next(series for name, series in sample.series.items() if name == "FLAIR").grid
+    drawn = sample.labels.resampled(grid, order=0).voxels > 0
     assert 2 * (labels & drawn).sum() / (labels.sum() + drawn.sum()) > 0.5
 
 

@@ -39,11 +39,7 @@ def test_a_hospital_installs_no_trainer() -> None:
 
 
 def test_no_copyleft_in_what_we_import() -> None:
-    copyleft = [
-        name
-        for name, dist in required("zweitblick").items()
-        if re.search(r"\bA?GPL", f"{licences(dist)}")
-    ]
+    copyleft = [name for name, dist in required("zweitblick").items() if re.search(r"\bA?GPL", f"{licences(dist)}")]
     assert not copyleft
 
 

@@ -14,7 +14,7 @@ from zweitblick.dicom.read import read_study
 from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.findings import Side
-from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.model.bundle import Bundles
 from zweitblick.pipeline import read
 from zweitblick.prediction import Region
 from zweitblick.reading import Reading, Stamp
@@ -38,12 +38,12 @@ STAMP = Stamp(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
 
 @pytest.fixture(scope="module", params=list(SPECS))
 def house(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, bundles: Bundles
 ) -> tuple[SampleTruth, Reading, bytes, bytes]:
     folder: Path = tmp_path_factory.mktemp("house") / "study"
     truth = write_sample(folder, spec=SPECS[request.param])
     study = read_study(sorted(path for path in folder.rglob("*") if path.is_file()))
-    reading = read(study, load_bundles(default_models()), stamp=STAMP)
+    reading = read(study, bundles, stamp=STAMP)
     seg = segmentation(reading)
     return truth, reading, seg, structured_report(reading, seg)
 

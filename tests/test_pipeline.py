@@ -9,7 +9,7 @@ import pytest
 
 from zweitblick.dicom.read import read_study
 from zweitblick.errors import MissingSequenceError
-from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.model.bundle import Bundles
 from zweitblick.pipeline import read, reference_of, segment
 from zweitblick.reading import Reading, Stamp
 from zweitblick.report.findings_json import findings_json
@@ -55,8 +55,8 @@ def cut_short(source: Path | bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def reading(damaged: Study) -> Reading:
-    return read(damaged, load_bundles(default_models()), stamp=STAMP)
+def reading(damaged: Study, bundles: Bundles) -> Reading:
+    return read(damaged, bundles, stamp=STAMP)
 
 
 def test_a_study_is_read_from_what_is_whole(reading: Reading) -> None:
@@ -86,17 +86,17 @@ def truth_midline(truth: SampleTruth) -> np.ndarray:
     return (np.linalg.inv(truth.head_from_lps) @ [0.0, -20.0, 20.0, 1.0])[:3]
 
 
-def test_a_study_read_twice_gives_the_same_bytes(reading: Reading, damaged: Study) -> None:
-    again = read(damaged, load_bundles(default_models()), stamp=STAMP)
+def test_a_study_read_twice_gives_the_same_bytes(reading: Reading, damaged: Study, bundles: Bundles) -> None:
+    again = read(damaged, bundles, stamp=STAMP)
     assert findings_json(again) == findings_json(reading)
     assert (again.prediction.probabilities == reading.prediction.probabilities).all()
 
 
-def test_neither_t1c_nor_flair_is_an_error(truth: SampleTruth) -> None:
+def test_neither_t1c_nor_flair_is_an_error(truth: SampleTruth, bundles: Bundles) -> None:
     study = read_study(files(truth, Sequence.T1, Sequence.T2))
     with pytest.raises(MissingSequenceError):
-        read(study, load_bundles(default_models()), stamp=STAMP)
+        read(study, bundles, stamp=STAMP)
     with pytest.raises(MissingSequenceError, match="T1, T2"):
         reference_of({Sequence.T1: None, Sequence.T2: None})  # type: ignore[dict-item]  # only the keys count
     with pytest.raises(MissingSequenceError, match="no sequence"):
-        segment({}, load_bundles(default_models()))
+        segment({}, bundles)

@@ -23,7 +23,7 @@ from zweitblick.model.sequence_network import (
     opinion_of,
     with_ranks,
 )
-from zweitblick.sample import write_sample
+from zweitblick.sample import SampleTruth
 from zweitblick.study import Sequence
 from zweitblick.volume import Grid, Volume
 
@@ -41,11 +41,10 @@ def network() -> Network:
 
 
 @pytest.fixture(scope="module")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> dict[Sequence, Volume]:
+def phantom(sample: SampleTruth) -> dict[Sequence, Volume]:
     """The product's own sample study."""
-    truth = write_sample(tmp_path_factory.mktemp("sample") / "study")
     found = {}
-    for name, series in truth.series.items():
+    for name, series in sample.series.items():
         (read,) = read_study(sorted(series.folder.glob("*"))).series
         (part,) = examined(read).sound
         found[Sequence(name)] = stack(part)
