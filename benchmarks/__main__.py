@@ -18,12 +18,14 @@ from rich.table import Table
 from zweitblick.dicom.read import read_study
 from zweitblick.dicom.stack import parts, stack
 from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.register.rigid import align
 from zweitblick.sample import write_sample
 from zweitblick.volume import Grid, Volume, covering_grid
 from zweitblick_training.network import built
 from zweitblick_training.recipe import Recipe
 
 RUNS = 5
+FINEST_MM = 1.5
 CROP = (144, 176, 144)
 """A brain with its margin at 1 mm."""
 
@@ -36,8 +38,15 @@ def main() -> None:
         compare(
             table, "read and stack", "SimpleITK series reader", lambda: ours_read(folders), lambda: itk_read(folders)
         )
-        volume = ours_read(folders)[0]
+        volume, moving = ours_read([truth.series["T1c"].folder, truth.series["FLAIR"].folder])
     grid = covering_grid(volume.grid, 1.0)
+    compare(
+        table,
+        "register FLAIR to T1c",
+        "SimpleITK, 6/3/1.5 mm",
+        lambda: align(moving, volume, same_frame=False),
+        lambda: itk_registered(moving, volume),
+    )
     compare(table, "resample to 1 mm", "SimpleITK", lambda: volume.resampled(grid), lambda: itk_resampled(volume, grid))
     network = load_bundles(default_models()).tumour.network
     x = np.random.default_rng(0).standard_normal((1, 4, *CROP), np.float32)
@@ -79,6 +88,29 @@ def itk_read(folders: list[Path]) -> list[sitk.Image]:
 
 def itk_resampled(volume: Volume, grid: Grid) -> sitk.Image:
     return sitk.Resample(itk_image(volume), itk_image(Volume(np.zeros(grid.shape, np.float32), grid)))
+
+
+def itk_registered(moving: Volume, fixed: Volume) -> sitk.Transform:
+    """Mattes mutual information at 6, 3 and 1.5 mm from the centres of gravity, on two threads."""
+    images = [
+        sitk.Cast(itk_resampled(one, covering_grid(one.grid, FINEST_MM)), sitk.sitkFloat32) for one in (fixed, moving)
+    ]
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(2)
+    method.SetMetricAsMattesMutualInformation(50)
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(0.2, 1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 200, relaxationFactor=0.85)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetSmoothingSigmasPerLevel([3.0, 1.5, 0.0])
+    method.SetInitialTransform(
+        sitk.CenteredTransformInitializer(
+            *images, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
+        )
+    )
+    return method.Execute(*images)
 
 
 def itk_image(volume: Volume) -> sitk.Image:

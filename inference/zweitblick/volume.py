@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from zweitblick.errors import GeometryError, NiftiError, SourceMissingError, VoxelError
+from zweitblick.interpolation import interpolated
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -214,6 +215,8 @@ class Volume:
         """
         move = np.eye(4) if own_from_grid_lps is None else np.asarray(own_from_grid_lps, np.float64)
         own_from_grid_index = self.grid.index_from_lps @ move @ grid.lps_from_index
+        if order == 1:
+            return Volume(interpolated(self.voxels, own_from_grid_index, grid.shape, fill=fill), grid)
         values = ndimage.affine_transform(
             self.voxels,
             own_from_grid_index[:3, :3],

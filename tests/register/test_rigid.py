@@ -12,7 +12,7 @@ from scipy import ndimage
 from register.head import T1, T2, Lesion, brain_points_mm, rigid, scan, target_error_mm
 from zweitblick.errors import RegistrationError
 from zweitblick.reading import Alignment
-from zweitblick.register.level import level
+from zweitblick.register.level import Level, level
 from zweitblick.register.rigid import align
 from zweitblick.register.search import refined
 from zweitblick.volume import KJI_FROM_IJK, RAS_FROM_LPS, Float64, Grid, Volume, axis_aligned_grid
@@ -41,6 +41,11 @@ def moved() -> Volume:
     return scan(OBLIQUE, T2, head_from_lps=PITCHED, lesion=Lesion(), bias=0.3, noise=8.0, seed=1)
 
 
+def no_climb(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed: int) -> Float64:
+    del fixed, moving, step_mm, seed
+    return start @ rigid((30, 0, 0), (0, 40, 0))
+
+
 @pytest.fixture(scope="module")
 def found(moved: Volume, reference: Volume) -> Alignment:
     return align(moved, reference, same_frame=False, seed=7)
@@ -52,6 +57,18 @@ def test_20_degrees_and_30_mm_of_thick_shaded_slices_with_a_lesion_that_the_refe
     assert error.max() < 0.5
     turn = found.moving_from_reference_lps[:3, :3]
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+
+
+def test_simpleitk_finds_what_the_first_search_does_not(
+    moved: Volume, reference: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zweitblick.register.rigid.refined", no_climb)
+    error = target_error_mm(
+        align(moved, reference, same_frame=False, seed=7).moving_from_reference_lps,
+        np.linalg.inv(PITCHED),
+        brain_points_mm(),
+    )
+    assert error.max() < 0.5
 
 
 def test_same_inputs_and_seed_give_the_same_bytes(found: Alignment, moved: Volume, reference: Volume) -> None:

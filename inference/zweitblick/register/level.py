@@ -69,11 +69,15 @@ class Level:
         return as_image(self.covered.astype(np.uint8), self.volume)
 
     @cached_property
-    def region_image(self) -> sitk.Image:
-        """Mask for ITK: the foreground and a belt around it, within the field of view."""
+    def region(self) -> Bool:
+        """The foreground and a belt around it, within the field of view, ``(K, J, I)`` bool."""
         steps = max(1, round(MARGIN_MM / self.volume.spacing_mm[0]))
-        belt = ndimage.binary_dilation(self.foreground, iterations=steps)
-        return as_image((belt & self.covered).astype(np.uint8), self.volume)
+        return np.asarray(ndimage.binary_dilation(self.foreground, iterations=steps) & self.covered, np.bool_)
+
+    @cached_property
+    def region_image(self) -> sitk.Image:
+        """`region` for ITK."""
+        return as_image(self.region.astype(np.uint8), self.volume)
 
 
 def level(volume: Volume, spacing_mm: float) -> Level:

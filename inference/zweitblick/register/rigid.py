@@ -3,19 +3,22 @@
 Both volumes are resampled onto grids along the patient axes first: an oblique or sheared stack then needs no
 direction matrix, which ITK would have to be orthogonal. Mutual information is climbed at 6, 3 and 1.5 mm, first
 from the header's positions, where the heads meet there, and from the most promising of many turns about the heads'
-centres of gravity.
+centres of gravity. A result that is not plausible is looked for once more, with SimpleITK.
 """
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from zweitblick.errors import RegistrationError
 from zweitblick.reading import Alignment
+from zweitblick.register.information import information_of_foregrounds
+from zweitblick.register.itk import refined_by_itk
 from zweitblick.register.level import Level, level
-from zweitblick.register.search import REMEDY, carried, mutual_information, refined
+from zweitblick.register.search import REMEDY, carried, refined
 from zweitblick.volume import Float64, Volume, transformed
 
 HEADER_TOLERANCE_MM = 2.0
@@ -48,6 +51,9 @@ LIFTS_MM = (-30.0, 0.0, 30.0)
 
 CLIMBS = 3
 FIRST_STEP_MM = 4.0
+
+Climb = Callable[..., Float64]
+"""A search from a start to the nearest maximum, called as `zweitblick.register.search.refined` is."""
 
 
 def align(moving: Volume, reference: Volume, *, same_frame: bool, seed: int = 0) -> Alignment:
@@ -97,21 +103,30 @@ def _meet_by_header(fixed: Level, moving: Level) -> bool:
 
 
 def _searched(moving: Volume, reference: Volume, seed: int) -> Float64:
-    coarse, middle, fine = ((level(reference, size), level(moving, size)) for size in LEVELS_MM)
-    found = _coarse(*coarse, seed)
+    levels = [(level(reference, size), level(moving, size)) for size in LEVELS_MM]
+    try:
+        return _climbed(levels, refined, seed)
+    except RegistrationError:
+        return _climbed(levels, refined_by_itk, seed)
+
+
+def _climbed(levels: list[tuple[Level, Level]], climb: Climb, seed: int) -> Float64:
+    coarse, middle, fine = levels
+    found = _coarse(*coarse, climb, seed)
     for fixed, floating in (middle, fine):
-        found = refined(fixed, floating, found, step_mm=1.0, seed=seed)
+        found = climb(fixed, floating, found, step_mm=1.0, seed=seed)
     _check(*middle, found)
     return found
 
 
-def _coarse(fixed: Level, moving: Level, seed: int) -> Float64:
+def _coarse(fixed: Level, moving: Level, climb: Climb, seed: int) -> Float64:
     """Best of several climbs: from the header's positions, if of any use, and from the most promising turns."""
     by_header = [np.eye(4)] if _meet_by_header(fixed, moving) else []
-    turned = sorted(_starts(fixed, moving), key=lambda start: -mutual_information(fixed, moving, start))
+    information = information_of_foregrounds(fixed, moving)
+    turned = sorted(_starts(fixed, moving), key=information, reverse=True)
     starts = by_header + turned[:CLIMBS]
-    climbs = [refined(fixed, moving, start, step_mm=FIRST_STEP_MM, seed=seed) for start in starts]
-    return max(climbs, key=lambda found: mutual_information(fixed, moving, found))
+    climbs = [climb(fixed, moving, start, step_mm=FIRST_STEP_MM, seed=seed) for start in starts]
+    return max(climbs, key=information)
 
 
 def _starts(fixed: Level, moving: Level) -> list[Float64]:
@@ -160,9 +175,9 @@ def _motion_mm(found: Float64, fixed: Level) -> float:
 
 def _remainder(fixed: Level, moving: Level, found: Float64) -> float:
     """Mutual information inside the head at six places around the result, as a share of that at the result."""
-    inside = fixed.inside()
-    at_result = mutual_information(inside, moving, found) - 1
-    around = [mutual_information(inside, moving, nudge @ found) - 1 for nudge in _nudges()]
+    information = information_of_foregrounds(fixed.inside(), moving)
+    at_result = information(found) - 1
+    around = [information(nudge @ found) - 1 for nudge in _nudges()]
     return float(np.mean(around)) / max(at_result, 1e-6)
 
 
