@@ -351,9 +351,18 @@ def test_sample_of_a_healthy_head(study: Path, tmp_path: Path) -> None:
     assert len(cli_study.files(tmp_path / "healthy")) == len(cli_study.files(study))
 
 
+HEEDING_SIGINT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Starts a program that SIGINT reaches: in the background of a script, it is inherited that it is ignored."""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for children there")
 def test_interrupted_sample_leaves_nothing(tmp_path: Path) -> None:
-    with subprocess.Popen([*PROGRAM, "sample", tmp_path / "out"], stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", HEEDING_SIGINT, *PROGRAM, "sample", tmp_path / "out"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
