@@ -104,5 +104,5 @@ def test_the_tumour_is_where_the_expert_drew_it(reading: Reading, shared_data: P
     reference_from_t1 = np.linalg.inv(reading.alignments[Sequence.T1].moving_from_reference_lps)
     found = reading.prediction.resampled(drawn.grid, own_from_grid_lps=reference_from_t1).mask(Region.WT)
     dice = 2 * (found & truth).sum() / (found.sum() + truth.sum())
-    assert dice >= 0.6, f"whole tumour Dice {dice:.3f}"
+    assert dice >= 0.75, f"whole tumour Dice {dice:.3f}"
     assert reading.findings.lesions[0].side == "right"
