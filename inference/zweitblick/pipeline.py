@@ -5,7 +5,8 @@ reading.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -116,9 +117,8 @@ def prepared_head(
     """
     reference = volumes[reference_of(volumes)]
     with observer("register"):
-        alignments = {
-            sequence: _aligned(volume, reference, same_frame=True, seed=seed) for sequence, volume in volumes.items()
-        }
+        jobs = _alignment_jobs(volumes, reference, frozenset(volumes), seed)
+        alignments = {sequence: job.result() for sequence, job in jobs.items()}
     return _prepared(volumes, alignments, reference, bundles.brain_mask, observer), alignments
 
 
@@ -301,15 +301,26 @@ def _alignments(
 ) -> tuple[dict[Sequence, Alignment], list[Notice]]:
     """Align every sequence; one that cannot be aligned plausibly is left out, and the report says so."""
     frame = chosen.series[reference].frame_of_reference_uid
+    in_frame = {one for one in volumes if frame and chosen.series[one].frame_of_reference_uid == frame}
     alignments: dict[Sequence, Alignment] = {}
     notices = []
-    for sequence, volume in volumes.items():
-        same_frame = bool(frame) and chosen.series[sequence].frame_of_reference_uid == frame
+    for sequence, job in _alignment_jobs(volumes, volumes[reference], in_frame, seed).items():
         try:
-            alignments[sequence] = _aligned(volume, volumes[reference], same_frame=same_frame, seed=seed)
+            alignments[sequence] = job.result()
         except RegistrationError as error:
             notices.append(Notice("not-aligned", f"{sequence} was left out: {error}"))
     return alignments, notices
+
+
+def _alignment_jobs(
+    volumes: Mapping[Sequence, Volume], reference: Volume, in_frame: Set[Sequence], seed: int
+) -> dict[Sequence, Future[Alignment]]:
+    """Align every sequence at once: each search keeps one core busy, and its result does not depend on the others."""
+    with ThreadPoolExecutor() as pool:
+        return {
+            sequence: pool.submit(_aligned, volume, reference, same_frame=sequence in in_frame, seed=seed)
+            for sequence, volume in volumes.items()
+        }
 
 
 def _aligned(volume: Volume, reference: Volume, *, same_frame: bool, seed: int) -> Alignment:
