@@ -3,7 +3,7 @@
 from zweitblick_training.export.bundle import revise, seal, set_precision, write_bundle
 from zweitblick_training.export.error import ExportError
 from zweitblick_training.export.int8 import calibration_patches, quantise
-from zweitblick_training.export.onnx_file import IR_VERSION, OPSET, export_network
+from zweitblick_training.export.onnx_file import IR_VERSION, OPSET, export_network, graph_of, write_graph
 from zweitblick_training.export.parity import PARITY, check_parity, check_parity_on_cases, golden_input
 from zweitblick_training.export.precision import NETWORK_FILES, Precision, default_precision, mean_dice
 from zweitblick_training.export.served import UNCALIBRATED, Tempered, probabilities
@@ -29,6 +29,7 @@ __all__ = [
     "default_precision",
     "export_network",
     "golden_input",
+    "graph_of",
     "load_weights",
     "mean_dice",
     "probabilities",
@@ -38,5 +39,6 @@ __all__ = [
     "seal",
     "set_precision",
     "write_bundle",
+    "write_graph",
     "write_weights",
 ]
