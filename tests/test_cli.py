@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 
 import cli_study
 import zweitblick.report
+from sigint import HEEDING_SIGINT
 from zweitblick.cli import main
 from zweitblick.cli.output import write_files, write_folder
 from zweitblick.errors import OutputError
@@ -349,14 +350,6 @@ def test_sample_of_a_healthy_head(study: Path, tmp_path: Path) -> None:
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path / 'healthy'}: a head without lesion\n"
     assert len(cli_study.files(tmp_path / "healthy")) == len(cli_study.files(study))
-
-
-HEEDING_SIGINT = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-"""Starts a program that SIGINT reaches: in the background of a script, it is inherited that it is ignored."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for children there")
