@@ -49,6 +49,8 @@ ALONE = Place(0, 1, torch.device("cpu"))
 def placed() -> Iterator[Place]:
     """Join the processes that ``torchrun`` started, or stand alone; a GPU each where there are any."""
     cuda = torch.cuda.is_available()
+    # All patches have one size, so that the fastest convolutions are worth looking for.
+    torch.backends.cudnn.benchmark = cuda
     if not distributed.is_torchelastic_launched():
         yield Place(0, 1, torch.device("cuda" if cuda else "cpu"))
         return

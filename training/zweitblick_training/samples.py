@@ -35,9 +35,10 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
     done
         Steps that an earlier start of the run has made.
     place
-        Sample ``n`` of a step goes to process ``n`` modulo their number, so that all together see what one would.
+        Sample ``n`` of a step goes to process ``n`` modulo their number, so that all together see what one would. A GPU
+        makes its samples itself, faster than a dozen processor cores would.
     workers
-        Processes that make samples ahead; 0 makes them in this one.
+        Processes that make samples ahead for a processor; 0 makes them in this one.
 
     Raises
     ------
@@ -47,9 +48,9 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
     if recipe.batch % place.world:
         raise RecipeError(f"batch: {recipe.batch} patches cannot be shared equally by {place.world} processes")
     loader = DataLoader(
-        _Samples(cases, recipe),
+        _Samples(cases, recipe, place.device),
         batch_sampler=_Numbers(recipe, done, place),
-        num_workers=workers,
+        num_workers=workers if place.device.type == "cpu" else 0,
         collate_fn=_stacked,
         worker_init_fn=_single_threaded,
     )
@@ -59,8 +60,8 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
 class _Samples(Dataset[Sample]):
     """Sample ``n``, drawn from a generator that is seeded with the recipe's seed and ``n``."""
 
-    def __init__(self, cases: Sequence[Case], recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, cases: Sequence[Case], recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
         self.cases = {source: [case for case in cases if case.source == source] for source, _ in recipe.shares}
         shares = {source: share for source, share in recipe.shares if self.cases[source]}
         if not sum(shares.values()):
@@ -71,7 +72,8 @@ class _Samples(Dataset[Sample]):
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.recipe.seed, number))
         among = self.cases[str(rng.choice(self.sources, p=self.chances))]
-        return sample(among[int(rng.integers(len(among)))], self.recipe, rng)
+        with self.device:
+            return sample(among[int(rng.integers(len(among)))], self.recipe, rng)
 
 
 class _Numbers:

@@ -71,13 +71,13 @@ def imperfect(brain: Tensor, numbers: Augmentation, rng: Generator) -> Mask:
 def texture(size: int, rng: Generator) -> Tensor:
     """``(P, P, P)`` float32: what leftover tissue looks like, -1 to 1."""
     knots = knots_for(size, TEXTURE_SPACING_MM)
-    return upsampled(torch.from_numpy(rng.uniform(-1, 1, (1, knots, knots, knots)).astype(np.float32)), size)[0]
+    return upsampled(torch.as_tensor(rng.uniform(-1, 1, (1, knots, knots, knots)).astype(np.float32)), size)[0]
 
 
 def _error_mm(depth: Tensor, size: int, numbers: Augmentation, rng: Generator) -> Tensor:
     """How much is taken away at each coarse point; negative is left standing."""
     knots = knots_for(size, ERROR_SPACING_MM)
-    coarse = torch.from_numpy(rng.uniform(-1, 1, (1, knots, knots, knots)).astype(np.float32))
+    coarse = torch.as_tensor(rng.uniform(-1, 1, (1, knots, knots, knots)).astype(np.float32))
     error = upsampled(coarse, len(depth))[0] * rng.uniform(0, 2 * numbers.mask_error_mm)
     error = error.clamp_(-numbers.mask_error_mm, numbers.mask_error_mm)
     border = torch.nonzero((depth - 0.5).abs() < 0.3)
@@ -96,6 +96,6 @@ def _smoothed(brain: Tensor, knots: int) -> Tensor:
     size = len(brain)
     positions = np.clip(knot_positions(size, knots), 0, size - 1)
     weights = np.exp(-0.5 * ((positions[:, None] - np.arange(size)) / SIGMA_MM) ** 2)
-    smooth = torch.from_numpy((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
+    smooth = torch.as_tensor((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
     planes = (smooth @ brain.float().reshape(size, -1)).reshape(knots, size, size)
     return smooth @ planes @ smooth.T

@@ -49,7 +49,7 @@ class Curve:
 
     low: float
     high: float
-    table: Tensor
+    table: Floats
     cut: bool = False
 
     @property
@@ -61,7 +61,7 @@ class Curve:
         """Pass an image of any shape, float32, through the curve."""
         unit = (ENTRIES - 1) / max(self.high - self.low, 1e-6)
         index = ((image - self.low) * unit).add_(0.5).clamp_(0, ENTRIES - 1).int()
-        passed = self.table.index_select(0, index.flatten()).reshape(image.shape)
+        passed = torch.as_tensor(self.table, device=image.device).index_select(0, index.flatten()).reshape(image.shape)
         return passed * (image != 0) if self.cut else passed
 
 
@@ -87,7 +87,7 @@ def draw_curve(case: Case, sequence: int, numbers: Augmentation, rng: Generator)
     bent = _bent(unit, CHANNELS[sequence] is Sequence.T1C, numbers, rng)
     table = _contrasted(_normalised(bent, unit), numbers, rng)
     cut = bool(np.mean(inside == 0) > UNSEEN_SHARE) if len(inside) else False
-    return Curve(low, high, torch.from_numpy(table.astype(np.float32)), cut)
+    return Curve(low, high, table.astype(np.float32), cut)
 
 
 def _bent(unit: Floats, contrast_agent: bool, numbers: Augmentation, rng: Generator) -> Floats:  # noqa: FBT001  # a fact
@@ -95,7 +95,7 @@ def _bent(unit: Floats, contrast_agent: bool, numbers: Augmentation, rng: Genera
     steepness = np.zeros(ENTRIES, np.float32)
     if rng.random() < numbers.remap_share:
         knots = rng.normal(0, numbers.remap_strength, REMAP_KNOTS).clip(-2, 2).astype(np.float32)
-        steepness = basis(ENTRIES, REMAP_KNOTS).numpy() @ knots
+        steepness = basis(ENTRIES, REMAP_KNOTS) @ knots
     if contrast_agent and rng.random() < numbers.fat_suppressed_share:
         healthy = slice(*(np.percentile(unit, (5, 95)) * (ENTRIES - 1)).astype(int))
         steepness[healthy] += np.log(rng.uniform(*numbers.fat_suppressed_slope))

@@ -57,7 +57,7 @@ def cut(
     center
         ``(3,)`` index of the case that comes to lie in the patch's centre.
     """
-    coordinates = upsampled(torch.from_numpy(control_points(center, size, numbers, rng)), size)
+    coordinates = upsampled(torch.as_tensor(control_points(center, size, numbers, rng)), size)
     images = torch.empty(len(sequences), size, size, size)
     straight = list(range(len(sequences)))
     if len(straight) > 1 and rng.random() < numbers.misregistered_share:
@@ -117,12 +117,12 @@ def misregistered(coordinates: Tensor, center: Matrix, numbers: Augmentation, rn
     """
     error, share = rng.uniform(0, numbers.misregistered_mm), rng.random()
     direction, axis = (_unit(rng) for _ in range(2))
-    middle = torch.from_numpy(center.astype(np.float32))[:, None]
+    middle = torch.as_tensor(center.astype(np.float32))[:, None]
     away = coordinates.reshape(3, -1) - middle
     reach = float(torch.linalg.vector_norm(away, dim=0).max())
     angle = min(error * (1 - share) / max(reach, 1.0), np.deg2rad(numbers.misregistered_deg))
-    turned = torch.from_numpy(rotation(axis, angle).astype(np.float32)) @ away
-    shift = torch.from_numpy((direction * error * share).astype(np.float32))[:, None]
+    turned = torch.as_tensor(rotation(axis, angle).astype(np.float32)) @ away
+    shift = torch.as_tensor((direction * error * share).astype(np.float32))[:, None]
     return (turned + middle + shift).reshape(coordinates.shape)
 
 
@@ -134,10 +134,10 @@ def _unit(rng: Generator) -> Matrix:
 def _window(case: Case, coordinates: Tensor) -> tuple[tuple[slice, ...], list[int], list[int]]:
     """Find the smallest part of the case that holds every coordinate: its slices, first index and size."""
     slices, first, sizes = [], [], []
-    for along, length in zip(coordinates, case.labels.shape, strict=True):
-        least, most = along.aminmax()
-        low = min(max(int(np.floor(float(least))), 0), length - 1)
-        high = max(min(int(np.ceil(float(most))) + 1, length), low + 1)
+    ends = torch.stack(coordinates.flatten(1).aminmax(dim=1), dim=1).tolist()
+    for (least, most), length in zip(ends, case.labels.shape, strict=True):
+        low = min(max(int(np.floor(least)), 0), length - 1)
+        high = max(min(int(np.ceil(most)) + 1, length), low + 1)
         slices.append(slice(low, high))
         first.append(low)
         sizes.append(high - low)
@@ -147,7 +147,7 @@ def _window(case: Case, coordinates: Tensor) -> tuple[tuple[slice, ...], list[in
 def _interpolated(case: Case, sequences: Sequence[int], coordinates: Tensor) -> Tensor:
     """Linear interpolation, as serving does it; 0 outside the case."""
     window, first, sizes = _window(case, coordinates)
-    voxels = torch.from_numpy(np.stack([case.images[sequence][window] for sequence in sequences])).float()
+    voxels = torch.as_tensor(np.stack([case.images[sequence][window] for sequence in sequences])).float()
     grid = torch.empty_like(coordinates)
     for axis in range(3):
         # grid_sample wants x, y, z in [-1, 1], which is our last axis first.
@@ -159,7 +159,7 @@ def _interpolated(case: Case, sequences: Sequence[int], coordinates: Tensor) -> 
 def _nearest(case: Case, coordinates: Tensor) -> Tensor:
     """``(P, P, P)`` uint8: label of the nearest voxel, plus `BRAIN` inside the brain; 0 outside the case."""
     window, first, sizes = _window(case, coordinates)
-    codes = torch.from_numpy(np.pad(case.labels[window] + case.brain[window] * np.uint8(BRAIN), 1))
+    codes = torch.as_tensor(np.pad(case.labels[window] + case.brain[window] * np.uint8(BRAIN), 1))
     index = torch.zeros(coordinates.shape[1:], dtype=torch.int32)
     for axis in range(3):
         # One more for the rim of zeros, a half to round.

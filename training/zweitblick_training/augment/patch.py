@@ -73,7 +73,7 @@ def sample(case: Case, recipe: Recipe, rng: Generator) -> Sample:
     # Serving reports nothing outside the mask, so nothing there is asked for.
     labels = what.labels * mask.kept
     target = torch.stack([labels == ENHANCING, (labels == ENHANCING) | (labels == CORE), labels > 0])
-    return Sample(image, target.float(), torch.from_numpy(case.labelled.astype(np.float32)))
+    return Sample(image, target.float(), torch.as_tensor(case.labelled.astype(np.float32)))
 
 
 def kept_sequences(present: NDArray[np.bool_], recipe: Recipe, rng: Generator) -> list[int]:
@@ -145,7 +145,7 @@ def biased(image: Tensor, dark: float, numbers: Augmentation, rng: Generator) ->
         How far, and the draw.
     """
     knots = np.exp(rng.uniform(-numbers.bias, numbers.bias, (1, BIAS_KNOTS, BIAS_KNOTS, BIAS_KNOTS)))
-    field = upsampled(torch.from_numpy(knots.astype(np.float32)), len(image))[0]
+    field = upsampled(torch.as_tensor(knots.astype(np.float32)), len(image))[0]
     return (image - dark).mul_(field).add_(dark)
 
 
@@ -165,7 +165,7 @@ def _noise(count: int, size: int, numbers: Augmentation, rng: Generator) -> dict
     if not levels:
         return {}
     # torch draws more than twice as fast as NumPy.
-    source = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    source = torch.Generator(torch.get_default_device()).manual_seed(int(rng.integers(2**63)))
     stream = torch.randn(size**3 + count * NOISE_APART, generator=source)
     starts = {n: n * NOISE_APART for n in levels}
     return {n: stream[starts[n] : starts[n] + size**3].reshape(size, size, size) * levels[n] for n in levels}

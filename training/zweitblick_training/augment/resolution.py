@@ -51,7 +51,7 @@ def applied(image: Tensor, matrices: Mapping[int, Matrix]) -> Tensor:
     """Multiply an image ``(P, P, P)`` by the matrix of each axis."""
     size = len(image)
     for axis, matrix in matrices.items():
-        weights = torch.from_numpy(matrix.astype(np.float32))
+        weights = torch.as_tensor(matrix.astype(np.float32))
         if axis == 0:
             image = (weights @ image.reshape(size, -1)).reshape(image.shape)
         else:

@@ -25,7 +25,7 @@ def knot_positions(size: int, knots: int) -> NDArray[np.float32]:
 
 
 @cache
-def basis(size: int, knots: int) -> Tensor:
+def basis(size: int, knots: int) -> NDArray[np.float32]:
     """``(size, knots)`` float32: weight of each control point at each voxel; rows sum to 1."""
     where = np.arange(size) * (knots - 3) / max(size - 1, 1)
     first = np.minimum(np.floor(where).astype(int), knots - 4)
@@ -34,7 +34,13 @@ def basis(size: int, knots: int) -> Tensor:
     matrix = np.zeros((size, knots), np.float32)
     for offset, weight in enumerate(weights):
         matrix[np.arange(size), first + offset] = weight
-    return torch.from_numpy(matrix)
+    return matrix
+
+
+@cache
+def _weights(size: int, knots: int, device: torch.device) -> Tensor:
+    """Keep the basis on the device that bends the patches."""
+    return torch.as_tensor(basis(size, knots), device=device)
 
 
 def upsampled(controls: Tensor, size: int) -> Tensor:
@@ -53,7 +59,7 @@ def upsampled(controls: Tensor, size: int) -> Tensor:
         ``(C, size, size, size)`` float32, within the range of the controls.
     """
     channels, knots = controls.shape[:2]
-    weights = basis(size, knots)
+    weights = _weights(size, knots, controls.device)
     planes = weights @ controls.reshape(channels, knots, knots * knots)
     rows = weights @ planes.reshape(channels * size, knots, knots)
     return (rows.reshape(-1, knots) @ weights.T).reshape(channels, size, size, size)
