@@ -18,6 +18,7 @@ from rich.table import Table
 from zweitblick.dicom.read import read_study
 from zweitblick.dicom.stack import parts, stack
 from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.register.level import Pyramid
 from zweitblick.register.rigid import align
 from zweitblick.sample import write_sample
 from zweitblick.volume import Grid, Volume, covering_grid
@@ -44,7 +45,7 @@ def main() -> None:
         table,
         "register FLAIR to T1c",
         "SimpleITK, 6/3/1.5 mm",
-        lambda: align(moving, volume, same_frame=False),
+        lambda: align(Pyramid(moving), Pyramid(volume), same_frame=False),
         lambda: itk_registered(moving, volume),
     )
     compare(table, "resample to 1 mm", "SimpleITK", lambda: volume.resampled(grid), lambda: itk_resampled(volume, grid))

@@ -1,5 +1,6 @@
 """Regions stay nested and labels disjoint, wherever a prediction goes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,17 @@ def test_resampled_onto_its_own_grid_is_the_same(prediction: Prediction) -> None
     again = prediction.resampled(prediction.grid)
     np.testing.assert_allclose(again.probabilities, prediction.probabilities, atol=1e-5)
     np.testing.assert_array_equal(again.brain, prediction.brain)
+
+
+@given(predictions(), grids(min_size=2), st.floats(0.3, 1.0))
+def test_labels_on_another_grid_are_those_of_the_whole_of_it(
+    prediction: Prediction, target: Grid, threshold: float
+) -> None:
+    strict = replace(prediction, threshold=threshold)
+    near = np.eye(4)
+    near[:3, 3] = prediction.grid.center_lps - target.center_lps
+    target = Grid(target.shape, near @ target.lps_from_index)
+    np.testing.assert_array_equal(strict.labels_on(target), strict.resampled(target).labels())
 
 
 @given(predictions(), rotations())

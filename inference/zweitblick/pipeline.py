@@ -36,6 +36,7 @@ from zweitblick.model.sequences import Chosen, choose
 from zweitblick.model.specks import without_specks
 from zweitblick.prediction import Prediction
 from zweitblick.reading import Alignment, ModelIdentity, Notice, Reading, Stamp
+from zweitblick.register.level import Pyramid
 from zweitblick.register.midsagittal import head_from_lps
 from zweitblick.register.rigid import align
 from zweitblick.study import Sequence, Series, Study
@@ -316,17 +317,19 @@ def _alignment_jobs(
     volumes: Mapping[Sequence, Volume], reference: Volume, in_frame: Set[Sequence], seed: int
 ) -> dict[Sequence, Future[Alignment]]:
     """Align every sequence at once: each search keeps one core busy, and its result does not depend on the others."""
+    pyramids = {sequence: Pyramid(volume) for sequence, volume in volumes.items()}
+    fixed = pyramids[next(sequence for sequence, volume in volumes.items() if volume is reference)]
     with ThreadPoolExecutor() as pool:
         return {
-            sequence: pool.submit(_aligned, volume, reference, same_frame=sequence in in_frame, seed=seed)
-            for sequence, volume in volumes.items()
+            sequence: pool.submit(_aligned, pyramid, fixed, same_frame=sequence in in_frame, seed=seed)
+            for sequence, pyramid in pyramids.items()
         }
 
 
-def _aligned(volume: Volume, reference: Volume, *, same_frame: bool, seed: int) -> Alignment:
-    if volume is reference:
+def _aligned(moving: Pyramid, reference: Pyramid, *, same_frame: bool, seed: int) -> Alignment:
+    if moving is reference:
         return Alignment(np.eye(4), "identity", 0.0)
-    return align(volume, reference, same_frame=same_frame, seed=seed)
+    return align(moving, reference, same_frame=same_frame, seed=seed)
 
 
 def _prepared(

@@ -120,8 +120,8 @@ class Grid:
         columns = self.lps_from_index[:3, :3] / np.array(self.spacing_mm)
         return int(np.argmax(np.abs(np.asarray(direction_lps, np.float64) @ columns)))
 
-    def inside(self, other: "Grid", *, own_from_grid_lps: ArrayLike | None = None) -> Bool:
-        """Which of this grid's voxel centres lie within another grid's box, half a voxel of border included.
+    def inside(self, other: "Grid", *, own_from_grid_lps: ArrayLike | None = None, border: float = 0.5) -> Bool:
+        """Which of this grid's voxel centres lie within another grid's box.
 
         Parameters
         ----------
@@ -129,6 +129,8 @@ class Grid:
             The box.
         own_from_grid_lps
             ``(4, 4)`` map from this grid's LPS mm to the other's; identity if both share a frame of reference.
+        border
+            How far the box reaches beyond the outermost voxel centres, in the other grid's voxels.
 
         Returns
         -------
@@ -140,7 +142,7 @@ class Grid:
         inside = np.ones(self.shape, np.bool_)
         for row, size in zip(other_from_own[:3], other.shape, strict=True):
             index = row[0] * axes[0] + row[1] * axes[1] + row[2] * axes[2] + row[3]
-            inside &= (index >= -0.5) & (index <= size - 0.5)
+            inside &= (index >= -border) & (index <= size - 1 + border)
         return inside
 
     def cropped(self, start: Sequence[int], shape: tuple[int, int, int]) -> "Grid":

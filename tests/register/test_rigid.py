@@ -12,7 +12,7 @@ from scipy import ndimage
 from register.head import T1, T2, Lesion, brain_points_mm, rigid, scan, target_error_mm
 from zweitblick.errors import RegistrationError
 from zweitblick.reading import Alignment
-from zweitblick.register.level import Level, level
+from zweitblick.register.level import Level, Pyramid, level
 from zweitblick.register.rigid import align
 from zweitblick.register.search import refined
 from zweitblick.volume import KJI_FROM_IJK, RAS_FROM_LPS, Float64, Grid, Volume, axis_aligned_grid
@@ -41,6 +41,10 @@ def moved() -> Volume:
     return scan(OBLIQUE, T2, head_from_lps=PITCHED, lesion=Lesion(), bias=0.3, noise=8.0, seed=1)
 
 
+def aligned(moving: Volume, reference: Volume, *, same_frame: bool, seed: int = 0) -> Alignment:
+    return align(Pyramid(moving), Pyramid(reference), same_frame=same_frame, seed=seed)
+
+
 def no_climb(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed: int) -> Float64:
     del fixed, moving, step_mm, seed
     return start @ rigid((30, 0, 0), (0, 40, 0))
@@ -48,7 +52,7 @@ def no_climb(fixed: Level, moving: Level, start: Float64, *, step_mm: float, see
 
 @pytest.fixture(scope="module")
 def found(moved: Volume, reference: Volume) -> Alignment:
-    return align(moved, reference, same_frame=False, seed=7)
+    return aligned(moved, reference, same_frame=False, seed=7)
 
 
 def test_20_degrees_and_30_mm_of_thick_shaded_slices_with_a_lesion_that_the_reference_lacks(found: Alignment) -> None:
@@ -64,7 +68,7 @@ def test_simpleitk_finds_what_the_first_search_does_not(
 ) -> None:
     monkeypatch.setattr("zweitblick.register.rigid.refined", no_climb)
     error = target_error_mm(
-        align(moved, reference, same_frame=False, seed=7).moving_from_reference_lps,
+        aligned(moved, reference, same_frame=False, seed=7).moving_from_reference_lps,
         np.linalg.inv(PITCHED),
         brain_points_mm(),
     )
@@ -72,7 +76,7 @@ def test_simpleitk_finds_what_the_first_search_does_not(
 
 
 def test_same_inputs_and_seed_give_the_same_bytes(found: Alignment, moved: Volume, reference: Volume) -> None:
-    again = align(moved, reference, same_frame=False, seed=7)
+    again = aligned(moved, reference, same_frame=False, seed=7)
     assert again.moving_from_reference_lps.tobytes() == found.moving_from_reference_lps.tobytes()
     assert again.motion_mm == found.motion_mm
 
@@ -80,7 +84,7 @@ def test_same_inputs_and_seed_give_the_same_bytes(found: Alignment, moved: Volum
 @pytest.mark.parametrize(("contrast", "limit_mm"), [(T2, 0.5), (T1, 1.5)], ids=["other-contrast", "same-contrast"])
 def test_turns_about_all_three_axes(reference: Volume, contrast: NDArray[np.float64], limit_mm: float) -> None:
     true = rigid((-12, 20, -18), (-30, -8, 20))
-    found = align(scan(OBLIQUE, contrast, head_from_lps=true, bias=0.3), reference, same_frame=False)
+    found = aligned(scan(OBLIQUE, contrast, head_from_lps=true, bias=0.3), reference, same_frame=False)
     error = target_error_mm(found.moving_from_reference_lps, np.linalg.inv(true), brain_points_mm())
     assert error.max() < limit_mm
 
@@ -89,12 +93,12 @@ def test_sagittal_stack_of_part_of_the_head(reference: Volume) -> None:
     sagittal = np.array([[4.0, 0, 0, -50], [0, 0, 1.5, -100], [0, -1.5, 0, 60], [0, 0, 0, 1.0]])
     true = rigid((4, -6, 9), (6, -9, 4))
     moving = scan(Grid((26, 100, 134), sagittal), T2, head_from_lps=true)
-    found = align(moving, reference, same_frame=False)
+    found = aligned(moving, reference, same_frame=False)
     assert target_error_mm(found.moving_from_reference_lps, np.linalg.inv(true), brain_points_mm()).max() < 1.0
 
 
 def test_a_true_header_is_kept_to_the_last_bit(reference: Volume) -> None:
-    found = align(scan(OBLIQUE, T2, bias=0.3, seed=2), reference, same_frame=True)
+    found = aligned(scan(OBLIQUE, T2, bias=0.3, seed=2), reference, same_frame=True)
     assert found.method == "header"
     assert np.array_equal(found.moving_from_reference_lps, np.eye(4))
     assert found.motion_mm < 1.0
@@ -102,7 +106,7 @@ def test_a_true_header_is_kept_to_the_last_bit(reference: Volume) -> None:
 
 def test_a_patient_who_moved_between_series_of_one_frame_is_noticed(reference: Volume) -> None:
     true = rigid((3, 0, -4), (0, 3, 2))
-    found = align(scan(OBLIQUE, T2, head_from_lps=true), reference, same_frame=True)
+    found = aligned(scan(OBLIQUE, T2, head_from_lps=true), reference, same_frame=True)
     assert found.method == "rigid"
     assert target_error_mm(found.moving_from_reference_lps, np.linalg.inv(true), brain_points_mm()).max() < 0.5
     moved = target_error_mm(np.linalg.inv(true), np.eye(4), brain_points_mm()).max()
@@ -113,12 +117,12 @@ def test_noise_in_the_shape_of_a_head_is_refused(reference: Volume) -> None:
     head = scan(OBLIQUE, T2).voxels > 40
     noise = np.random.default_rng(0).uniform(60, 140, head.shape) * head
     with pytest.raises(RegistrationError, match="mutual information"):
-        align(Volume(noise.astype(np.float32), OBLIQUE), reference, same_frame=False)
+        aligned(Volume(noise.astype(np.float32), OBLIQUE), reference, same_frame=False)
 
 
 def test_an_empty_series_is_refused(reference: Volume) -> None:
     with pytest.raises(RegistrationError, match="one grey value"):
-        align(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), reference, same_frame=True)
+        aligned(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), reference, same_frame=True)
 
 
 def shifted(grid: Grid, shift_mm: tuple[float, float, float]) -> Grid:
@@ -131,7 +135,7 @@ def test_heads_that_do_not_meet_by_their_headers_are_aligned(
 ) -> None:
     turn = rigid((3, 0, -4), (0, 3, 2))
     seen = scan(OBLIQUE, T2, head_from_lps=turn, seed=3)
-    found = align(Volume(seen.voxels, shifted(seen.grid, shift_mm)), reference, same_frame=same_frame)
+    found = aligned(Volume(seen.voxels, shifted(seen.grid, shift_mm)), reference, same_frame=same_frame)
     true = rigid((0, 0, 0), shift_mm) @ np.linalg.inv(turn)
     assert found.method == "rigid"
     assert target_error_mm(found.moving_from_reference_lps, true, brain_points_mm()).max() < 0.5
@@ -171,7 +175,7 @@ def test_real_t2_in_thick_slices_moved_by_a_known_amount(shared_data: Path, case
     stack = tilted_stack((5.0, 0.9, 0.9), (34, 250, 230), turn)
     thick = Volume(ndimage.gaussian_filter(t2.voxels, (1.8, 0, 0)), t2.grid)
     moving = thick.resampled(stack, own_from_grid_lps=np.linalg.inv(true))
-    found = align(moving, t1, same_frame=False)
+    found = aligned(moving, t1, same_frame=False)
     points = t1.grid.lps(np.argwhere(t1.voxels > 0)[::2000])
     error = target_error_mm(found.moving_from_reference_lps, true, points)
     assert error.mean() < 1.2
@@ -183,7 +187,7 @@ def test_a_brain_stacked_upside_down_is_refused(shared_data: Path) -> None:
     sequences, _ = brats(shared_data, "Brats18_TCIA05_396_1")
     t2 = sequences["t2"]
     with pytest.raises(RegistrationError, match=r"mutual information|turn"):
-        align(Volume(t2.voxels[::-1], t2.grid), sequences["t1"], same_frame=False)
+        aligned(Volume(t2.voxels[::-1], t2.grid), sequences["t1"], same_frame=False)
 
 
 @pytest.mark.real
@@ -191,8 +195,8 @@ def test_second_head_position_of_a_clinical_study_is_found_from_both_ends(shared
     """T1 with contrast and FLAIR of TCGA-FG-6692: forth and back must undo each other, though seeds differ."""
     folder = shared_data / "raw" / "TCGA-FG-6692"
     t1c, flair = (Volume.from_nifti(folder / f"{name}.nii.gz") for name in ("t1c", "flair"))
-    there = align(flair, t1c, same_frame=True, seed=1)
-    back = align(t1c, flair, same_frame=False, seed=2)
+    there = aligned(flair, t1c, same_frame=True, seed=1)
+    back = aligned(t1c, flair, same_frame=False, seed=2)
     assert there.method == "rigid"
     assert there.motion_mm > 10.0
     head = t1c.grid.lps(np.argwhere(t1c.voxels > np.percentile(t1c.voxels, 60))[::3000])

@@ -41,6 +41,7 @@ from zweitblick_training.scores import UnprovenError, dice, region_mask
 GRID = axis_aligned_grid((0.0, 0.0, 0.0), (40, 40, 40), 3.0)
 TRAINING = {"cases": 9, "features": [8, 8], "parameters": 1.5, "steps": 70, "batch": 2, "patch": 32} | {
     "hours": 1.5,
+    "watts": 10.0,
     "energy": 0.25,
 }
 

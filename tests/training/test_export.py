@@ -34,6 +34,7 @@ from zweitblick_training.export import (
     check_release,
     choose_precision,
     default_precision,
+    follow_precision,
     load_weights,
     mean_dice,
     probabilities,
@@ -332,6 +333,16 @@ def test_a_precision_that_is_not_there_cannot_be_served(copied: Path) -> None:
     (copied / "models" / "model-int8.onnx").unlink()
     with pytest.raises(ExportError, match="int8"):
         set_precision(copied, Precision.INT8, channels=4)
+
+
+def test_a_release_on_all_cases_is_served_as_every_fold_is(copied: Path, tmp_path: Path) -> None:
+    folds = [Path(shutil.copytree(copied, tmp_path / f"fold{number}")) for number in range(2)]
+    assert follow_precision(copied, folds) is Precision.FP32
+    set_precision(folds[0], Precision.INT8, channels=4)
+    assert follow_precision(copied, folds) is Precision.FP32
+    set_precision(folds[1], Precision.INT8, channels=4)
+    assert follow_precision(copied, folds) is Precision.INT8
+    assert load_bundle(copied).digest == load_bundle(folds[0]).digest
 
 
 def test_an_older_release_is_replaced_as_a_whole(run: Run, copied: Path) -> None:

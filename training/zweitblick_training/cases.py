@@ -23,6 +23,7 @@ from zweitblick.model.prepare import CHANNELS, canonical_grid, prepare
 from zweitblick.pipeline import reference_of
 from zweitblick.prediction import CORE, ENHANCING, OEDEMA, REGIONS
 from zweitblick.register import level, rigid, search
+from zweitblick.register.level import Pyramid
 from zweitblick.register.rigid import align
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Float64, Grid, Volume, axis_aligned_grid
@@ -196,10 +197,11 @@ def own_from_reference(case: RawCase) -> dict[Sequence, Float64]:
         If a sequence cannot be aligned.
     """
     reference = case.volumes[reference_of(case.volumes)]
+    fixed = Pyramid(reference)
     return {
         sequence: np.eye(4)
         if volume.grid.is_close(reference.grid)
-        else align(volume, reference, same_frame=True).moving_from_reference_lps
+        else align(Pyramid(volume), fixed, same_frame=True).moving_from_reference_lps
         for sequence, volume in case.volumes.items()
     }
 

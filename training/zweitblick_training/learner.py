@@ -90,6 +90,7 @@ class Learner:
         part = run.checkpoint.with_suffix(".part")
         state = {
             "step": step,
+            "device": self.place.device.type,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),

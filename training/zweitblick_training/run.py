@@ -50,10 +50,15 @@ class Run:
         return self.folder / "splits.json"
 
 
+def device_type(run: Run) -> str:
+    """Return what a run computed on last, as torch calls it: ``cpu`` or ``cuda``."""
+    return str(torch.load(run.checkpoint, map_location="cpu", mmap=True, weights_only=True)["device"])
+
+
 def averaged(run: Run) -> nn.Module:
     """Return the moving average of a run's weights, ready to evaluate."""
     network = built(Recipe.read(run.recipe))
     average = AveragedModel(network, use_buffers=True)
-    average.load_state_dict(torch.load(run.checkpoint, weights_only=True)["average"])
+    average.load_state_dict(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["average"])
     network.load_state_dict(average.module.state_dict())
     return network.eval()

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pydicom
@@ -74,7 +75,7 @@ def tumour_model(reading: Reading) -> ModelIdentity:
     return next((model for model in reading.models if model.name == TUMOUR_MODEL), reading.models[0])
 
 
-def header(instance: Instance) -> Dataset:
+def header(instance: Instance, *, only: Sequence[str] = ()) -> Dataset:
     """Header of a source instance without pixels, with empty values where patient and study must say something.
 
     A value that its VR does not allow (a sex of ``W``, a date of ``00000000``) is emptied: an object that repeated it
@@ -85,6 +86,8 @@ def header(instance: Instance) -> Dataset:
     ----------
     instance
         Of any image SOP class.
+    only
+        Keywords of the attributes that are wanted, besides those of patient and study; none: all.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def header(instance: Instance) -> Dataset:
     """
     try:
         with opened_bytes(instance.source) as file, quietly():
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(only) or None)
             _leave_out_unreadable(dataset)
             _settle_patient_and_study(dataset)
     except (*DAMAGE, OSError) as error:

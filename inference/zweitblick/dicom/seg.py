@@ -18,6 +18,13 @@ from zweitblick.overlay import LABEL_RGB
 from zweitblick.reading import Reading
 from zweitblick.study import Frame
 
+_OF_EACH_SLICE = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
+    *("Rows", "Columns", "PixelSpacing", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+"""What highdicom reads of each source image; all else it copies from the first."""
+
 
 def segmentation(reading: Reading) -> bytes:
     """Write the outline as a DICOM Segmentation.
@@ -29,7 +36,7 @@ def segmentation(reading: Reading) -> bytes:
     Parameters
     ----------
     reading
-        Its prediction is brought to the reference grid by `Reading.on_reference`.
+        Its prediction is brought to the reference grid by `Prediction.labels_on`.
 
     Returns
     -------
@@ -41,7 +48,7 @@ def segmentation(reading: Reading) -> bytes:
     GeometryError
         If the reference volume does not lie on the reference series' frames.
     """
-    labels = reading.on_reference().labels()
+    labels = reading.prediction.labels_on(reading.reference_volume.grid)
     present = [label for label in SEGMENT_CODES if (labels == label).any()]
     described = present or list(SEGMENT_CODES)
     planes = reference_planes(reading)
@@ -76,7 +83,8 @@ def source_headers(reading: Reading, planes: Sequence[Frame]) -> list[Dataset]:
     first slice's stand for all (headers differ in the last digit).
     """
     instances = {frame.instance.sop_instance_uid: frame.instance for frame in planes}
-    headers = [header(instance) for instance in instances.values()]
+    first, *others = instances.values()
+    headers = [header(first), *(header(instance, only=_OF_EACH_SLICE) for instance in others)]
     for dataset in headers:
         if "FrameOfReferenceUID" not in dataset:
             dataset.FrameOfReferenceUID = reading.uid("frame of reference")

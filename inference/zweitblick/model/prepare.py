@@ -5,11 +5,13 @@ Training and serving both come through here, so that no second preprocessing can
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from zweitblick.errors import NotAHeadError, VoxelError
+from zweitblick.extent import row_ends
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, axis_aligned_grid
 
@@ -76,7 +78,7 @@ def canonical_grid(brain: Bool, grid: Grid) -> Grid:
     NotAHeadError
         If the mask is empty.
     """
-    indices = np.argwhere(brain)
+    indices = row_ends(brain)
     if not len(indices):
         raise NotAHeadError("no brain voxel was found; check that the series show a head")
     points = grid.lps(indices)
@@ -135,13 +137,21 @@ def prepare(
     """
     grid = canonical_grid(brain, reference)
     mask = Volume(brain.astype(np.float32), reference).resampled(grid).voxels >= 0.5
-    images, seen = {}, {}
-    for sequence, volume in volumes.items():
-        placed = volume.resampled(grid, own_from_grid_lps=own_from_reference[sequence])
-        covered = mask & grid.inside(volume.grid, own_from_grid_lps=own_from_reference[sequence])
-        images[sequence] = Volume(normalised(placed.voxels, covered), grid)
-        seen[sequence] = float(covered.sum() / mask.sum())
-    return Prepared(images, mask, grid, seen)
+    with ThreadPoolExecutor() as pool:
+        jobs = {
+            sequence: pool.submit(_laid_down, volume, own_from_reference[sequence], mask, grid)
+            for sequence, volume in volumes.items()
+        }
+    laid = {sequence: job.result() for sequence, job in jobs.items()}
+    images = {sequence: image for sequence, (image, _) in laid.items()}
+    return Prepared(images, mask, grid, {sequence: seen for sequence, (_, seen) in laid.items()})
+
+
+def _laid_down(volume: Volume, own_from_reference: Float64, mask: Bool, grid: Grid) -> tuple[Volume, float]:
+    """Interpolate and normalise one sequence; say what share of the brain it shows."""
+    placed = volume.resampled(grid, own_from_grid_lps=own_from_reference)
+    covered = mask & grid.inside(volume.grid, own_from_grid_lps=own_from_reference)
+    return Volume(normalised(placed.voxels, covered), grid), float(covered.sum() / mask.sum())
 
 
 def _snapped(grid: Grid, lattice: Grid) -> Grid:

@@ -17,9 +17,9 @@ from zweitblick.errors import RegistrationError
 from zweitblick.reading import Alignment
 from zweitblick.register.information import information_of_foregrounds
 from zweitblick.register.itk import refined_by_itk
-from zweitblick.register.level import Level, level
+from zweitblick.register.level import Level, Pyramid
 from zweitblick.register.search import REMEDY, carried, refined
-from zweitblick.volume import Float64, Volume, transformed
+from zweitblick.volume import Float64, transformed
 
 HEADER_TOLERANCE_MM = 2.0
 """The header's alignment is kept up to this motion: what a check at 4 mm resolves on slices of 5 mm."""
@@ -56,7 +56,7 @@ Climb = Callable[..., Float64]
 """A search from a start to the nearest maximum, called as `zweitblick.register.search.refined` is."""
 
 
-def align(moving: Volume, reference: Volume, *, same_frame: bool, seed: int = 0) -> Alignment:
+def align(moving: Pyramid, reference: Pyramid, *, same_frame: bool, seed: int = 0) -> Alignment:
     """Find where each point of the reference lies in another series of the same head.
 
     Parameters
@@ -85,12 +85,12 @@ def align(moving: Volume, reference: Volume, *, same_frame: bool, seed: int = 0)
         if motion_mm <= HEADER_TOLERANCE_MM:
             return Alignment(np.eye(4), "header", motion_mm)
     found = _searched(moving, reference, seed)
-    return Alignment(found, "rigid", _motion_mm(found, level(reference, CHECK_MM)))
+    return Alignment(found, "rigid", _motion_mm(found, reference[CHECK_MM]))
 
 
-def _header_motion_mm(moving: Volume, reference: Volume, seed: int) -> float:
+def _header_motion_mm(moving: Pyramid, reference: Pyramid, seed: int) -> float:
     """Motion since the header's positions; infinite where the two heads do not meet there."""
-    fixed, floating = level(reference, CHECK_MM), level(moving, CHECK_MM)
+    fixed, floating = reference[CHECK_MM], moving[CHECK_MM]
     if not _meet_by_header(fixed, floating):
         return math.inf
     found = refined(fixed, floating, np.eye(4), step_mm=1.0, seed=seed)
@@ -102,8 +102,8 @@ def _meet_by_header(fixed: Level, moving: Level) -> bool:
     return bool(shared >= MIN_SHARED * min(fixed.foreground.sum(), moving.foreground.sum()))
 
 
-def _searched(moving: Volume, reference: Volume, seed: int) -> Float64:
-    levels = [(level(reference, size), level(moving, size)) for size in LEVELS_MM]
+def _searched(moving: Pyramid, reference: Pyramid, seed: int) -> Float64:
+    levels = [(reference[size], moving[size]) for size in LEVELS_MM]
     try:
         return _climbed(levels, refined, seed)
     except RegistrationError:

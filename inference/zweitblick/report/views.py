@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zweitblick.extent import row_ends
 from zweitblick.overlay import coloured, grey, outlined, window
 from zweitblick.reading import Reading
 from zweitblick.volume import Float64, Grid
@@ -81,6 +82,6 @@ def _plane_grid(plane: str, center: Float64, *, middle: Float64, side_mm: float)
 def _brain_box(reading: Reading) -> tuple[Float64, Float64]:
     """Lowest and highest LPS corner of the brain, or of the whole grid where no brain was marked."""
     prediction = reading.prediction
-    index = np.argwhere(prediction.brain)
+    index = row_ends(prediction.brain)
     lps = prediction.grid.lps(index) if len(index) else prediction.grid.corners_lps
     return lps.min(axis=0), lps.max(axis=0)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from zweitblick_training.evaluate import limit_ml, merged, stored, write_card
-from zweitblick_training.export import revise
+from zweitblick_training.export import follow_precision, revise
 
 
 def add_to(commands: Any) -> None:
@@ -32,7 +32,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the card and the smallest size that was proven.
+    """Write the card and the smallest size that was proven; a release on all cases is served as its folds are.
 
     Raises
     ------
@@ -43,5 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     """
     records = merged(stored(scores) for _, scores in arguments.fold)
     folds = [judged for judged, _ in arguments.fold if judged.resolve() != arguments.bundle.resolve()]
+    if folds:
+        follow_precision(arguments.bundle, folds)
     write_card(records, arguments.bundle, folds=folds, trials=arguments.trials)
     revise(arguments.bundle, {"validated_ml": limit_ml(records)})

@@ -199,7 +199,7 @@ def _write(path: Path, text: str) -> None:
     part.replace(path)
 
 
-TOLD = ("cases", "features", "parameters", "steps", "batch", "patch", "hours", "energy")
+TOLD = ("cases", "features", "parameters", "steps", "batch", "patch", "hours", "watts", "energy")
 
 INTRODUCTION = """# Tumour network
 
@@ -217,8 +217,8 @@ spacing not recorded, so estimated) and patients with multiple sclerosis and no 
 NETWORK = """**Network:** residual U-Net with BatchNorm, features {features}, {parameters:.1f} M parameters; Dice +
 cross-entropy, AdamW, moving average of the weights, sequence dropout. `recipe.yaml` holds every number."""
 
-TRAINING_TEXT = """**Training:** {steps} steps of {batch} patches of {patch}³ voxels, {hours:.1f} h; at an assumed 10 W
-a core about {energy:.2f} kWh."""
+TRAINING_TEXT = """**Training:** {steps} steps of {batch} patches of {patch}³ voxels, {hours:.1f} h; at an
+assumed {watts:g} W about {energy:.2f} kWh."""
 
 FOLDS_TEXT = (
     """ The {count} networks of the folds beside it: {steps} steps, {hours:.1f} h and {energy:.2f} kWh in all."""

@@ -23,10 +23,10 @@ from zweitblick_training.export.served import UNCALIBRATED, probabilities
 from zweitblick_training.export.weights import WEIGHTS, write_weights
 from zweitblick_training.network import Probabilities
 from zweitblick_training.recipe import RECIPE, Recipe
-from zweitblick_training.run import Run, averaged
+from zweitblick_training.run import Run, averaged, device_type
 
-WATTS_PER_CORE = 10.0
-"""Assumed draw of one busy server core, for the card's estimate of energy."""
+WATTS = {"cpu": 10.0, "cuda": 500.0}
+"""Assumed draw of one busy server core or GPU, for the card's estimate of energy."""
 
 CALIBRATION_EDGE, CALIBRATION_EACH, CALIBRATION_SEED = 64, 2, 0
 """Edge of a patch for int8's ranges, patches of each case, and seed of their places."""
@@ -139,6 +139,27 @@ def choose_precision(bundle: Path, cases: Sequence[Case]) -> Precision:
     return chosen
 
 
+def follow_precision(bundle: Path, folds: Sequence[Path]) -> Precision:
+    """Serve a release that learnt from every case in int8 if each of its folds' bundles does, else in fp32.
+
+    Parameters
+    ----------
+    bundle
+        A release with both networks, which no held-back case can judge.
+    folds
+        Bundles that `choose_precision` judged, at least one.
+
+    Raises
+    ------
+    ExportError
+        If a network is missing.
+    """
+    served = {Precision(read_metadata(fold)["precision"]) for fold in folds}
+    chosen = Precision.INT8 if served == {Precision.INT8} else Precision.FP32
+    set_precision(bundle, chosen, channels=len(CHANNELS))
+    return chosen
+
+
 def _check_replaceable(bundle: Path) -> None:
     """Refuse to replace a folder that was named by mistake."""
     if bundle.exists() and any(bundle.iterdir()) and not (bundle / METADATA).is_file():
@@ -156,11 +177,12 @@ def _training(run: Run, splits: Mapping[str, Sequence[str]], network: nn.Module)
     rows = map(json.loads, run.losses.read_text(encoding="utf-8").splitlines())
     # Lines of a validation have no seconds.
     seconds = sum(row.get("s", 0.0) for row in rows)
-    hours = seconds / 3600
+    hours, watts = seconds / 3600, WATTS[device_type(run)]
     return {
         **RECIPE.dump_python(Recipe.read(run.recipe), mode="json"),
         "cases": len(splits["train"]),
         "parameters": round(sum(weight.numel() for weight in network.parameters()) / 1e6, 2),
         "hours": round(hours, 2),
-        "energy": round(hours * WATTS_PER_CORE / 1000, 3),
+        "watts": watts,
+        "energy": round(hours * watts / 1000, 3),
     }

@@ -14,7 +14,7 @@ TEST_STRIPPED = (
     *("Brats18_CBICA_AQP_1", "Brats18_CBICA_ASA_1", "Brats18_CBICA_ASV_1", "Brats18_TCIA01_201_1"),
     *("Brats18_TCIA01_499_1", "MS_patient19"),
 )
-"""The tests of fold 0 of ``training/holdout.json``, by which the tumour network is judged."""
+"""The tests of fold 0 of ``training/holdout.json``, by which this network was judged."""
 
 WHOLE_HELD_BACK, WHOLE_SEED = 8, 0
 """Whole heads held back, and the seed that draws them."""
