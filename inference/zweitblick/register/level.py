@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from zweitblick.errors import RegistrationError
+from zweitblick.extent import row_ends
 from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, covering_grid
 
 MARGIN_MM = 8.0
@@ -47,14 +48,14 @@ class Level:
     foreground: Bool
 
     @cached_property
-    def points_lps(self) -> Float64:
-        """Centres of the foreground's voxels, ``(n, 3)`` LPS mm."""
-        return self.volume.grid.lps(np.argwhere(self.foreground))
+    def rim_lps(self) -> Float64:
+        """Voxel centres of the foreground, ``(n, 3)`` LPS mm, than which none lies further out."""
+        return self.volume.grid.lps(row_ends(self.foreground))
 
     @cached_property
     def center_lps(self) -> Float64:
         """Centre of gravity of the foreground, ``(3,)`` LPS mm."""
-        return np.asarray(self.points_lps.mean(axis=0), np.float64)
+        return np.asarray(self.volume.grid.lps(np.argwhere(self.foreground).mean(axis=0)), np.float64)
 
     def inside(self) -> "Level":
         """Leave out `INSIDE_MM` of the foreground's rim, so that the outline itself tells nothing."""

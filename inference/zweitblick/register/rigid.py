@@ -9,6 +9,7 @@ centres of gravity. A result that is not plausible is looked for once more, with
 import itertools
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -103,7 +104,10 @@ def _meet_by_header(fixed: Level, moving: Level) -> bool:
 
 
 def _searched(moving: Pyramid, reference: Pyramid, seed: int) -> Float64:
-    levels = [(reference[size], moving[size]) for size in LEVELS_MM]
+    with ThreadPoolExecutor(1) as other:
+        floating = [other.submit(moving.__getitem__, size) for size in LEVELS_MM]
+        fixed = [reference[size] for size in LEVELS_MM]
+        levels = [(one, job.result()) for one, job in zip(fixed, floating, strict=True)]
     try:
         return _climbed(levels, refined, seed)
     except RegistrationError:
@@ -169,7 +173,8 @@ def _overlap(fixed: Level, moving: Level, found: Float64) -> float:
 
 
 def _motion_mm(found: Float64, fixed: Level) -> float:
-    points = fixed.points_lps
+    # A rigid motion moves no point further than one on the rim.
+    points = fixed.rim_lps
     return float(np.linalg.norm(transformed(found, points) - points, axis=1).max())
 
 
