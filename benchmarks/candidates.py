@@ -14,7 +14,7 @@ from rich.table import Table
 
 from zweitblick.model.prepare import CHANNELS, STRIDE
 from zweitblick.model.runtime import OnnxNetwork
-from zweitblick_training.export import graph_of, probabilities, write_graph
+from zweitblick_training.export import graph_of, halved, probabilities, write_graph
 from zweitblick_training.network import built
 from zweitblick_training.recipe import Recipe
 
@@ -39,7 +39,8 @@ def main() -> None:
         networks = {name: built(recipe).eval() for name, recipe in CANDIDATES.items()}
         for name, network in networks.items():
             # Not compared with torch: random weights react to storage at half precision as trained ones do not.
-            write_graph(graph_of(probabilities(network), channels=len(CHANNELS), stride=STRIDE), files[name])
+            model = graph_of(probabilities(network), channels=len(CHANNELS), stride=STRIDE)
+            write_graph(halved(model), files[name])
         opened = {name: OnnxNetwork(file) for name, file in files.items()}
         times = [{name: seconds(one, x) for name, one in opened.items()} for _ in range(RUNS + 1)][1:]
         reference = statistics.median(row["SegResNet"] for row in times)

@@ -34,6 +34,7 @@ from zweitblick_training.export import (
     check_release,
     choose_precision,
     default_precision,
+    export_network,
     follow_precision,
     load_weights,
     mean_dice,
@@ -152,6 +153,15 @@ def test_the_file_gives_what_torch_gives(run: Run, bundle: Path, shape: tuple[in
     x = np.random.default_rng(0).standard_normal(shape, np.float32)
     (given,) = session(bundle / "models" / "model.onnx").run(None, {"sequences": x})
     assert np.abs(given - torch_output(run, x)).max() <= PARITY
+
+
+def test_weights_that_half_precision_would_change_too_much_are_stored_in_full(tmp_path: Path) -> None:
+    network = uneven_network()
+    network.body.output_block.conv.conv.weight.data *= 10
+    export_network(probabilities(network), tmp_path / "model.onnx", channels=4, stride=16)
+    stored = {weight.data_type for weight in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 not in stored
+    assert check_parity(probabilities(network), tmp_path / "model.onnx", channels=4, stride=16) < 1e-4
 
 
 def test_parity_on_a_real_case_is_checked(run: Run, bundle: Path, case: Case) -> None:

@@ -3,7 +3,7 @@
 from zweitblick_training.export.bundle import revise, seal, set_precision, write_bundle
 from zweitblick_training.export.error import ExportError
 from zweitblick_training.export.int8 import calibration_patches, quantise
-from zweitblick_training.export.onnx_file import IR_VERSION, OPSET, export_network, graph_of, write_graph
+from zweitblick_training.export.onnx_file import IR_VERSION, OPSET, export_network, graph_of, halved, write_graph
 from zweitblick_training.export.parity import PARITY, check_parity, check_parity_on_cases, golden_input
 from zweitblick_training.export.precision import NETWORK_FILES, Precision, default_precision, mean_dice
 from zweitblick_training.export.served import UNCALIBRATED, Tempered, probabilities
@@ -31,6 +31,7 @@ __all__ = [
     "follow_precision",
     "golden_input",
     "graph_of",
+    "halved",
     "load_weights",
     "mean_dice",
     "probabilities",

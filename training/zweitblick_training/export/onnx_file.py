@@ -9,6 +9,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from zweitblick_training.export.error import ExportError
 from zweitblick_training.export.parity import check_parity
 
 OPSET = 18
@@ -23,6 +24,8 @@ LARGE = 1024
 
 def export_network(network: torch.nn.Module, path: Path, *, channels: int, stride: int) -> None:
     """Write a network that gives probabilities as ONNX with any batch and spatial size.
+
+    Large weights are stored at half precision, or at full precision where that alone changes the output too much.
 
     Parameters
     ----------
@@ -40,8 +43,13 @@ def export_network(network: torch.nn.Module, path: Path, *, channels: int, strid
     ExportError
         If the file's output differs from torch by more than `PARITY`.
     """
-    write_graph(graph_of(network, channels=channels, stride=stride), path)
-    check_parity(network, path, channels=channels, stride=stride)
+    model = graph_of(network, channels=channels, stride=stride)
+    try:
+        write_graph(halved(model), path)
+        check_parity(network, path, channels=channels, stride=stride)
+    except ExportError:
+        write_graph(model, path)
+        check_parity(network, path, channels=channels, stride=stride)
 
 
 def graph_of(network: torch.nn.Module, *, channels: int, stride: int) -> onnx.ModelProto:
@@ -67,9 +75,8 @@ def graph_of(network: torch.nn.Module, *, channels: int, stride: int) -> onnx.Mo
 
 
 def write_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write a graph without traces of this machine, large weights as float16; the same graph gives the same bytes."""
+    """Write a graph without traces of this machine; the same graph gives the same bytes."""
     _anonymised(model)
-    _halved(model)
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -85,16 +92,18 @@ def _anonymised(model: onnx.ModelProto) -> None:
         del node.metadata_props[:]
 
 
-def _halved(model: onnx.ModelProto) -> None:
-    """Store large weights as float16; the runtime folds the casts away when it loads the file."""
-    casts = []
-    for weight in model.graph.initializer:
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph with large weights as float16; the runtime folds the casts away when it loads the file."""
+    smaller, casts = onnx.ModelProto(), []
+    smaller.CopyFrom(model)
+    for weight in smaller.graph.initializer:
         values = numpy_helper.to_array(weight)
         if weight.data_type != TensorProto.FLOAT or values.size <= LARGE:
             continue
         name, stored = weight.name, f"{weight.name}.half"
         weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    nodes = [*casts, *smaller.graph.node]
+    del smaller.graph.node[:]
+    smaller.graph.node.extend(nodes)
+    return smaller
