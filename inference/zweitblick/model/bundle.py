@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from zweitblick.errors import BundleDamagedError, BundleMissingError
-from zweitblick.model.runtime import RUNTIME_ERRORS, Network, opened
+from zweitblick.model.runtime import RUNTIME_ERRORS, Network, OnnxNetwork
 
 SELF_TEST_TOLERANCE = {"fp32": 1e-2, "int8": 0.2}
 """Largest difference of a probability from the golden output, by precision: other processors sum in another order, a
@@ -104,7 +104,7 @@ def load_bundle(folder: Path) -> Bundle:
     digest = str(metadata["digest"])
     _verify_file(folder, name, digest)
     _verify_files(folder, metadata)
-    network = opened(folder / name)
+    network = OnnxNetwork(folder / name)
     _self_test(folder, network, _tolerance(folder, metadata))
     return Bundle(
         name=str(metadata["name"]),
