@@ -182,19 +182,19 @@ def test_a_missing_file_is_refused(tmp_path):
         Folds.read(tmp_path / "folds.json")
 
 
-@pytest.mark.parametrize("number", [-1, 3])
+@pytest.mark.parametrize("number", [-1, 5])
 def test_there_is_no_such_fold(number):
-    with pytest.raises(FoldsError, match=f"there is no fold {number}; there are 0 to 2"):
+    with pytest.raises(FoldsError, match=f"there is no fold {number}; there are 0 to 4"):
         Folds.read(COMMITTED).test(number)
 
 
 def test_the_committed_folds_keep_the_lower_grade_group_together():
     folds = Folds.read(COMMITTED)
-    assert [len(folds.test(number)) for number in range(3)] == [54, 11, 29]
-    kinds = [Counter(name[:5] for name in folds.test(number)) for number in range(3)]
-    assert (kinds[0]["TCGA_"], kinds[1]["TCGA_"], kinds[2]["TCGA_"]) == (39, 0, 0)
-    assert [kind["MS_pa"] for kind in kinds] == [1, 1, 0]
-    assert [sum(kind[year] for year in ("Brats", "BraTS")) for kind in kinds] == [14, 10, 29]
+    assert [len(folds.test(number)) for number in range(5)] == [58, 10, 10, 8, 8]
+    kinds = [Counter(name[:5] for name in folds.test(number)) for number in range(5)]
+    assert [kind["TCGA_"] for kind in kinds] == [39, 0, 0, 0, 0]
+    assert [kind["MS_pa"] for kind in kinds] == [0, 1, 1, 0, 0]
+    assert [sum(kind[year] for year in ("Brats", "BraTS")) for kind in kinds] == [19, 9, 9, 8, 8]
 
 
 @pytest.mark.real
