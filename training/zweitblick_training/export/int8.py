@@ -13,7 +13,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from zweitblick_training.case import Case
 from zweitblick_training.export.error import ExportError
-from zweitblick_training.export.onnx_file import graph_of, halved, write_graph
+from zweitblick_training.export.onnx_file import anonymised, graph_of, halved, write_graph
 
 QUANTISED = ("Conv",)
 """Operators on integers. ONNX Runtime runs 3-D convolutions as QLinearConv, which is nine tenths of the time; it has no
@@ -98,7 +98,7 @@ def quantise(network: torch.nn.Module, path: Path, patches: Sequence[Patch], *, 
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
-        write_graph(halved(onnx.load(quantised)), path)
+        write_graph(halved(anonymised(onnx.load(quantised))), path)
 
 
 def _patch(case: Case, edge: int, rng: np.random.Generator) -> Patch:

@@ -71,25 +71,25 @@ def graph_of(network: torch.nn.Module, *, channels: int, stride: int) -> onnx.Mo
         )
         model = onnx.load(path)
     model.ir_version = IR_VERSION
-    return model
+    return anonymised(model)
 
 
 def write_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write a graph without traces of this machine; the same graph gives the same bytes."""
-    _anonymised(model)
+    """Write a graph; the same graph gives the same bytes."""
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _anonymised(model: onnx.ModelProto) -> None:
-    """Remove what the exporter says of the machine it ran on; it would change the digest."""
+def anonymised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove what the exporter says of the machine it ran on, which would change the digest, and return the graph."""
     model.doc_string = ""
     model.producer_version = ""
     del model.metadata_props[:]
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
+    return model
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:
