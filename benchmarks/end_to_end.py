@@ -26,7 +26,7 @@ THIN = SampleSpec(slice_mm=1.0, flair_motion_mm=(4.0, -3.0, 6.0), flair_motion_d
 WARM = """
 import sys, time
 from pathlib import Path
-from zweitblick.__main__ import main
+from zweitblick.cli import main
 for attempt in range({runs} + 1):
     started = time.perf_counter()
     main(["read", {study!r}, "--out", {out!r}, "--overwrite"])
