@@ -11,7 +11,7 @@ from zweitblick_training.network import TumourUNet
 from zweitblick_training.recipe import Recipe
 from zweitblick_training.run import Run
 
-TINY = Recipe(features=(8, 8, 12, 16), patch=32, steps=2, warmup=1, shares=(("brats", 1.0),))
+TINY = Recipe(features=(8, 8, 12, 16), patch=48, steps=2, warmup=1, shares=(("brats", 1.0),))
 
 
 def uneven_network(seed: int = 0) -> TumourUNet:

@@ -13,7 +13,7 @@ from zweitblick_training.augment import sample
 from zweitblick_training.augmentation import Augmentation
 from zweitblick_training.recipe import Recipe
 
-RECIPE = Recipe(patch=32)
+RECIPE = Recipe(patch=48)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -29,7 +29,7 @@ def test_a_sample_can_be_made_again(seed: int) -> None:
 @settings(max_examples=10, deadline=None)
 def test_regions_are_nested_and_images_finite(seed: int) -> None:
     one = sample(ball_case("ball", seed=seed % 7), RECIPE, np.random.default_rng(seed))
-    assert one.image.shape == (4, 32, 32, 32)
+    assert one.image.shape == (4, 48, 48, 48)
     assert torch.isfinite(one.image).all()
     et, tc, wt = one.target
     assert (et <= tc).all()
@@ -62,7 +62,7 @@ def test_labels_move_with_the_image() -> None:
     bright = np.where(case.labels > 0, np.float16(10), np.float16(0))
     case = replace(case, images=np.stack([bright] * 4))
     recipe = replace(RECIPE, sequence_dropout=0.0, tumour_share=1.0)
-    indices = torch.stack(torch.meshgrid(*[torch.arange(32.0)] * 3, indexing="ij"))
+    indices = torch.stack(torch.meshgrid(*[torch.arange(48.0)] * 3, indexing="ij"))
     distances = []
     for seed in range(12):
         one = sample(case, recipe, np.random.default_rng(seed))

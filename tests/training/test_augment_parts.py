@@ -260,7 +260,7 @@ def test_a_field_of_view_ends_in_a_plane() -> None:
 
 def test_a_patch_lies_where_it_is_asked_for() -> None:
     case = ball_case("ball")
-    recipe = Recipe(patch=32, tumour_share=1.0, augmentation=replace(Augmentation(), jitter=0.0))
+    recipe = Recipe(patch=48, tumour_share=1.0, augmentation=replace(Augmentation(), jitter=0.0))
     for seed in range(20):
         center = choose_center(case, recipe, rng(seed)).round().astype(int)
         assert case.labels[tuple(center)] > 0

@@ -16,6 +16,7 @@ from zweitblick_training.brain_mask.export import Probability, export_brain_mask
 from zweitblick_training.brain_mask.fit import build_network, fit_on_heads, learning_rate, mask_loss
 from zweitblick_training.brain_mask.heads import TEST_STRIPPED, TEST_WHOLE, Head, averaged, coarse
 from zweitblick_training.brain_mask.recipe import BrainMaskRecipe
+from zweitblick_training.recipe import RecipeError
 
 NOWHERE = BrainMaskRecipe(Path("data"), Path("teacher"), Path("run"))
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -46,6 +47,11 @@ def test_a_sample_shows_its_target(seed):
     # Scaling .85 to 1.2 in three axes, slices .8 to 1.25, a cut of up to a fifth at two ends.
     assert 0.35 * whole_ball_ml < brain_ml < 1.25 * 1.2**3 * whole_ball_ml
     assert np.median(x[target > 0]) > np.median(x[target == 0])
+
+
+def test_crops_suit_the_network():
+    with pytest.raises(RecipeError, match="crops: 32 is no multiple of 16 from 48 up"):
+        replace(NOWHERE, crops=((80, 96, 80), (48, 32, 64)))
 
 
 def test_a_sample_depends_on_its_seed_alone():
@@ -104,7 +110,7 @@ def test_network_is_small_and_keeps_the_size():
 
 def test_a_run_goes_on_where_its_checkpoint_stopped(tmp_path):
     # Later losses are not compared: bfloat16 kernels sum in an order that depends on where memory lies.
-    small = replace(NOWHERE, run=tmp_path, crops=((32, 32, 32),), channels=(4, 4, 4, 4, 4))
+    small = replace(NOWHERE, run=tmp_path, crops=((48, 48, 48),), channels=(4, 4, 4, 4, 4))
     first = fit_on_heads(small, heads(), until=2).state_dict()
     again = fit_on_heads(small, [], until=2).state_dict()
     for name, weights in first.items():

@@ -12,7 +12,7 @@ from zweitblick_training.run import Run
 from zweitblick_training.sides import Sides
 from zweitblick_training.splits import Folds
 
-TINY = Recipe(features=(4, 6, 8, 10), patch=32, batch=1, steps=2, warmup=1, shares=(("brats", 1.0),))
+TINY = Recipe(features=(4, 6, 8, 10), patch=48, batch=1, steps=2, warmup=1, shares=(("brats", 1.0),))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_case_in_no_fold_stops_the_run(room: Path, capsys: pytest.CaptureFixtu
 def test_a_run_goes_on_with_its_own_recipe_and_cases_only(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     TINY.write(room / "tiny.yaml")
     assert fit(room, "--workers", "0") == 0
-    Recipe(features=(4, 6, 8, 10), patch=32, steps=3, shares=(("brats", 1.0),)).write(room / "tiny.yaml")
+    Recipe(features=(4, 6, 8, 10), patch=48, steps=3, shares=(("brats", 1.0),)).write(room / "tiny.yaml")
     assert fit(room) == EXIT_REFUSED
     assert "another recipe" in capsys.readouterr().err
     TINY.write(room / "tiny.yaml")

@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_twenty_losses_even_through_a_kill(tmp_path
 
 def test_two_processes_keep_one_network(tmp_path: Path) -> None:
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    assert start(tmp_path, replace(TINY, batch=2, patch=32, steps=3), *torchrun).wait(timeout=240) == 0
+    assert start(tmp_path, replace(TINY, batch=2, patch=48, steps=3), *torchrun).wait(timeout=240) == 0
     # One of them writes, so that no line comes twice; what they learn from together is tested with the samples.
     assert len(losses(Run(tmp_path / "run"))) == 3
     assert not averaged(Run(tmp_path / "run")).training
@@ -80,7 +80,7 @@ def test_two_processes_keep_one_network(tmp_path: Path) -> None:
 def test_the_loss_falls_and_is_kept_with_the_validation(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     clean = Augmentation(thick_share=0, mask_share=0, remap_share=0, noise_share=0)
-    recipe = replace(TINY, features=(8, 12, 16, 20), patch=32, batch=2, steps=60, warmup=4, rate=1e-2)
+    recipe = replace(TINY, features=(8, 12, 16, 20), patch=48, batch=2, steps=60, warmup=4, rate=1e-2)
     run = Run(tmp_path / "run", workers=0)
     fit(
         replace(recipe, augmentation=clean),
@@ -102,7 +102,7 @@ def test_a_run_can_start_from_other_weights() -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="lower `rate`"):
-        fit(replace(TINY, rate=1e30, clip=1e30, patch=32), [ball_case("ball")], Run(tmp_path, workers=0))
+        fit(replace(TINY, rate=1e30, clip=1e30, patch=48), [ball_case("ball")], Run(tmp_path, workers=0))
 
 
 def test_the_rate_rises_and_falls_to_nothing() -> None:

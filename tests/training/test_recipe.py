@@ -38,6 +38,7 @@ def test_a_key_left_out_has_its_default(tmp_path: Path) -> None:
         ("sequence_dropout: 1.5", "sequence_dropout"),
         ("augmentation: {rotatoin_deg: 3}", "augmentation.rotatoin_deg"),
         ("patch: 40", "patch: 40"),
+        ("patch: 32", "patch: 32"),
         ("features: [8, 16]", "2 levels"),
         ("cube: 1", "cube"),
         ("- 1", "file"),

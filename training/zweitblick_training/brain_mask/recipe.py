@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from zweitblick.model.brain_mask import STRIDE
+from zweitblick_training.recipe import check_edge
+
 
 @dataclass(frozen=True)
 class BrainMaskRecipe:
@@ -21,7 +24,7 @@ class BrainMaskRecipe:
     steps, batch
         Optimizer steps and samples in each.
     crops
-        Sizes ``(K, J, I)`` of samples, voxels of 2 mm in multiples of 16; each batch draws one.
+        Sizes ``(K, J, I)`` of samples, voxels of 2 mm; each batch draws one.
     learning_rate, weight_decay
         AdamW; the rate rises over ``warmup`` steps and falls to 0 as a cosine.
     average
@@ -30,6 +33,11 @@ class BrainMaskRecipe:
         Features of each level of the U-Net.
     threads
         CPU threads of torch.
+
+    Raises
+    ------
+    RecipeError
+        If a crop does not suit the network's levels.
     """
 
     data: Path
@@ -45,3 +53,7 @@ class BrainMaskRecipe:
     average: float = 0.99
     channels: tuple[int, ...] = (16, 32, 32, 48, 64)
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for edge in {edge for crop in self.crops for edge in crop}:
+            check_edge("crops", edge, STRIDE)
