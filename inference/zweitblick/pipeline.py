@@ -116,11 +116,11 @@ def prepared_head(
     MissingSequenceError, NotAHeadError, VoxelError, RegistrationError
         If the volumes cannot be used together.
     """
-    reference = volumes[reference_of(volumes)]
+    reference = reference_of(volumes)
     with observer("register"):
         jobs = _alignment_jobs(volumes, reference, frozenset(volumes), seed)
         alignments = {sequence: job.result() for sequence, job in jobs.items()}
-    return _prepared(volumes, alignments, reference, bundles.brain_mask, observer), alignments
+    return _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer), alignments
 
 
 def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
@@ -305,7 +305,7 @@ def _alignments(
     in_frame = {one for one in volumes if frame and chosen.series[one].frame_of_reference_uid == frame}
     alignments: dict[Sequence, Alignment] = {}
     notices = []
-    for sequence, job in _alignment_jobs(volumes, volumes[reference], in_frame, seed).items():
+    for sequence, job in _alignment_jobs(volumes, reference, in_frame, seed).items():
         try:
             alignments[sequence] = job.result()
         except RegistrationError as error:
@@ -314,14 +314,13 @@ def _alignments(
 
 
 def _alignment_jobs(
-    volumes: Mapping[Sequence, Volume], reference: Volume, in_frame: Set[Sequence], seed: int
+    volumes: Mapping[Sequence, Volume], reference: Sequence, in_frame: Set[Sequence], seed: int
 ) -> dict[Sequence, Future[Alignment]]:
     """Align every sequence at once: each search keeps one core busy, and its result does not depend on the others."""
     pyramids = {sequence: Pyramid(volume) for sequence, volume in volumes.items()}
-    fixed = pyramids[next(sequence for sequence, volume in volumes.items() if volume is reference)]
     with ThreadPoolExecutor() as pool:
         return {
-            sequence: pool.submit(_aligned, pyramid, fixed, same_frame=sequence in in_frame, seed=seed)
+            sequence: pool.submit(_aligned, pyramid, pyramids[reference], same_frame=sequence in in_frame, seed=seed)
             for sequence, pyramid in pyramids.items()
         }
 

@@ -1,6 +1,5 @@
 """Prediction: what the tumour network says of every voxel."""
 
-import itertools
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zweitblick.errors import VoxelError
-from zweitblick.extent import row_ends
+from zweitblick.extent import box_around
 from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, frozen
 
 
@@ -119,7 +118,7 @@ class Prediction:
         is looked at.
         """
         labels = np.zeros(grid.shape, np.uint8)
-        box = _box_around(self.mask(Region.WT), self.grid, grid)
+        box = box_around(self.mask(Region.WT), grid.index_from_lps @ self.grid.lps_from_index, grid.shape)
         if labels[box].size:
             k, j, i = labels[box].shape
             labels[box] = self.resampled(grid.cropped([one.start for one in box], (k, j, i))).labels()
@@ -138,15 +137,3 @@ class Prediction:
         return Prediction(
             self.probabilities, self.brain, grid, self.head_from_lps @ np.linalg.inv(move), self.threshold
         )
-
-
-def _box_around(mask: Bool, own: Grid, grid: Grid) -> tuple[slice, ...]:
-    """Box of a grid's voxels that holds all within one voxel of a mask on the grid ``own``; empty if nothing is."""
-    along = row_ends(mask)
-    if not len(along):
-        return (slice(0, 0),) * 3
-    ends = zip(along.min(axis=0) - 1, along.max(axis=0) + 1, strict=True)
-    corners = grid.index(own.lps(list(itertools.product(*ends))))
-    low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, grid.shape)
-    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, 0, grid.shape)
-    return tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))

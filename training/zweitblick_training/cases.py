@@ -13,8 +13,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from zweitblick import extent
+from zweitblick.extent import filled
 from zweitblick.model import brain_mask as brain_mask_module
 from zweitblick.model import prepare as prepare_module
 from zweitblick.model.brain_mask import brain_mask
@@ -183,7 +184,7 @@ def prepared_bytes(case: RawCase, brain: Bool) -> int:
 def stripped_brain(volumes: Iterable[Volume]) -> Bool:
     """Brain of an already stripped head: where any sequence is not 0, holes filled."""
     anything = np.any([volume.voxels != 0 for volume in volumes], axis=0)
-    return np.asarray(ndimage.binary_fill_holes(anything), np.bool_)
+    return filled(anything)
 
 
 def own_from_reference(case: RawCase) -> dict[Sequence, Float64]:
@@ -239,7 +240,7 @@ def case_key(case: RawCase, mask_digest: str) -> str:
 @cache
 def preparation_digest() -> str:
     """Digest of the code that decides what a prepared case holds; comments and docstrings do not count."""
-    deciding = (prepare_module, rigid, level, search, Volume.resampled, Grid.inside, axis_aligned_grid)
+    deciding = (prepare_module, extent, rigid, level, search, Volume.resampled, Grid.inside, axis_aligned_grid)
     own = (with_brain, prepared_case, stripped_brain, own_from_reference, labels_on, respaced)
     return hashlib.sha256("\n".join(map(_code, (*deciding, *own))).encode()).hexdigest()
 

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import ndimage
 
 from zweitblick.errors import NotAHeadError
-from zweitblick.extent import filled
+from zweitblick.extent import box_around, filled
 from zweitblick.model.runtime import Network
-from zweitblick.volume import Bool, Float32, Grid, Volume, axis_aligned_grid, covering_grid, transformed
+from zweitblick.volume import Bool, Float32, Grid, Volume, axis_aligned_grid, covering_grid
 
 SPACING_MM = 2.0
 """Edge of the voxels that the network sees."""
@@ -75,8 +75,8 @@ def brain_mask(volume: Volume, network: Network) -> Bool:
             f"found {found_ml:.0f} ml of brain where {SMALLEST_BRAIN_ML:.0f} to {LARGEST_BRAIN_ML:.0f} ml "
             "are plausible; give a series that shows the whole head"
         )
-    stripped = _stripped(volume)
-    if found_ml >= STRIPPED_SHARE * float(stripped.sum()) * volume.grid.voxel_ml:
+    stripped = _stripped(volume, found_ml)
+    if stripped is not None:
         # Asked of a stripped head, the network leaves out tumours that reach the surface, up to 45 ml.
         return stripped
     return _on_grid(Volume(_cleaned(probability, body), grid), body, volume.grid)
@@ -160,10 +160,16 @@ def _tissue_ends(tissue: Bool, axis: int) -> tuple[int, int]:
     return int(np.searchsorted(share, 0.005)), int(np.searchsorted(share, 0.995)) + 1
 
 
-def _stripped(volume: Volume) -> Bool:
-    """Mark what stands out from an even background, holes filled: the brain, if the head was stripped."""
+def _stripped(volume: Volume, found_ml: float) -> Bool | None:
+    """Mark what stands out from an even background, holes filled, if nearly all of it was found to be brain."""
     faces = [volume.voxels.take([0, -1], axis=axis).ravel() for axis in range(3)]
-    return filled(volume.voxels != np.median(np.concatenate(faces)))
+    tissue = volume.voxels != np.median(np.concatenate(faces))
+    most = found_ml / STRIPPED_SHARE / volume.grid.voxel_ml
+    # Filling only adds, and takes the time: most whole heads are told before it.
+    if tissue.sum() > most:
+        return None
+    brain = filled(tissue)
+    return brain if brain.sum() <= most else None
 
 
 def _largest_body(mask: Bool) -> Bool:
@@ -177,7 +183,7 @@ def _largest_body(mask: Bool) -> Bool:
     # Dilation and erosion apart: closing would eat what lies at the border of the grid.
     grown = ndimage.binary_dilation(body, iterations=SULCUS_VOXELS)
     closed = body | ndimage.binary_erosion(grown, iterations=SULCUS_VOXELS)
-    return np.asarray(ndimage.binary_fill_holes(closed), np.bool_)
+    return filled(closed)
 
 
 def _cleaned(probability: Float32, body: Bool) -> Float32:
@@ -189,15 +195,9 @@ def _cleaned(probability: Float32, body: Bool) -> Float32:
 
 def _on_grid(probability: Volume, body: Bool, grid: Grid) -> Bool:
     """Probabilities above one half on another grid; only the body's box is interpolated."""
-    inside = np.argwhere(body)
-    ends = np.stack([inside.min(axis=0) - 1, inside.max(axis=0) + 1])
-    corners = ends[np.array(list(np.ndindex(2, 2, 2))), range(3)]
-    there = transformed(grid.index_from_lps @ probability.lps_from_index, corners)
-    low = np.clip(np.floor(there.min(axis=0)).astype(int), 0, grid.shape)
-    high = np.clip(np.ceil(there.max(axis=0)).astype(int) + 1, 0, grid.shape)
+    box = box_around(body, grid.index_from_lps @ probability.lps_from_index, grid.shape)
     mask = np.zeros(grid.shape, np.bool_)
-    if (high > low).all():
-        k, j, i = (int(size) for size in high - low)
-        part = probability.resampled(grid.cropped(low.tolist(), (k, j, i))).voxels > 0.5
-        mask[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = part
+    if mask[box].size:
+        k, j, i = mask[box].shape
+        mask[box] = probability.resampled(grid.cropped([one.start for one in box], (k, j, i))).voxels > 0.5
     return mask
