@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
+from typing import Self
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,13 +11,18 @@ from scipy import ndimage
 
 from zweitblick.errors import RegistrationError
 from zweitblick.extent import filled, row_ends
-from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, covering_grid
+from zweitblick.register.smoothing import smoothed
+from zweitblick.volume import Bool, Float32, Float64, Volume, covering_grid
 
 MARGIN_MM = 8.0
 """Belt of background around the head that the metric sees, so that the outline counts."""
 
-INSIDE_MM = 6.0
-"""Rim of the foreground that `Level.inside` leaves out."""
+INSIDE_MM = 12.0
+"""Rim of the foreground, along each axis, that `Level.inside` leaves out: scalp and skull."""
+
+HEAD_MM = 6.0
+"""Spacing at which the head is told from the air, and the coil's shading measured: scalp and brain are one piece, as at
+4 mm they may not be."""
 
 SHADING_MM = 16.0
 """Width (standard deviation) of the mean that is taken for the receive coil's shading."""
@@ -58,9 +64,11 @@ class Level:
         return np.asarray(self.volume.grid.lps(np.argwhere(self.foreground).mean(axis=0)), np.float64)
 
     def inside(self) -> "Level":
-        """Leave out `INSIDE_MM` of the foreground's rim, so that the outline itself tells nothing."""
+        """Leave out the foreground's rim, so that the outline itself tells nothing."""
         steps = round(INSIDE_MM / self.volume.spacing_mm[0])
-        return replace(self, foreground=ndimage.binary_erosion(self.foreground, iterations=steps))
+        # What was not acquired is no outline: a thin slab must not vanish.
+        inside = ndimage.minimum_filter(self.foreground | ~self.covered, size=2 * steps + 1, mode="nearest")
+        return replace(self, foreground=inside & self.foreground)
 
     @cached_property
     def image(self) -> sitk.Image:
@@ -84,6 +92,44 @@ class Level:
         return as_image(self.region.astype(np.uint8), self.volume)
 
 
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What every level of a volume shares, found at `HEAD_MM`.
+
+    Parameters
+    ----------
+    volume
+        Smoothed intensities on an isotropic grid along the patient axes.
+    foreground
+        ``(K, J, I)`` bool on that grid, see `Level`.
+    shading
+        What the intensities are divided by, on a grid of its own.
+    """
+
+    volume: Volume
+    foreground: Bool
+    shading: Volume
+
+    @classmethod
+    def of(cls, volume: Volume) -> Self:
+        """Find the head; raises what `level` does."""
+        grid = covering_grid(volume.grid, HEAD_MM)
+        smooth = smoothed(volume, HEAD_MM).resampled(grid)
+        foreground = _foreground(smooth.voxels, grid.inside(volume.grid, border=BORDER))
+        return cls(smooth, foreground, _shading(smooth, foreground))
+
+    def level(self, volume: Volume, spacing_mm: float) -> Level:
+        """Prepare the volume that the head was found in at another resolution."""
+        grid = covering_grid(volume.grid, spacing_mm)
+        smooth = self.volume if spacing_mm == HEAD_MM else smoothed(volume, spacing_mm).resampled(grid)
+        covered = grid.inside(volume.grid, border=BORDER)
+        head = Volume(self.foreground.astype(np.float32), self.volume.grid).resampled(grid)
+        foreground = (head.voxels > 0.5) & covered
+        flat = smooth.voxels / self.shading.resampled(grid, fill=1.0).voxels
+        low, high = np.percentile(flat[foreground], [1, 99])
+        return Level(Volume(np.clip(flat, min(low, 0.0), high), grid), covered, foreground)
+
+
 class Pyramid:
     """A volume's levels, each prepared once for all the series that are aligned to it, from any thread.
 
@@ -102,8 +148,12 @@ class Pyramid:
         """Level of a spacing; raises what `level` does."""
         with self._lock:
             if spacing_mm not in self._levels:
-                self._levels[spacing_mm] = level(self._volume, spacing_mm)
+                self._levels[spacing_mm] = self._head.level(self._volume, spacing_mm)
             return self._levels[spacing_mm]
+
+    @cached_property
+    def _head(self) -> Head:
+        return Head.of(self._volume)
 
 
 def level(volume: Volume, spacing_mm: float) -> Level:
@@ -114,13 +164,7 @@ def level(volume: Volume, spacing_mm: float) -> Level:
     RegistrationError
         If the volume shows no contrast, hence no head, or a head whose grey values are not positive.
     """
-    grid = covering_grid(volume.grid, spacing_mm)
-    smooth = _smoothed(volume, spacing_mm).resampled(grid)
-    covered = grid.inside(volume.grid, border=BORDER)
-    foreground = _foreground(smooth.voxels, covered)
-    flat = _flattened(smooth, foreground)
-    low, high = np.percentile(flat[foreground], [1, 99])
-    return Level(Volume(np.clip(flat, min(low, 0.0), high), grid), covered, foreground)
+    return Head.of(volume).level(volume, spacing_mm)
 
 
 def as_image(voxels: Float32, volume: Volume) -> sitk.Image:
@@ -131,53 +175,20 @@ def as_image(voxels: Float32, volume: Volume) -> sitk.Image:
     return image
 
 
-def _smoothed(volume: Volume, spacing_mm: float) -> Volume:
-    """Gaussian whose full width at half maximum fills up the difference to the wanted spacing, axis by axis.
-
-    An axis of fine voxels keeps only every so many that their distance is half the wanted spacing at most: what is
-    smoothed has no finer detail, and all that follows is faster.
-    """
-    voxels, shift, steps = volume.voxels, np.zeros(3), np.ones(3)
-    for axis, own_mm in enumerate(volume.spacing_mm):
-        variance = max(spacing_mm**2 - own_mm**2, 0.0) / 2.355**2
-        step = max(1, int(spacing_mm / 2 / own_mm))
-        if step > 1:
-            # Linear interpolation between places this far apart smooths, too.
-            deviation = np.sqrt(max(variance - (step * own_mm) ** 2 / 6, 0.0)) / own_mm
-            voxels = _thinned(voxels, axis, step, deviation)
-            shift[axis], steps[axis] = (step - 1) / 2 - step, step
-        elif variance:
-            voxels = ndimage.gaussian_filter1d(voxels, np.sqrt(variance) / own_mm, axis, truncate=3.0)
-    thinner = np.diag([*steps, 1.0])
-    thinner[:3, 3] = shift
-    return Volume(voxels, Grid(voxels.shape, volume.lps_from_index @ thinner))
-
-
-def _thinned(voxels: Float32, axis: int, step: int, deviation: float) -> Float32:
-    """Gaussian means ``step`` voxels apart along an axis, from one before its first voxels to one after its last."""
-    size = voxels.shape[axis]
-    centers = (step - 1) / 2 + step * np.arange(-1, -(-size // step) + 1)
-    away = np.arange(size) - np.clip(centers, 0, size - 1)[:, np.newaxis]
-    weights = np.exp(-0.5 * (away / deviation) ** 2)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    return np.moveaxis(np.tensordot(weights, voxels, axes=(1, axis)), 0, axis)
-
-
-def _flattened(volume: Volume, foreground: Bool) -> Float32:
-    """Divide by the coil's shading, taken as the foreground's mean over `SHADING_MM`.
+def _shading(volume: Volume, foreground: Bool) -> Volume:
+    """Return the coil's shading, taken as the foreground's mean over `SHADING_MM`, relative to the whole head's.
 
     Mutual information joins grey values over the whole head: left in, a shading of 30 % pulls the result off by 1 mm.
     """
-    coarse = covering_grid(volume.grid, SHADING_MM / 4)
     weight = Volume(foreground.astype(np.float32), volume.grid)
     shine = Volume(volume.voxels * weight.voxels, volume.grid)
-    total, share = (ndimage.gaussian_filter(each.resampled(coarse).voxels, 4.0) for each in (shine, weight))
     overall = float(shine.voxels.sum(dtype=np.float64) / weight.voxels.sum(dtype=np.float64))
     if overall < np.finfo(np.float32).tiny:
         raise RegistrationError(f"a head's mean grey value is {overall:g}, not positive; leave the series out")
-    shading = np.where(share > 0.01, total / np.maximum(share, 0.01), overall)
-    field = Volume(np.maximum(shading, overall / 10), coarse).resampled(volume.grid, fill=overall)
-    return np.asarray(volume.voxels * (overall / field.voxels), np.float32)
+    deviation = SHADING_MM / volume.spacing_mm[0]
+    total, share = (ndimage.gaussian_filter(each.voxels, deviation) for each in (shine, weight))
+    shading = np.where(share > 0.01, total / np.maximum(share, 0.01) / overall, 1.0)
+    return Volume(np.maximum(shading, 0.1), volume.grid)
 
 
 def _foreground(voxels: Float32, covered: Bool) -> Bool:
