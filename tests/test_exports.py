@@ -44,6 +44,14 @@ DOORS = {
     "pipeline.segment": "volumes, bundles, *, seed, observer",
     "pipeline.read": "study, bundles, *, stamp, observer",
     "sample.write_sample": "out, *, spec",
+    "vault.data_key.DataKey": "secret",
+    "vault.envelope.sealed": "plain, key, *, study, name",
+    "vault.envelope.opened": "data, key, *, study, name",
+    "vault.envelope.SealingWriter": "sink, key, *, study, name",
+    "vault.envelope.OpeningReader": "source, key, *, study, name",
+    "vault.keyholders.FileKeyHolder": "path",
+    "vault.keyholders.WrappedKey": "kek_id, data_key_id, ciphertext",
+    "vault.keyholders.make_key_file": "path",
 }
 """The rooms' functions with their arguments."""
 

@@ -103,7 +103,8 @@ class SealingWriter:
         self._sink = sink
         self._segments = _Segments(header, key, study, name)
         self._number = 0
-        self._waiting = bytearray()
+        self._plain = bytearray()
+        self._waiting = 0
         self._closed = False
         self._put(MARK + header)
 
@@ -119,10 +120,10 @@ class SealingWriter:
             raise ValueError("write to a closed SealingWriter")
         view = memoryview(data).cast("B")
         size = len(view)
-        while len(view) > (room := _plain_bytes(self._number) - len(self._waiting)):
+        while len(view) > (room := _plain_bytes(self._number) - self._waiting):
             self._put_segment(view[:room], last=False)
             view = view[room:]
-        self._waiting += view
+        self._keep(view)
         return size
 
     def close(self) -> None:
@@ -140,15 +141,22 @@ class SealingWriter:
         if kind is None:
             self.close()
         self._closed = True
-        self._waiting.clear()
+        self._plain = bytearray()
+
+    def _keep(self, part: memoryview) -> None:
+        """Let bytes wait for the rest of their segment; the room for them, once grown, is used again."""
+        end = self._waiting + len(part)
+        self._plain[self._waiting : end] = part
+        self._waiting = end
 
     def _put_segment(self, end: memoryview, *, last: bool) -> None:
         """Seal what waits and the end of the segment; not copied together where the end is all."""
         if self._waiting:
-            self._waiting += end
-        data = self._segments.sealed(self._waiting or end, self._number, last=last)
+            self._keep(end)
+            end = memoryview(self._plain)[: self._waiting]
+        data = self._segments.sealed(end, self._number, last=last)
         self._number += 1
-        self._waiting.clear()
+        self._waiting = 0
         self._put(data)
 
     def _put(self, data: bytes) -> None:
@@ -280,7 +288,7 @@ class _Segments:
         salt, self._prefix = header[1 : 1 + SALT_BYTES], header[1 + SALT_BYTES :]
         self._gcm = AESGCM(HKDF(SHA256(), KEY_BYTES, salt=salt, info=_info(study, name)).derive(key.secret))
 
-    def sealed(self, plain: bytearray | memoryview, number: int, *, last: bool) -> bytes:
+    def sealed(self, plain: memoryview, number: int, *, last: bool) -> bytes:
         return self._gcm.encrypt(self._nonce(number, last=last), plain, None)
 
     def opened(self, data: bytes, number: int, *, last: bool) -> bytes:

@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class WrappedKey:
 
     kek_id: str
     data_key_id: str
-    ciphertext: bytes = field(repr=False)
+    ciphertext: bytes
 
 
 class KeyHolder(Protocol):

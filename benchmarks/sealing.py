@@ -1,0 +1,100 @@
+"""Time sealing and opening on one core against `openssl speed` at the same block size in the same run.
+
+python -m benchmarks.sealing     medians of five, references interleaved; GB/s of plaintext
+"""
+
+import io
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from zweitblick.vault.data_key import DataKey
+from zweitblick.vault.envelope import SEGMENT_BYTES, OpeningReader, SealingWriter, opened, sealed
+
+RUNS = 5
+LARGE = 128 * 2**20
+"""An enhanced multi-frame series."""
+SMALL = 2**17
+"""A slice of 256×256 voxels of 16 bits."""
+KEY = DataKey(os.urandom(32))
+PLACE = {"study": "benchmark", "name": "object"}
+
+
+class Discarding(io.RawIOBase):
+    """A sink that costs nothing."""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+
+def main() -> None:
+    large, small = os.urandom(LARGE), os.urandom(SMALL)
+    sealed_large, sealed_small = (sealed(plain, KEY, **PLACE) for plain in (large, small))
+    table = Table("what", "ours, GB/s", "spread", "openssl, GB/s", "spread", "ratio")
+    compare(table, "seal a stream, 128 MiB", lambda: seal_stream(large), LARGE, openssl(SEGMENT_BYTES))
+    decrypting = openssl(SEGMENT_BYTES, "-decrypt")
+    compare(table, "open a stream, 128 MiB", lambda: open_stream(sealed_large), LARGE, decrypting)
+    compare(table, "seal 1000 objects of 128 KiB", lambda: seal_many(small), 1000 * SMALL, openssl(SMALL))
+    decrypting = openssl(SMALL, "-decrypt")
+    compare(table, "open 1000 objects of 128 KiB", lambda: open_many(sealed_small), 1000 * SMALL, decrypting)
+    Console().print(table)
+
+
+def seal_stream(plain: bytes) -> None:
+    """As an upload comes: in pieces of 64 KiB."""
+    view = memoryview(plain)
+    with SealingWriter(Discarding(), KEY, **PLACE) as writer:
+        for start in range(0, len(view), 2**16):
+            writer.write(view[start : start + 2**16])
+
+
+def open_stream(data: bytes) -> None:
+    reader, buffer = OpeningReader(io.BytesIO(data), KEY, **PLACE), bytearray(2**16)
+    while reader.readinto(buffer):
+        pass
+
+
+def seal_many(plain: bytes) -> None:
+    for _ in range(1000):
+        sealed(plain, KEY, **PLACE)
+
+
+def open_many(data: bytes) -> None:
+    for _ in range(1000):
+        opened(data, KEY, **PLACE)
+
+
+def openssl(block_bytes: int, *options: str) -> Callable[[], float]:
+    """GB/s of `openssl speed`, whose line for machines is +F:number:name:bytes a second."""
+    command = ["openssl", "speed", "-mr", "-seconds", "1", *options, "-evp", "aes-256-gcm", "-bytes", str(block_bytes)]
+
+    def measured() -> float:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("+F:")]
+        return float(line.rsplit(":", 1)[1]) / 1e9
+
+    return measured
+
+
+def compare(table: Table, what: str, ours: Callable[[], object], size: int, reference: Callable[[], float]) -> None:
+    pairs = [(size / seconds(ours) / 1e9, reference()) for _ in range(RUNS + 1)][1:]
+    mine, theirs = (sorted(column) for column in zip(*pairs, strict=True))
+    middle, other = statistics.median(mine), statistics.median(theirs)
+    spreads = [f"{column[0]:.2f}-{column[-1]:.2f}" for column in (mine, theirs)]
+    table.add_row(what, f"{middle:.2f}", spreads[0], f"{other:.2f}", spreads[1], f"{middle / other:.2f}")
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Of one core, as `openssl speed` counts them, so that others on the machine do not matter."""
+    started = time.process_time()
+    call()
+    return time.process_time() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""What every key holder promises, and what the key file adds."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from zweitblick.errors import KeyHolderError, KeyUnwrapError, UnknownKekError, VaultError
+from zweitblick.vault.data_key import DataKey
+from zweitblick.vault.keyholders import FileKeyHolder, KeyHolder, WrappedKey, make_key_file
+
+KEY = DataKey(bytes.fromhex("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f"))
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Two holders of one key-encryption key, as after a restart, and one of another."""
+
+    one: KeyHolder
+    again: KeyHolder
+    other: KeyHolder
+
+
+def key_files(folder: Path) -> Holders:
+    make_key_file(folder / "one")
+    make_key_file(folder / "other")
+    return Holders(*(FileKeyHolder(folder / name) for name in ("one", "one", "other")))
+
+
+KINDS: dict[str, Callable[[Path], Holders]] = {"key file": key_files}
+"""A further kind of holder is one more line."""
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
+def holders(request: pytest.FixtureRequest, tmp_path: Path) -> Holders:
+    return request.param(tmp_path)
+
+
+def test_unwraps_what_it_wrapped(holders: Holders) -> None:
+    for key in (KEY, DataKey.fresh(), DataKey(bytes(32))):
+        wrapped = holders.one.wrap(key)
+        assert holders.one.unwrap(wrapped) == key
+        assert wrapped.data_key_id == key.id
+
+
+def test_works_after_a_restart(holders: Holders) -> None:
+    assert holders.again.unwrap(holders.one.wrap(KEY)) == KEY
+    assert holders.one.wrap(KEY).kek_id == holders.one.kek_id == holders.again.kek_id
+
+
+def test_another_holder_says_that_the_key_is_not_its_own(holders: Holders) -> None:
+    assert holders.other.kek_id != holders.one.kek_id
+    with pytest.raises(UnknownKekError):
+        holders.other.unwrap(holders.one.wrap(KEY))
+
+
+def test_another_holder_does_not_unwrap_what_claims_to_be_its_own(holders: Holders) -> None:
+    with pytest.raises(KeyUnwrapError):
+        holders.other.unwrap(replace(holders.one.wrap(KEY), kek_id=holders.other.kek_id))
+
+
+def test_every_changed_bit_is_refused(holders: Holders) -> None:
+    wrapped = holders.one.wrap(KEY)
+    for bit in range(8 * len(wrapped.ciphertext)):
+        changed = bytearray(wrapped.ciphertext)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(KeyUnwrapError):
+            holders.one.unwrap(replace(wrapped, ciphertext=bytes(changed)))
+
+
+def test_every_cut_or_extension_is_refused(holders: Holders) -> None:
+    wrapped = holders.one.wrap(KEY)
+    shorter = [wrapped.ciphertext[:size] for size in range(len(wrapped.ciphertext))]
+    for ciphertext in (*shorter, *(wrapped.ciphertext + bytes(more) for more in (1, 8, 16))):
+        with pytest.raises(KeyUnwrapError):
+            holders.one.unwrap(replace(wrapped, ciphertext=ciphertext))
+
+
+def test_another_studys_wrapped_key_is_refused(holders: Holders) -> None:
+    one, other = holders.one.wrap(KEY), holders.one.wrap(DataKey.fresh())
+    with pytest.raises(KeyUnwrapError, match=one.data_key_id):
+        holders.one.unwrap(replace(one, ciphertext=other.ciphertext))
+
+
+def test_neither_key_shows(holders: Holders) -> None:
+    wrapped = holders.one.wrap(KEY)
+    shown = repr((wrapped, holders.one, holders.one.kek_id))
+    with pytest.raises(VaultError) as caught:
+        holders.one.unwrap(replace(wrapped, ciphertext=wrapped.ciphertext[::-1]))
+    for text in (shown, repr(caught.value), repr(caught.value.__cause__)):
+        assert KEY.secret.hex()[:12] not in text
+        assert repr(KEY.secret)[2:12] not in text
+    assert KEY.secret[:8] not in wrapped.ciphertext
+
+
+def file_holder(folder: Path, kek: bytes) -> FileKeyHolder:
+    path = folder / "kek"
+    path.touch(0o600)
+    path.write_bytes(kek)
+    return FileKeyHolder(path)
+
+
+def test_key_file_wraps_as_rfc_3394_does(tmp_path: Path) -> None:
+    """4.6: 256 bits of key data with a 256-bit KEK."""
+    wrapped = file_holder(tmp_path, bytes(range(32))).wrap(KEY)
+    assert (
+        wrapped.ciphertext.hex() == "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21"
+    )
+
+
+WYCHEPROOF_KEK = "4f710eb6b5e28703becfc3dc52fa8bc1dd44a4a6d38a84b4f94e89ac32d987e7"
+WYCHEPROOF_MESSAGE = "a828cbda9b5ff0ae374f84fa01d070a5f0a17a0c462be4f1acce34973526908c"
+WYCHEPROOF_WRONG = {
+    # testvectors_v1/aes_wrap_test.json: the right key data, wrapped with a wrong initial value
+    129: "dd78ebd3091c55a5da5b24504200f7fadd1b3ac6ad35f814f733e603c13936245d69d83f262f6b1e",
+    132: "3d8338eae7de322399e1d1b4a3df54326b242b563612ea4b27da22a041d3c80966911bc009911761",
+    135: "d04bf75cadd3b5f099c34b27a91e64a8f2dbcf08e8c5c1c9f07a777eeb805d5d0e8c5c01afc43944",
+    138: "be0c5d193b61c5137a8fd8a6d7d1ed8f0fa28cec516f544697c12add4f8f4d5cfca65edeb1019974",
+    141: "a83ebcbeb2be9d6807b5cfc31c89849d1343dd4eb22e5bfe9e2b2b3790ad8900601f1f5d54fd472f",
+    144: "416221485a6cb98ad1342ea9a12926a9a133ead8bd919323fe789bb8f89a4fcaf81e1be54f9d358e",
+    147: "bf6a53286fac48e7f25d89b7056b27aa917d5b54c0d3171dff369f7249153bf09da5891eb4dc2d88",
+}
+
+
+@pytest.mark.parametrize("number", WYCHEPROOF_WRONG)
+def test_key_file_refuses_what_wycheproof_calls_invalid(number: int, tmp_path: Path) -> None:
+    holder, key = file_holder(tmp_path, bytes.fromhex(WYCHEPROOF_KEK)), DataKey(bytes.fromhex(WYCHEPROOF_MESSAGE))
+    with pytest.raises(KeyUnwrapError):
+        holder.unwrap(WrappedKey(holder.kek_id, key.id, bytes.fromhex(WYCHEPROOF_WRONG[number])))
+
+
+def test_key_file_refuses_a_wrapped_key_of_another_size(tmp_path: Path) -> None:
+    """RFC 3394, 4.5: 192 bits of key data with a 256-bit KEK; rightly wrapped, but no data key."""
+    holder = file_holder(tmp_path, bytes(range(32)))
+    wrapped = bytes.fromhex("a8f9bc1612c68b3ff6e6f4fbe30e71e4769c8b80a32cb8958cd5d17d6b254da1")
+    with pytest.raises(KeyUnwrapError):
+        holder.unwrap(WrappedKey(holder.kek_id, KEY.id, wrapped))
+
+
+def test_a_new_key_file_is_its_owners_alone_and_random(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_key_file(tmp_path / name)
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    one, two = ((tmp_path / name).read_bytes() for name in ("one", "two"))
+    assert len(one) == len(two) == 32
+    assert one != two
+
+
+def test_a_key_file_is_not_replaced(tmp_path: Path) -> None:
+    make_key_file(tmp_path / "kek")
+    before = (tmp_path / "kek").read_bytes()
+    with pytest.raises(KeyHolderError, match="is there already"):
+        make_key_file(tmp_path / "kek")
+    assert (tmp_path / "kek").read_bytes() == before
+    with pytest.raises(KeyHolderError, match="cannot be written"):
+        make_key_file(tmp_path / "nowhere" / "kek")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o660, 0o644, 0o777])
+def test_a_file_open_to_others_is_refused(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "kek"
+    make_key_file(path)
+    path.chmod(mode)
+    with pytest.raises(KeyHolderError, match=f"{mode:04o}"):
+        FileKeyHolder(path)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_file_of_its_owners_alone_is_taken(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "kek"
+    make_key_file(path)
+    path.chmod(mode)
+    assert FileKeyHolder(path).unwrap(FileKeyHolder(path).wrap(KEY)) == KEY
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 33, 4096])
+def test_a_file_of_another_size_is_refused(size: int, tmp_path: Path) -> None:
+    with pytest.raises(KeyHolderError, match="32 bytes"):
+        file_holder(tmp_path, bytes(size))
+
+
+def test_an_absent_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(KeyHolderError, match="cannot be read"):
+            FileKeyHolder(path)
+
+
+def test_warns_once_that_it_is_for_development(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_key_file(tmp_path / "kek")
+    holder = FileKeyHolder(tmp_path / "kek")
+    for _ in range(3):
+        holder.unwrap(holder.wrap(KEY))
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "DEVELOPMENT ONLY" in caplog.text
