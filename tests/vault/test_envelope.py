@@ -149,6 +149,15 @@ def test_the_border_between_study_and_name_is_bound(study: str, name: str) -> No
         opened(sealed(b"", KEY, study="study", name="name"), KEY, study=study, name=name)
 
 
+@pytest.mark.parametrize("name", ["?", "\udc81", ""])
+def test_names_that_are_no_unicode_are_bound_as_they_are(name: str) -> None:
+    """As `os.fsdecode` gives them."""
+    data = sealed(b"a", KEY, study=STUDY, name="\udc80")
+    assert opened(data, KEY, study=STUDY, name="\udc80") == b"a"
+    with pytest.raises(SealBrokenError):
+        opened(data, KEY, study=STUDY, name=name)
+
+
 @given(st.integers(0, 255))
 def test_another_key_does_not_open(bit: int) -> None:
     other = DataKey((int.from_bytes(KEY.secret, "big") ^ 1 << bit).to_bytes(32, "big"))
