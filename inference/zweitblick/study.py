@@ -36,6 +36,30 @@ class Patient:
 
 
 @dataclass(frozen=True)
+class NativePixels:
+    """Where grey pixel data lie in a file as plain little-endian words (PS3.5 section 8.1.1 and annex A.1, A.2).
+
+    Parameters
+    ----------
+    offset
+        First byte in the file.
+    shape
+        Frames, rows and columns that are announced.
+    allocated, stored, high
+        Bits Allocated (8 or 16), Bits Stored and High Bit.
+    signed
+        Whether values are in two's complement.
+    """
+
+    offset: int
+    shape: tuple[int, int, int]
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+
+
+@dataclass(frozen=True)
 class Instance:
     """One SOP instance and where its bytes are.
 
@@ -49,6 +73,8 @@ class Instance:
         File, or the Part 10 bytes themselves.
     samples_per_pixel
         (0028,0002): 1 grey, 3 colour; 0 where the instance holds no pixel data.
+    native
+        Where its pixels can be read without a decoder; None where they cannot.
     """
 
     sop_class_uid: str
@@ -57,6 +83,7 @@ class Instance:
     number: int | None
     source: Path | bytes = field(repr=False)
     samples_per_pixel: int = 1
+    native: NativePixels | None = None
 
 
 @dataclass(frozen=True)

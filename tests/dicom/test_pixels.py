@@ -73,12 +73,13 @@ def written_big_endian(folder: Path, volume: Volume, stored: type[np.integer]) -
     stored=st.integers(1, 16),
     spare=st.integers(0, 15),
     signed=st.booleans(),
+    syntax=st.sampled_from([ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]),
     seed=st.integers(0, 10**6),
 )
 def test_bits_that_are_not_stored_do_not_count(
-    tmp_path_factory: pytest.TempPathFactory, stored: int, spare: int, signed: bool, seed: int
+    tmp_path_factory: pytest.TempPathFactory, stored: int, spare: int, signed: bool, syntax: UID, seed: int
 ) -> None:
-    """Values in the middle of the word (the retired High Bit), noise above and below them."""
+    """Values in the middle of the word (the retired High Bit), noise above and below; deflated ones are decoded."""
     folder = tmp_path_factory.mktemp("bits")
     spare = min(spare, 16 - stored)
     random = np.random.default_rng(seed)
@@ -92,7 +93,7 @@ def test_bits_that_are_not_stored_do_not_count(
         data.BitsStored, data.HighBit, data.PixelRepresentation = stored, stored + spare - 1, int(signed)
         data.PixelData = words[k].tobytes()
 
-    write_series(folder, Volume(np.zeros(SHAPE, np.float32), GRID), change=change)
+    write_series(folder, Volume(np.zeros(SHAPE, np.float32), GRID), transfer_syntax=syntax, change=change)
     assert np.array_equal(_stacked(folder).voxels, values)
 
 

@@ -20,6 +20,11 @@ GEOMETRY_KEYWORDS = (
     "Rows",
     "Columns",
     "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
@@ -149,7 +154,7 @@ def _rescale(header: FrameHeader) -> tuple[float, float]:
 
 
 def _volume_key(header: FrameHeader) -> VolumeKey:
-    echo = header.number("MREchoSequence", "EffectiveEchoTime") or header.number("", "EchoTime")
+    echo = header.number("MREchoSequence", "EffectiveEchoTime") or number(header.image, "EchoTime")
     return VolumeKey(
         stack=header.text("FrameContentSequence", "StackID"),
         image_type="\\".join((*image_type(header), header.text("MRImageFrameTypeSequence", "ComplexImageComponent"))),

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from zweitblick.errors import DamagedInstanceError
@@ -86,12 +87,13 @@ class Header:
     ----------
     data
         The attributes asked for.
-    has_pixels
-        Whether (7FE0,0010) Pixel Data is there.
+    pixels
+        Where the value of (7FE0,0010) Pixel Data begins in the file (in the inflated data set, if it is deflated) and
+        its length in bytes, 0xFFFFFFFF where that is not defined; None if there is none.
     """
 
     data: Dataset
-    has_pixels: bool
+    pixels: tuple[int, int] | None
 
     @property
     def transfer_syntax_uid(self) -> str:
@@ -113,20 +115,20 @@ def read_header(source: Path | bytes, tags: list[int]) -> Header:
     DamagedInstanceError
         If the source is no DICOM data set or its header is damaged.
     """
-    pixels: list[bool] = []
-
-    def at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        if tag == 0x7FE00010:
-            pixels.append(True)
-        return bool(tag >= 0x7FE00008)
-
     try:
         with opened_bytes(source) as file:
             _check_start(file)
+            found: list[tuple[int, int]] = []
+
+            def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
+                if tag == 0x7FE00010:
+                    found.append((file.tell(), length))
+                return bool(tag >= 0x7FE00008)
+
             data = read_partial(file, stop_when=at_pixels, force=True, specific_tags=list(tags))
     except (*DAMAGE, OSError) as error:
         raise DamagedInstanceError(f"the header is damaged ({type(error).__name__}); send the file again") from error
-    return Header(data, bool(pixels))
+    return Header(data, found[0] if found else None)
 
 
 def _check_start(file: BinaryIO) -> None:
@@ -167,11 +169,18 @@ def _check_deflated(file: BinaryIO) -> None:
 
 def value(data: Dataset, key: str | int) -> Any:
     """Value of an attribute by keyword or tag, None if it is absent, empty or cannot be converted."""
+    tag = _tag(key)
     try:
-        found = data[key].value if key in data else None
+        found = data[tag].value if tag in data else None
     except DAMAGE:
         return None
     return None if found in ("", b"", [], None) else found
+
+
+@cache
+def _tag(key: str | int) -> BaseTag:
+    """Tag of a keyword; the few that are asked for, again for every instance, are found once."""
+    return Tag(key)
 
 
 def text(data: Dataset, key: str | int) -> str:

@@ -1,5 +1,6 @@
 """Stored pixel values of instances, whatever their transfer syntax."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -7,12 +8,12 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from zweitblick.dicom.decoder import DecodingProcess
-from zweitblick.dicom.header import DAMAGE, integer, opened_bytes, quietly, tags_of, text
+from zweitblick.dicom.header import DAMAGE, Header, integer, opened_bytes, quietly, tags_of, text
 from zweitblick.errors import DamagedInstanceError, PixelDecodeError, TransferSyntaxError
-from zweitblick.study import Instance
+from zweitblick.study import Instance, NativePixels
 
 _TAGS = tags_of(
     (
@@ -28,6 +29,28 @@ _TAGS = tags_of(
         "PixelData",
     )
 )
+
+_LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
+_NO_LENGTH = 0xFFFFFFFF
+"""Undefined length (PS3.5 section 7.1.1)."""
+
+
+def native_pixels(header: Header) -> NativePixels | None:
+    """Say where an instance's pixels lie, if they need no decoder: grey, plain little-endian words, all of them there.
+
+    Whatever is amiss, `stored_values` finds it when it decodes.
+    """
+    data, syntax = header.data, header.transfer_syntax_uid
+    if header.pixels is None or syntax not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        return None
+    offset, length = header.pixels
+    rows, columns, allocated, stored, high, sign = (integer(data, keyword) or 0 for keyword in _LAYOUT)
+    frames = integer(data, "NumberOfFrames") or 1
+    grey = text(data, "PhotometricInterpretation").startswith("MONOCHROME") and integer(data, "SamplesPerPixel") == 1
+    whole = 0 < rows * columns * frames * allocated // 8 <= length < _NO_LENGTH
+    if not (grey and whole and frames > 0 and allocated in (8, 16) and 0 < stored <= high + 1 <= allocated):
+        return None
+    return NativePixels(offset, (frames, rows, columns), allocated, stored, high, signed=sign == 1)
 
 
 def stored_values(instances: Iterable[Instance]) -> Iterator[tuple[Instance, NDArray[np.integer]]]:
@@ -52,7 +75,23 @@ def stored_values(instances: Iterable[Instance]) -> Iterator[tuple[Instance, NDA
     """
     with DecodingProcess() as process:
         for instance in instances:
-            yield instance, _values(instance, process)
+            native = _native_values(instance)
+            yield instance, _values(instance, process) if native is None else native
+
+
+def _native_values(instance: Instance) -> NDArray[np.integer] | None:
+    """Read plain words; None where there are none, or not all of them."""
+    native = instance.native
+    if native is None or isinstance(instance.source, bytes):
+        return None
+    word = np.dtype(f"<{'i' if native.signed else 'u'}{native.allocated // 8}")
+    try:
+        words = np.fromfile(instance.source, word, math.prod(native.shape), offset=native.offset)
+    except OSError:
+        return None
+    if words.size < math.prod(native.shape):
+        return None
+    return _significant_bits(words.reshape(native.shape), native.allocated, native.stored, native.high)
 
 
 def _values(instance: Instance, process: DecodingProcess) -> NDArray[np.integer]:
@@ -75,7 +114,9 @@ def _values(instance: Instance, process: DecodingProcess) -> NDArray[np.integer]
             f"{_name(instance)}: pixel data do not decode ({type(error).__name__}); send the instance again"
         ) from error
     planes = values.reshape(-1, *values.shape[-2:])
-    return _significant_bits(planes, data) if _is_raw(instance) else planes
+    if not _is_raw(instance):
+        return planes
+    return _significant_bits(planes, data.BitsAllocated, data.BitsStored, data.HighBit)
 
 
 def _read(instance: Instance) -> Dataset:
@@ -133,9 +174,8 @@ def _is_raw(instance: Instance) -> bool:
     return not syntax.is_encapsulated or syntax == RLELossless
 
 
-def _significant_bits(words: NDArray[np.integer], data: Dataset) -> NDArray[np.integer]:
+def _significant_bits(words: NDArray[np.integer], allocated: int, stored: int, high: int) -> NDArray[np.integer]:
     """Cut the bits above High Bit, then those below; the right shift of a signed word extends its sign."""
-    allocated, stored, high = data.BitsAllocated, data.BitsStored, data.HighBit
     if stored == allocated:
         return words
     return np.asarray(np.right_shift(np.left_shift(words, allocated - 1 - high), allocated - stored))

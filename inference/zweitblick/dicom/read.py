@@ -3,7 +3,7 @@
 import filecmp
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from zweitblick.dicom.frames import GEOMETRY_KEYWORDS, frame_headers, frames
 from zweitblick.dicom.header import Header, day, integer, moment, quietly, read_header, tags_of, text
 from zweitblick.dicom.physics import PHYSICS_KEYWORDS, VENDOR_B_VALUE_TAGS, physics
+from zweitblick.dicom.pixels import native_pixels
 from zweitblick.errors import DamagedInstanceError, MixedPatientsError, MixedStudiesError, NoDicomError
-from zweitblick.study import Frame, Instance, Patient, Physics, Series, Study
+from zweitblick.study import Frame, Instance, Patient, Series, Study
 
 _STUDY_KEYWORDS = (
     "SpecificCharacterSet",
@@ -53,26 +54,15 @@ _YEARS_PER_UNIT = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
 @dataclass(frozen=True)
-class _StudyHeader:
-    """What every instance says about its study."""
-
-    uid: str
-    patient: Patient
-    description: str
-    accession_number: str
-    started_at: datetime | None
-
-
-@dataclass(frozen=True)
 class _Record:
-    """All that is kept of one file."""
+    """All that is kept of one file; what one instance tells for all is read of ``data`` later."""
 
     instance: Instance
     frames: tuple[Frame, ...]
-    physics: Physics
     acquired_at: datetime | None
-    series: Series
-    study: _StudyHeader
+    series_uid: str
+    study_uid: str
+    data: Dataset
 
 
 def read_study(paths: Sequence[Path]) -> Study:
@@ -104,9 +94,9 @@ def read_study(paths: Sequence[Path]) -> Study:
                 records += _records(path)
             except DamagedInstanceError as error:
                 unreadable[f"file {place}"] = str(error)
-    if not records:
-        raise NoDicomError(f"none of {len(paths)} files is a DICOM instance; give the folder of one MRI study")
-    return _study(_without_copies(records), unreadable)
+        if not records:
+            raise NoDicomError(f"none of {len(paths)} files is a DICOM instance; give the folder of one MRI study")
+        return _study(_without_copies(records), unreadable)
 
 
 def _records(path: Path) -> list[_Record]:
@@ -132,38 +122,16 @@ def _record(header: Header, path: Path) -> _Record:
         transfer_syntax_uid=header.transfer_syntax_uid,
         number=integer(data, "InstanceNumber"),
         source=path,
-        samples_per_pixel=(integer(data, "SamplesPerPixel") or 1) if header.has_pixels else 0,
+        samples_per_pixel=(integer(data, "SamplesPerPixel") or 1) if header.pixels else 0,
+        native=native_pixels(header),
     )
     return _Record(
         instance=instance,
         frames=frames(data, instance),
-        physics=physics(frame_headers(data)[0]),
         acquired_at=_acquired_at(data),
-        series=_series_header(data),
-        study=_study_header(data),
-    )
-
-
-def _series_header(data: Dataset) -> Series:
-    return Series(
-        uid=text(data, "SeriesInstanceUID"),
-        number=integer(data, "SeriesNumber"),
-        modality=text(data, "Modality"),
-        instances=(),
-        description=text(data, "SeriesDescription"),
-        protocol=text(data, "ProtocolName"),
-        body_part=text(data, "BodyPartExamined"),
-        frame_of_reference_uid=text(data, "FrameOfReferenceUID"),
-    )
-
-
-def _study_header(data: Dataset) -> _StudyHeader:
-    return _StudyHeader(
-        uid=text(data, "StudyInstanceUID"),
-        patient=_patient(data),
-        description=text(data, "StudyDescription"),
-        accession_number=text(data, "AccessionNumber"),
-        started_at=moment(text(data, "StudyDate"), text(data, "StudyTime")),
+        series_uid=text(data, "SeriesInstanceUID"),
+        study_uid=text(data, "StudyInstanceUID"),
+        data=data,
     )
 
 
@@ -212,32 +180,31 @@ def _equal_files(one: Instance, other: Instance) -> bool:
 
 
 def _study(records: list[_Record], unreadable: dict[str, str]) -> Study:
-    headers = [record.study for record in records]
-    _check_one_patient([header.patient for header in headers])
-    count = len({header.uid for header in headers})
+    _check_one_patient([record.data for record in records])
+    count = len({record.study_uid for record in records})
     if count > 1:
         raise MixedStudiesError(f"instances of {count} studies (0020,000D); give one study at a time")
-    first = headers[0]
+    first = records[0].data
     return Study(
-        uid=first.uid,
-        patient=first.patient,
+        uid=records[0].study_uid,
+        patient=_patient(first),
         series=_all_series(records),
-        description=first.description,
-        accession_number=first.accession_number,
-        started_at=first.started_at,
+        description=text(first, "StudyDescription"),
+        accession_number=text(first, "AccessionNumber"),
+        started_at=moment(text(first, "StudyDate"), text(first, "StudyTime")),
         unreadable=unreadable,
     )
 
 
-def _check_one_patient(patients: Sequence[Patient]) -> None:
+def _check_one_patient(headers: Sequence[Dataset]) -> None:
     """Each attribute that identifies a patient has one value, apart from instances where it is empty.
 
     Names are compared without case and padding: systems differ in both (PS3.5 section 6.2.1).
     """
     values: dict[str, set[str] | set[date | None]] = {
-        "Patient's Name (0010,0010)": {" ".join(one.name.casefold().replace("^", " ").split()) for one in patients},
-        "Patient ID (0010,0020)": {one.id for one in patients},
-        "Patient's Birth Date (0010,0030)": {one.birth_date for one in patients},
+        "Patient's Name (0010,0010)": {_plain_name(text(one, "PatientName")) for one in headers},
+        "Patient ID (0010,0020)": {text(one, "PatientID") for one in headers},
+        "Patient's Birth Date (0010,0030)": {day(text(one, "PatientBirthDate")) for one in headers},
     }
     for attribute, found in values.items():
         known = [one for one in found if one]
@@ -245,10 +212,14 @@ def _check_one_patient(patients: Sequence[Patient]) -> None:
             raise MixedPatientsError(f"{len(known)} different values of {attribute}; give the study of one patient")
 
 
+def _plain_name(written: str) -> str:
+    return " ".join(written.casefold().replace("^", " ").split())
+
+
 def _all_series(records: Iterable[_Record]) -> tuple[Series, ...]:
     by_uid: dict[str, list[_Record]] = defaultdict(list)
     for record in records:
-        by_uid[record.series.uid].append(record)
+        by_uid[record.series_uid].append(record)
     found = [_one_series(group) for group in by_uid.values()]
     return tuple(sorted(found, key=lambda series: (series.number is None, series.number or 0, series.uid)))
 
@@ -258,12 +229,18 @@ def _one_series(records: list[_Record]) -> Series:
     ordered = sorted(records, key=_by_number)
     first = next((record for record in ordered if record.frames), ordered[0])
     times = [record.acquired_at for record in records if record.acquired_at is not None]
-    return replace(
-        first.series,
+    return Series(
+        uid=first.series_uid,
+        number=integer(first.data, "SeriesNumber"),
+        modality=text(first.data, "Modality"),
         instances=tuple(record.instance for record in ordered),
         frames=tuple(frame for record in ordered for frame in record.frames),
+        description=text(first.data, "SeriesDescription"),
+        protocol=text(first.data, "ProtocolName"),
+        body_part=text(first.data, "BodyPartExamined"),
+        frame_of_reference_uid=text(first.data, "FrameOfReferenceUID"),
         acquired_at=min(times, default=None),
-        physics=first.physics,
+        physics=physics(frame_headers(first.data)[0]),
     )
 
 
