@@ -77,7 +77,7 @@ def written_big_endian(folder: Path, volume: Volume, stored: type[np.integer]) -
     seed=st.integers(0, 10**6),
 )
 def test_bits_that_are_not_stored_do_not_count(
-    tmp_path_factory: pytest.TempPathFactory, stored: int, spare: int, signed: bool, syntax: UID, seed: int
+    tmp_path_factory: pytest.TempPathFactory, *, stored: int, spare: int, signed: bool, syntax: UID, seed: int
 ) -> None:
     """Values in the middle of the word (the retired High Bit), noise above and below; deflated ones are decoded."""
     folder = tmp_path_factory.mktemp("bits")
