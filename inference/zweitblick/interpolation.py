@@ -7,6 +7,7 @@ from zweitblick.compiled import compiled
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
 
 def interpolated(
@@ -33,6 +34,29 @@ def interpolated(
     matrix = np.ascontiguousarray(own_from_target_index, np.float64)
     _fill_in(np.ascontiguousarray(voxels, np.float32), matrix, float(fill), values)
     return values
+
+
+def interpolated_within(voxels: Float32, own_from_target_index: Float64, mask: Bool) -> tuple[Float32, Bool]:
+    """Values at those voxel centres of another grid that a mask marks; the others are not looked at.
+
+    Parameters
+    ----------
+    voxels, own_from_target_index
+        As for `interpolated`.
+    mask
+        ``(K, J, I)`` bool on the target.
+
+    Returns
+    -------
+    Float32
+        Of the mask's shape: what `interpolated` gives with a fill of 0 where the mask is set, 0 elsewhere.
+    Bool
+        Where the mask is set and the place lies at most half a voxel outside of the outermost voxel centres.
+    """
+    values, seen = np.zeros(mask.shape, np.float32), np.zeros(mask.shape, np.bool_)
+    matrix = np.ascontiguousarray(own_from_target_index, np.float64)
+    _fill_in_within(np.ascontiguousarray(voxels, np.float32), matrix, np.ascontiguousarray(mask), values, seen)
+    return values, seen
 
 
 @compiled
@@ -84,3 +108,25 @@ def _fill_in(voxels: Float32, matrix: Float64, fill: float, values: Float32) -> 
                     values[row, column, n] = _linear_at_border(voxels, kn, jn, in_, fill)
                 else:
                     values[row, column, n] = fill
+
+
+@compiled
+def _fill_in_within(voxels: Float32, matrix: Float64, mask: Bool, values: Float32, seen: Bool) -> None:
+    last_k, last_j, last_i = voxels.shape[0] - 1, voxels.shape[1] - 1, voxels.shape[2] - 1
+    thick = min(last_k, last_j, last_i) > 0
+    for row in range(mask.shape[0]):
+        for column in range(mask.shape[1]):
+            k = matrix[0, 0] * row + matrix[0, 1] * column + matrix[0, 3]
+            j = matrix[1, 0] * row + matrix[1, 1] * column + matrix[1, 3]
+            i = matrix[2, 0] * row + matrix[2, 1] * column + matrix[2, 3]
+            for n in range(mask.shape[2]):
+                if not mask[row, column, n]:
+                    continue
+                kn, jn, in_ = k + matrix[0, 2] * n, j + matrix[1, 2] * n, i + matrix[2, 2] * n
+                if thick and 0 <= kn <= last_k and 0 <= jn <= last_j and 0 <= in_ <= last_i:
+                    values[row, column, n] = linear_inside(voxels, kn, jn, in_)
+                    seen[row, column, n] = True
+                elif -1 < kn < last_k + 1 and -1 < jn < last_j + 1 and -1 < in_ < last_i + 1:
+                    values[row, column, n] = _linear_at_border(voxels, kn, jn, in_, 0.0)
+                    outside = max(-kn, kn - last_k, -jn, jn - last_j, -in_, in_ - last_i)
+                    seen[row, column, n] = outside <= 0.5

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from zweitblick import extent
+from zweitblick import extent, interpolation
 from zweitblick.extent import filled
 from zweitblick.model import brain_mask as brain_mask_module
 from zweitblick.model import prepare as prepare_module
@@ -23,7 +23,7 @@ from zweitblick.model.bundle import Bundle, load_bundle
 from zweitblick.model.prepare import CHANNELS, canonical_grid, prepare
 from zweitblick.pipeline import reference_of
 from zweitblick.prediction import CORE, ENHANCING, OEDEMA, REGIONS
-from zweitblick.register import level, rigid, search
+from zweitblick.register import information, level, rigid, search, smoothing
 from zweitblick.register.level import Pyramid
 from zweitblick.register.rigid import align
 from zweitblick.study import Sequence
@@ -240,7 +240,8 @@ def case_key(case: RawCase, mask_digest: str) -> str:
 @cache
 def preparation_digest() -> str:
     """Digest of the code that decides what a prepared case holds; comments and docstrings do not count."""
-    deciding = (prepare_module, extent, rigid, level, search, Volume.resampled, Grid.inside, axis_aligned_grid)
+    registration = (rigid, level, smoothing, information, search)
+    deciding = (prepare_module, extent, interpolation, *registration, Volume.resampled, axis_aligned_grid)
     own = (with_brain, prepared_case, stripped_brain, own_from_reference, labels_on, respaced)
     return hashlib.sha256("\n".join(map(_code, (*deciding, *own))).encode()).hexdigest()
 

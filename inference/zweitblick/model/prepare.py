@@ -12,6 +12,7 @@ import numpy as np
 
 from zweitblick.errors import NotAHeadError, VoxelError
 from zweitblick.extent import row_ends
+from zweitblick.interpolation import interpolated_within
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, axis_aligned_grid
 
@@ -148,10 +149,10 @@ def prepare(
 
 
 def _laid_down(volume: Volume, own_from_reference: Float64, mask: Bool, grid: Grid) -> tuple[Volume, float]:
-    """Interpolate and normalise one sequence; say what share of the brain it shows."""
-    placed = volume.resampled(grid, own_from_grid_lps=own_from_reference)
-    covered = mask & grid.inside(volume.grid, own_from_grid_lps=own_from_reference)
-    return Volume(normalised(placed.voxels, covered), grid), float(covered.sum() / mask.sum())
+    """Interpolate and normalise one sequence within the brain; say what share of the brain it shows."""
+    own_from_grid_index = volume.grid.index_from_lps @ own_from_reference @ grid.lps_from_index
+    voxels, covered = interpolated_within(volume.voxels, own_from_grid_index, mask)
+    return Volume(normalised(voxels, covered), grid), float(covered.sum() / mask.sum())
 
 
 def _snapped(grid: Grid, lattice: Grid) -> Grid:
