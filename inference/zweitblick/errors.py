@@ -47,6 +47,11 @@
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
     │   └── KeyHolderError              vault.key-holder
+    ├── NetworkError                    a request to a network was not answered
+    │   ├── NetworkMemoryError          network.memory
+    │   ├── NetworkDeadlineError        network.deadline
+    │   ├── NetworkCancelledError       network.cancelled
+    │   └── NetworkClosedError          network.closed
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -337,6 +342,36 @@ class KeyHolderError(VaultError):
     """A key holder cannot be used."""
 
     code = "vault.key-holder"
+
+
+class NetworkError(ZweitblickError):
+    """A request to a network was not answered."""
+
+    code = "network"
+
+
+class NetworkMemoryError(NetworkError):
+    """A request alone takes more memory than its budget."""
+
+    code = "network.memory"
+
+
+class NetworkDeadlineError(NetworkError):
+    """A request's time was over before its turn came."""
+
+    code = "network.deadline"
+
+
+class NetworkCancelledError(NetworkError):
+    """A request, or the study that it belongs to, was cancelled."""
+
+    code = "network.cancelled"
+
+
+class NetworkClosedError(NetworkError):
+    """No more requests are taken."""
+
+    code = "network.closed"
 
 
 class SampleError(ZweitblickError):

@@ -34,6 +34,7 @@ from zweitblick.model.prepare import Prepared, prepare
 from zweitblick.model.scope import damage_notices, doubt_notices, missing_notices, scope_notices
 from zweitblick.model.sequences import Chosen, choose
 from zweitblick.model.specks import without_specks
+from zweitblick.model.windows import Windowed
 from zweitblick.prediction import Prediction
 from zweitblick.reading import Alignment, ModelIdentity, Notice, Reading, Stamp
 from zweitblick.register.level import Pyramid
@@ -125,7 +126,8 @@ def prepared_head(
 
 def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
     """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, 0 outside the brain and without specks."""
-    inside = np.where(prepared.brain, bundle.network(prepared.tensor())[0], np.float32(0))
+    probabilities = Windowed(bundle.network)(prepared.tensor())[0]
+    inside = np.where(prepared.brain, probabilities, np.float32(0))
     return without_specks(inside, voxel_ml=prepared.grid.voxel_ml)
 
 
