@@ -174,6 +174,14 @@ def test_studies_take_turns_however_many_requests_one_of_them_has() -> None:
     assert [one.study for one in run_all(schedule)] == ["greedy", "modest", "late", *["greedy"] * 5]
 
 
+def test_studies_take_turns_at_the_door_too() -> None:
+    """Room for one only: the second of the greedy study was at the door before the modest one's came."""
+    schedule: Schedule[Request] = Schedule(budget_bytes=1)
+    for study in ("greedy",) * 5 + ("modest",):
+        schedule.submit(Request(study, 1, 1), 0)
+    assert [one.study for one in run_all(schedule)] == ["greedy", "greedy", "modest", "greedy", "greedy", "greedy"]
+
+
 def test_a_large_request_at_the_door_is_not_overtaken_by_small_ones() -> None:
     schedule: Schedule[Request] = Schedule(budget_bytes=10)
     small = [Request("a", 1, 4) for _ in range(5)]
