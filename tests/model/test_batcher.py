@@ -158,6 +158,36 @@ def test_an_error_reaches_its_own_batch_alone() -> None:
     assert errors[2:] == [None, None]
 
 
+def test_only_one_network_s_requests_make_a_batch() -> None:
+    networks = Faulty(), Faulty()
+    with Batcher(budget_bytes=99, max_batch=2, max_wait_s=LONG_S) as batcher:
+        futures = [ask(batcher.share(), networks[number % 2], number) for number in range(4)]
+        for future in futures:
+            future.result(LONG_S)
+    assert [network.batches for network in networks] == [[[0, 2]], [[1, 3]]]
+
+
+def test_closing_waits_for_whoever_hears_of_a_deadline(clock: Clock, gate: Gate) -> None:
+    """Callbacks of a future run in the batcher's thread."""
+    order, go_on = [], threading.Event()
+    batcher = Batcher(clock=clock)
+    first = ask(batcher.share(), gate, 1)
+    gate.wait_until_begun()
+    late = ask(batcher.share(within_s=5), gate, 2)
+    late.add_done_callback(lambda _: order.append("heard" if go_on.wait(LONG_S) else "given up"))
+    clock.now = 5.0
+    ask(batcher.share(), gate, 3).cancel()  # makes the batcher look at its clock
+    late.exception(LONG_S)
+    gate.open.set()
+    first.result(LONG_S)
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(batcher.close)
+        closing.add_done_callback(lambda _: order.append("closed"))
+        go_on.set()
+        closing.result(LONG_S)
+    assert order == ["heard", "closed"]
+
+
 def test_answers_of_one_batch_share_no_memory() -> None:
     with Batcher(budget_bytes=99, max_batch=2, max_wait_s=LONG_S) as batcher:
         one, other = (ask(batcher.share(), answer, number) for number in (1, 2))
@@ -183,7 +213,7 @@ def test_who_submits_waits_for_room(batcher: Batcher, gate: Gate) -> None:
     gate.wait_until_begun()
     with ThreadPoolExecutor(1) as pool:
         fifth = pool.submit(ask, batcher.share(), gate, 5)
-        wait_until(lambda: len(batcher._schedule.pending()) == 4)
+        wait_until_pending(batcher, 4)
         assert not fifth.done()
         gate.open.set()
         assert fifth.result(LONG_S).result(LONG_S).ravel()[0] == 16
@@ -227,7 +257,7 @@ def test_a_deadline_ends_the_wait_for_room(batcher: Batcher, gate: Gate, clock: 
     hurried = batcher.share(within_s=5).network(gate, bytes_per_voxel=1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(hurried, named(5))
-        wait_until(lambda: len(batcher._schedule.pending()) == 4)
+        wait_until_pending(batcher, 4)
         clock.now = 5.0
         futures[3].cancel()
         assert isinstance(waiting.exception(LONG_S), NetworkDeadlineError)
@@ -257,7 +287,7 @@ def test_a_study_that_waits_for_its_answer_hears_of_its_cancellation(batcher: Ba
     gate.wait_until_begun()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(share.network(gate, bytes_per_voxel=1), named(2))
-        wait_until(lambda: len(batcher._schedule.pending()) == 1)
+        wait_until_pending(batcher, 1)
         batcher.cancel(share)
         error = waiting.exception(LONG_S)
     assert isinstance(error, NetworkCancelledError)
@@ -273,7 +303,7 @@ def test_closing_refuses_what_is_pending_and_ends_every_thread(gate: Gate) -> No
         gate.wait_until_begun()
         pending = ask(share, gate, 2)
         at_the_door = pool.submit(ask, share, gate, 3)
-        wait_until(lambda: len(batcher._schedule.pending()) == 2)
+        wait_until_pending(batcher, 2)
         closing = pool.submit(batcher.close)
         for future in (pending, at_the_door.result(LONG_S)):
             assert isinstance(future.exception(LONG_S), NetworkClosedError)
@@ -320,10 +350,7 @@ def test_a_share_gives_what_the_bundles_give(bundles: Bundles) -> None:
         assert (Windowed(shared.tumour.network, **cut)(x) == Windowed(bundles.tumour.network, **cut)(x)).all()
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
-    """Let another thread go on until it has come so far; it has no event to tell."""
-    for _ in range(10**7):
-        if reached():
-            return
-        threading.Event().wait(0)
-    raise AssertionError("the other thread did not come so far")
+def wait_until_pending(batcher: Batcher, count: int) -> None:
+    """Let other threads come so far that so many requests are at the door or wait for a batch."""
+    with batcher._changed:
+        assert batcher._changed.wait_for(lambda: len(batcher._schedule.pending()) == count, LONG_S)

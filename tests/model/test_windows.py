@@ -11,12 +11,13 @@ from scipy import ndimage
 from zweitblick.dicom.read import read_study
 from zweitblick.dicom.stack import stack
 from zweitblick.errors import NetworkMemoryError
-from zweitblick.model.bundle import Bundles, default_models
-from zweitblick.model.prepare import STRIDE
+from zweitblick.model.bundle import Bundle, Bundles, default_models
+from zweitblick.model.prepare import STRIDE, Prepared
 from zweitblick.model.runtime import OnnxNetwork, Tensor
 from zweitblick.model.windows import BUDGET_BYTES, BYTES_PER_VOXEL, HALO, Windowed
 from zweitblick.pipeline import outlined, prepared_head
 from zweitblick.sample import SampleTruth
+from zweitblick.volume import Grid
 
 CHANNEL_WEIGHTS = np.array([[1, 5, -2], [3, -1, 7]])
 KERNEL = np.arange(27).reshape(3, 3, 3) % 11 - 4
@@ -114,6 +115,21 @@ def test_the_halo_covers_what_the_released_network_sees() -> None:
 def test_no_head_is_cut_by_default() -> None:
     """The longest adult brain is under 200 mm (with margins 216), and none is a cube of that edge."""
     assert 224 * 240 * 224 * BYTES_PER_VOXEL < BUDGET_BYTES
+
+
+def test_the_pipeline_gives_a_network_no_crop_above_the_budget() -> None:
+    """A brain mask that took in the whole view would make such a crop."""
+    shape = (256, 256, 240)
+    voxels = []
+
+    def network(x: Tensor) -> Tensor:
+        voxels.append(math.prod(x.shape[2:]))
+        return np.ones((1, 3, *x.shape[2:]), np.float32)
+
+    prepared = Prepared({}, np.ones(shape, np.bool_), Grid(shape, np.eye(4)), {})
+    assert (outlined(prepared, Bundle("tumour", "0", "", network, 0.0)) == 1).all()
+    assert len(voxels) > 1
+    assert max(voxels) * BYTES_PER_VOXEL <= BUDGET_BYTES
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "model-int8.onnx"])
