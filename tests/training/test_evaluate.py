@@ -90,9 +90,9 @@ def tissue(x: np.ndarray) -> np.ndarray:
 
 
 def bundles(digest: str = "a") -> Bundles:
-    brain = Bundle("any", "1", digest, tissue, 0.0)
+    brain = Bundle("any", "1", digest, tissue, 0.0, "NumPy")
     every = Bundles(**{one.name: brain for one in fields(Bundles)})
-    return replace(every, tumour=Bundle("tumour", "1", digest, bright, 0.0))
+    return replace(every, tumour=Bundle("tumour", "1", digest, bright, 0.0, "NumPy"))
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_a_record_survives_its_file(folder: Path) -> None:
 
 
 def test_a_case_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    blind = Bundle("none", "1", "x", lambda x: np.zeros(x.shape, np.float32), 0.0)
+    blind = Bundle("none", "1", "x", lambda x: np.zeros(x.shape, np.float32), 0.0, "NumPy")
     tiny = replace(bundles(), brain_mask=blind)
     with pytest.raises(NotAHeadError) as failure:
         evaluate([head("one")], tiny, tmp_path)

@@ -20,7 +20,7 @@ from zweitblick.dicom.read import read_study
 from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.source import opened
 from zweitblick.dicom.sr import structured_report
-from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.model.bundle import Bundles, default_models, load_bundles
 from zweitblick.reading import Reading, Stamp
 from zweitblick.report.findings_json import findings_json
 from zweitblick.report.pdf import pdf
@@ -41,7 +41,9 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
         "--secondary-capture", action="store_true", help="also a series with the outline burnt in, for a plain PACS"
     )
     command.add_argument("--json", action="store_true", help="print findings.json and nothing else")
-    command.add_argument("--timings", action="store_true", help="print how long each stage took")
+    command.add_argument(
+        "--timings", action="store_true", help="print how long each stage took, and what the networks ran on"
+    )
     command.set_defaults(run=run)
 
 
@@ -66,7 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
         for name in _named(results.files):
             console.print(str(arguments.out / name), soft_wrap=True)
     if arguments.timings:
-        Console(stderr=True).print(stages.table())
+        console = Console(stderr=True, markup=False, highlight=False)
+        console.print(stages.table())
+        console.print(results.networks, soft_wrap=True)
 
 
 def _named(files: Iterable[str]) -> list[str]:
@@ -78,6 +82,7 @@ def _named(files: Iterable[str]) -> list[str]:
 class _Results:
     reading: Reading
     files: dict[str, bytes]
+    networks: str
 
 
 def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
@@ -94,7 +99,13 @@ def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
             with stages("secondary capture"):
                 images = enumerate(secondary_capture(reading), start=1)
                 files |= {f"{CAPTURE}/{n:03d}.dcm": image for n, image in images}
-    return _Results(reading, files)
+    return _Results(reading, files, _networks(bundles))
+
+
+def _networks(bundles: Bundles) -> str:
+    """Name what each network ran on; no report tells, as results of the runtimes differ by rounding alone."""
+    used = (bundles.sequence, bundles.brain_mask, bundles.tumour)
+    return "\n".join(f"{bundle.name} {bundle.version}: {bundle.runtime}" for bundle in used)
 
 
 def _documents(reading: Reading, stages: Stages) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from zweitblick.errors import BundleDamagedError, BundleMissingError
-from zweitblick.model.runtime import RUNTIME_ERRORS, Network, OnnxNetwork
+from zweitblick.model.runtime import RUNTIME_ERRORS, Network, opened
 
 SELF_TEST_TOLERANCE = {"fp32": 1e-2, "int8": 0.2}
 """Largest difference of a probability from the golden output, by precision: other processors sum in another order, a
@@ -38,6 +38,8 @@ class Bundle:
         The network.
     validated_ml
         From this size on nine in ten lesions were found in validation; 0 for networks that look for none.
+    runtime
+        What runs it and in which precision, for people to read.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Bundle:
     digest: str
     network: Network
     validated_ml: float
+    runtime: str
 
 
 @dataclass(frozen=True)
@@ -104,14 +107,16 @@ def load_bundle(folder: Path) -> Bundle:
     digest = str(metadata["digest"])
     _verify_file(folder, name, digest)
     _verify_files(folder, metadata)
-    network = OnnxNetwork(folder / name)
-    _self_test(folder, network, _tolerance(folder, metadata))
+    network = opened(folder / name)
+    precision = _precision(folder, metadata)
+    _self_test(folder, network, SELF_TEST_TOLERANCE[precision])
     return Bundle(
         name=str(metadata["name"]),
         version=str(metadata["version"]),
         digest=digest,
         network=network,
         validated_ml=_validated_ml(folder, metadata),
+        runtime=f"{network.runtime}, {precision}",
     )
 
 
@@ -155,11 +160,11 @@ def _network_name(folder: Path, metadata: dict[str, Any]) -> str:
     return name
 
 
-def _tolerance(folder: Path, metadata: dict[str, Any]) -> float:
+def _precision(folder: Path, metadata: dict[str, Any]) -> str:
     precision = metadata.get("precision", "fp32")
     if not isinstance(precision, str) or precision not in SELF_TEST_TOLERANCE:
         raise BundleDamagedError(f"bundle {folder.name}: precision is {precision!r}, not fp32 or int8")
-    return SELF_TEST_TOLERANCE[precision]
+    return precision
 
 
 def _metadata(folder: Path) -> dict[str, Any]:
