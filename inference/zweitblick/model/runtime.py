@@ -122,7 +122,7 @@ class OpenVinoNetwork:
     @property
     def runtime(self) -> str:
         """What runs: OpenVINO with its version."""
-        return f"OpenVINO {_openvino().__version__.partition('-')[0]}, CPU"
+        return f"OpenVINO {silent_openvino().__version__.partition('-')[0]}, CPU"
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run the network on ``(batch, channel, K, J, I)`` float32; threads wait for each other."""
@@ -183,6 +183,24 @@ def check_options(wanted: dict[str, str], in_force: dict[str, str]) -> None:
             )
 
 
+def silent_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    Its ``__init__`` reports every import to Google Analytics, from a process that it forks, and leaves an identity in
+    the home folder, unless the package ``openvino_telemetry`` is missing.
+
+    Raises
+    ------
+    ProviderError
+        If it does not load.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: not to be imported
+    try:
+        return importlib.import_module("openvino")
+    except (ImportError, OSError) as error:
+        raise ProviderError("OpenVINO is installed but does not load; install it anew, or uninstall it") from error
+
+
 class _CompiledNetwork:
     """One request; threads that share it take turns, as one call keeps every core busy."""
 
@@ -209,7 +227,7 @@ def _compiled(path: Path, threads: int) -> _CompiledNetwork:
 
 
 def _compiled_model(path: Path, threads: int) -> Any:
-    openvino = _openvino()
+    openvino = silent_openvino()
     wanted = {
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
@@ -230,19 +248,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "YES" if value else "NO"
     return str(value.get_type_name()) if hasattr(value, "get_type_name") else str(value)
-
-
-def _openvino() -> Any:
-    """Import OpenVINO without its telemetry.
-
-    Its ``__init__`` reports every import to Google Analytics, from a process that it forks, and leaves an identity in
-    the home folder, unless the package ``openvino_telemetry`` is missing.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: not to be imported
-    try:
-        return importlib.import_module("openvino")
-    except (ImportError, OSError) as error:
-        raise ProviderError("OpenVINO is installed but does not load; install it anew, or uninstall it") from error
 
 
 def _check_file(path: Path) -> None:
