@@ -43,7 +43,7 @@ def read_study(folders: dict[Sequence, Path], network: torch.nn.Module) -> dict[
 
     volumes = timed("read", lambda: {sequence: stacked(folder) for sequence, folder in folders.items()})
     fixed = volumes[Sequence.T1C]
-    maps = timed("register", lambda: {sequence: _map(volume, fixed) for sequence, volume in volumes.items()})
+    maps = timed("register", lambda: {sequence: fixed_to_moving(volume, fixed) for sequence, volume in volumes.items()})
     x = timed("resample", lambda: _network_input(volumes, maps))
     timed("network", lambda: _predicted(network, x))
     return seconds
@@ -109,7 +109,7 @@ def _coarse(volume: Volume) -> Volume:
     return Volume(ndimage.affine_transform(volume.voxels, steps[:3], output_shape=shape, order=1), grid)
 
 
-def _map(moving: Volume, fixed: Volume) -> NDArray[np.float64]:
+def fixed_to_moving(moving: Volume, fixed: Volume) -> NDArray[np.float64]:
     """Give the map from ``fixed`` to ``moving`` as a matrix, LPS mm."""
     if moving is fixed:
         return np.eye(4)

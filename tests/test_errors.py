@@ -13,7 +13,7 @@ def tree(root: type[ZweitblickError]) -> list[type[ZweitblickError]]:
 
 
 def ours() -> list[type[ZweitblickError]]:
-    return [error for error in tree(ZweitblickError) if error.__module__ == errors.__name__]
+    return [error for error in tree(ZweitblickError) if error.__module__.startswith(f"{errors.__name__}.")]
 
 
 def test_docstring_lists_every_class_with_its_code() -> None:

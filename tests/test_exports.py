@@ -13,7 +13,7 @@ import zweitblick
 NOUNS = {
     "volume": "Bool Float32 Float64 GEOMETRY_FIELDS Grid KJI_FROM_IJK MAX_NIFTI_VOXELS RAS_FROM_LPS Volume "
     "axis_aligned_grid covering_grid frozen nifti_like transformed",
-    "study": "Frame Instance Patient Physics Sequence Series Study",
+    "study": "Frame Instance NativePixels Patient Physics Sequence Series Study",
     "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
     "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
     "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp",

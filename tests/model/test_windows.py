@@ -127,7 +127,7 @@ def test_the_pipeline_gives_a_network_no_crop_above_the_budget() -> None:
         return np.ones((1, 3, *x.shape[2:]), np.float32)
 
     prepared = Prepared({}, np.ones(shape, np.bool_), Grid(shape, np.eye(4)), {})
-    assert (outlined(prepared, Bundle("tumour", "0", "", network, 0.0)) == 1).all()
+    assert (outlined(prepared, Bundle("tumour", "0", "", network, 0.0, "none")) == 1).all()
     assert len(voxels) > 1
     assert max(voxels) * BYTES_PER_VOXEL <= BUDGET_BYTES
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,11 +89,12 @@ class _Results:
 def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
     """All files are made in memory while an unpacked archive still exists."""
     stamp = Stamp(datetime.now(UTC).astimezone())
-    with opened(arguments.study) as paths:
+    with opened(arguments.study) as paths, ThreadPoolExecutor(1) as meanwhile:
+        loading = meanwhile.submit(load_bundles, arguments.models or default_models())
         with stages("headers"):
             study = read_study(paths)
         with stages("bundles"):
-            bundles = load_bundles(arguments.models or default_models())
+            bundles = loading.result()
         reading = pipeline.read(study, bundles, stamp=stamp, observer=stages)
         files = _documents(reading, stages)
         if arguments.secondary_capture:

@@ -1,0 +1,176 @@
+"""Every error that zweitblick raises on purpose, as one tree with stable codes.
+
+::
+
+    ZweitblickError
+    ├── SourceError                     what was handed in cannot be opened
+    │   ├── SourceMissingError          source.missing
+    │   ├── NoDicomError                source.no-dicom
+    │   ├── TooManyFilesError           source.too-many-files
+    │   ├── UnsafeArchiveError          source.unsafe-archive
+    │   ├── ArchiveTooLargeError        source.archive-too-large
+    │   ├── DamagedArchiveError         source.archive-damaged
+    │   └── NiftiError                  source.nifti
+    ├── InstanceError                   one instance is unusable
+    │   ├── DamagedInstanceError        instance.damaged
+    │   ├── PixelDecodeError            instance.pixel-decode
+    │   └── TransferSyntaxError         instance.transfer-syntax
+    ├── SeriesError                     a series is no volume we may read
+    │   ├── NotMRError                  series.not-mr
+    │   ├── SecondaryCaptureError       series.secondary-capture
+    │   ├── LocalizerError              series.localizer
+    │   ├── NoPixelDataError            series.no-pixel-data
+    │   ├── MissingGeometryError        series.missing-geometry
+    │   ├── DuplicatePositionError      series.duplicate-position
+    │   ├── MissingSliceError           series.missing-slice
+    │   ├── UnevenSpacingError          series.uneven-spacing
+    │   ├── MixedOrientationError       series.mixed-orientation
+    │   ├── MixedMatrixError            series.mixed-matrix
+    │   └── NotAVolumeError             series.not-a-volume
+    ├── StudyError                      the study as a whole cannot be read
+    │   ├── MixedPatientsError          study.mixed-patients
+    │   ├── MixedStudiesError           study.mixed-studies
+    │   ├── MissingSequenceError        study.missing-sequence
+    │   └── NotAHeadError               study.not-a-head
+    ├── GeometryError                   volume.geometry
+    ├── VoxelError                      volume.voxels
+    ├── RegistrationError               register.failed
+    ├── BundleError                     a model bundle is unusable
+    │   ├── BundleMissingError          bundle.missing
+    │   ├── BundleDamagedError          bundle.damaged
+    │   └── ProviderError               bundle.provider
+    ├── VaultError                      something cannot be sealed or opened
+    │   ├── SealVersionError            vault.seal-version
+    │   ├── SealBrokenError             vault.seal-broken
+    │   ├── SinkError                   vault.sink
+    │   ├── DataKeyError                vault.data-key
+    │   ├── KeyUnwrapError              vault.key-unwrap
+    │   ├── UnknownKekError             vault.kek-unknown
+    │   └── KeyHolderError              vault.key-holder
+    ├── NetworkError                    a request to a network was not answered
+    │   ├── NetworkMemoryError          network.memory
+    │   ├── NetworkDeadlineError        network.deadline
+    │   ├── NetworkCancelledError       network.cancelled
+    │   └── NetworkClosedError          network.closed
+    ├── SampleError                     sample.templates-missing
+    └── OutputError                     output.not-writable
+
+The message names the offending value and what to do, and never an attribute that PS3.15 Table E.1-1 lists:
+a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
+"""
+
+from zweitblick.errors.reading import (
+    BundleDamagedError,
+    BundleError,
+    BundleMissingError,
+    GeometryError,
+    NetworkCancelledError,
+    NetworkClosedError,
+    NetworkDeadlineError,
+    NetworkError,
+    NetworkMemoryError,
+    OutputError,
+    ProviderError,
+    RegistrationError,
+    SampleError,
+    VoxelError,
+)
+from zweitblick.errors.root import (
+    ZweitblickError,
+)
+from zweitblick.errors.study import (
+    ArchiveTooLargeError,
+    DamagedArchiveError,
+    DamagedInstanceError,
+    DuplicatePositionError,
+    InstanceError,
+    LocalizerError,
+    MissingGeometryError,
+    MissingSequenceError,
+    MissingSliceError,
+    MixedMatrixError,
+    MixedOrientationError,
+    MixedPatientsError,
+    MixedStudiesError,
+    NiftiError,
+    NoDicomError,
+    NoPixelDataError,
+    NotAHeadError,
+    NotAVolumeError,
+    NotMRError,
+    PixelDecodeError,
+    SecondaryCaptureError,
+    SeriesError,
+    SourceError,
+    SourceMissingError,
+    StudyError,
+    TooManyFilesError,
+    TransferSyntaxError,
+    UnevenSpacingError,
+    UnsafeArchiveError,
+)
+from zweitblick.errors.vault import (
+    DataKeyError,
+    KeyHolderError,
+    KeyUnwrapError,
+    SealBrokenError,
+    SealVersionError,
+    SinkError,
+    UnknownKekError,
+    VaultError,
+)
+
+__all__ = [
+    "ArchiveTooLargeError",
+    "BundleDamagedError",
+    "BundleError",
+    "BundleMissingError",
+    "DamagedArchiveError",
+    "DamagedInstanceError",
+    "DataKeyError",
+    "DuplicatePositionError",
+    "GeometryError",
+    "InstanceError",
+    "KeyHolderError",
+    "KeyUnwrapError",
+    "LocalizerError",
+    "MissingGeometryError",
+    "MissingSequenceError",
+    "MissingSliceError",
+    "MixedMatrixError",
+    "MixedOrientationError",
+    "MixedPatientsError",
+    "MixedStudiesError",
+    "NetworkCancelledError",
+    "NetworkClosedError",
+    "NetworkDeadlineError",
+    "NetworkError",
+    "NetworkMemoryError",
+    "NiftiError",
+    "NoDicomError",
+    "NoPixelDataError",
+    "NotAHeadError",
+    "NotAVolumeError",
+    "NotMRError",
+    "OutputError",
+    "PixelDecodeError",
+    "ProviderError",
+    "RegistrationError",
+    "SampleError",
+    "SealBrokenError",
+    "SealVersionError",
+    "SecondaryCaptureError",
+    "SeriesError",
+    "SinkError",
+    "SourceError",
+    "SourceMissingError",
+    "StudyError",
+    "TooManyFilesError",
+    "TransferSyntaxError",
+    "UnevenSpacingError",
+    "UnknownKekError",
+    "UnsafeArchiveError",
+    "VaultError",
+    "VoxelError",
+    "ZweitblickError",
+]
