@@ -5,6 +5,8 @@ One thread and a given seed: with more, the order of ITK's sums, hence the last 
 on the scheduler.
 """
 
+from threading import Lock
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -15,6 +17,10 @@ from zweitblick.volume import Float64, transformed
 
 RELAXATION = 0.85
 """Shrinks a step where the gradient turns. ITK's usual 0.5 stops after a dozen steps, up to 6 mm off."""
+
+
+_ALONE = Lock()
+"""ITK draws samples from one generator of the process: two searches at once would not give the same bytes again."""
 
 
 def refined_by_itk(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed: int) -> Float64:
@@ -40,7 +46,8 @@ def refined_by_itk(fixed: Level, moving: Level, start: Float64, *, step_mm: floa
     method.SetOptimizerScales([RADIUS_MM**2] * 3 + [1.0] * 3)
     method.SetInitialTransform(transform, inPlace=True)
     try:
-        method.Execute(fixed.image, moving.image)
+        with _ALONE:
+            method.Execute(fixed.image, moving.image)
     except RuntimeError as error:  # all that SimpleITK raises; its text holds addresses in memory
         raise apart(fixed, moving, start) from error
     return _matrix(transform)
