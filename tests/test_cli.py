@@ -123,7 +123,9 @@ def test_table_names_findings_choices_and_files(zip_run: Run, json_run: Run) -> 
     assert zip_run.stdout.count(RESEARCH_USE) == 1
     assert "network" in zip_run.stderr  # the timings
     for name in ("tumour", "brain-mask", "sequence"):
-        assert re.search(rf"^{name} [0-9.]+: .*(OpenVINO|ONNX Runtime) \d.*(fp32|int8)$", zip_run.stderr, re.MULTILINE)
+        assert re.search(
+            rf"^{name} [0-9.]+: .*(OpenVINO|ONNX Runtime) \d.*(fp32|bf16|int8)$", zip_run.stderr, re.MULTILINE
+        )
 
 
 def test_terminal_shows_no_patient_data(zip_run: Run, study: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from zweitblick.errors import BundleDamagedError, BundleMissingError
 from zweitblick.model.bundle import default_models, load_bundle, load_bundles, verify_files
+from zweitblick.model.runtime import computes_bf16
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ def test_the_released_bundles_open() -> None:
     named = {"tumour": bundles.tumour, "brain-mask": bundles.brain_mask, "sequence": bundles.sequence}
     for name, opened in named.items():
         metadata = json.loads((default_models() / name / "configs" / "metadata.json").read_text(encoding="utf-8"))
-        network = default_models() / name / metadata.get("network", "models/model.onnx")
+        bfloat16 = metadata.get("bfloat16") if computes_bf16() else None
+        network = default_models() / name / (bfloat16 or metadata.get("network", "models/model.onnx"))
+        assert opened.runtime.endswith("bf16") == (bfloat16 is not None)
         assert opened.digest == hashlib.sha256(network.read_bytes()).hexdigest()
 
 
@@ -45,6 +48,13 @@ def test_released_bundles_are_small_and_documented() -> None:
 def test_a_missing_part_is_named(bundle: Path, part: str) -> None:
     (bundle / part).unlink()
     with pytest.raises(BundleMissingError, match=Path(part).name):
+        load_bundle(bundle)
+
+
+@pytest.mark.skipif(not computes_bf16(), reason="the processor has no bfloat16: the entry is not looked at")
+def test_a_network_in_bfloat16_must_be_listed(bundle: Path) -> None:
+    rewrite(bundle, bfloat16="models/model.onnx", digests={})
+    with pytest.raises(BundleDamagedError, match=r"does not list models/model\.onnx"):
         load_bundle(bundle)
 
 

@@ -21,6 +21,7 @@ from zweitblick.model.runtime import (
     OpenVinoNetwork,
     check_options,
     check_providers,
+    computes_bf16,
     opened,
 )
 
@@ -151,7 +152,17 @@ def test_a_file_that_is_no_network_is_named(runtime: Runtime, content: bytes, tm
 
 def test_a_bundle_says_what_runs_it_and_in_which_precision() -> None:
     bundle = load_bundle(MODELS / "tumour")
-    assert bundle.runtime == f"{opened(TUMOUR / 'model-int8.onnx').runtime}, int8"
+    precision = "bf16" if computes_bf16() else "int8"
+    assert bundle.runtime == f"{opened(TUMOUR / 'model-int8.onnx').runtime}, {precision}"
+
+
+@pytest.mark.skipif(not computes_bf16(), reason="the processor has no bfloat16")
+def test_bfloat16_is_next_to_float32() -> None:
+    with np.load(MODELS / "tumour" / "golden.npz") as golden:
+        x = golden["input"]
+    difference = np.abs(opened(TUMOUR / "model.onnx", hint="bf16")(x) - OnnxNetwork(TUMOUR / "model.onnx")(x))
+    assert 0 < difference.max() < 0.03
+    assert difference.mean() < 1e-3
 
 
 def test_the_trainer_silences_onnx_runtime_too(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ class OnnxNetwork:
 class OpenVinoNetwork:
     """An ONNX file on OpenVINO, on the processor: about twice as fast there as ONNX Runtime.
 
-    What is not quantised is computed in float32; left to itself, OpenVINO takes bfloat16 where the processor has it.
+    What is not quantised is computed in float32 unless bfloat16 is asked for; left to itself, OpenVINO takes bfloat16
+    where the processor has it.
     A file is compiled once in a process and kept until its end: OpenVINO's destructor waits for a thread, and in a
     process that was forked meanwhile that thread is not there. Such a process must not use the network.
 
@@ -104,6 +105,8 @@ class OpenVinoNetwork:
     threads
         Threads within an operator; 0 takes every core that this process may run on. Not tied to cores, which several
         processes on one machine would share while others idle.
+    hint
+        What OpenVINO calls the precision of what is not quantised: ``f32`` or ``bf16``.
 
     Raises
     ------
@@ -115,9 +118,9 @@ class OpenVinoNetwork:
         If OpenVINO does not start, or does not compute as it was asked to.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, threads: int = 0, hint: str = "f32") -> None:
         _check_file(path)
-        self._compiled = _compiled(path, threads or len(os.sched_getaffinity(0)))
+        self._compiled = _compiled(path, threads or len(os.sched_getaffinity(0)), hint)
 
     @property
     def runtime(self) -> str:
@@ -129,18 +132,33 @@ class OpenVinoNetwork:
         return self._compiled(np.ascontiguousarray(x, np.float32))
 
 
-def opened(path: Path) -> OnnxNetwork | OpenVinoNetwork:
+def opened(path: Path, *, hint: str = "f32") -> OnnxNetwork | OpenVinoNetwork:
     """Open a network on the first of CUDA, OpenVINO and ONNX Runtime on the processor that is installed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    hint
+        See `OpenVinoNetwork`; ``bf16`` only where `computes_bf16`.
 
     Raises
     ------
     BundleMissingError, BundleDamagedError, ProviderError
         See `OnnxNetwork` and `OpenVinoNetwork`. What is installed but does not work is never passed over.
     """
-    on_gpu = PROVIDERS[0] in onnxruntime.get_available_providers()
-    if not on_gpu and importlib.util.find_spec("openvino"):
-        return OpenVinoNetwork(path)
-    return OnnxNetwork(path)
+    return OpenVinoNetwork(path, hint=hint) if _takes_openvino() else OnnxNetwork(path)
+
+
+def computes_bf16() -> bool:
+    """Whether a network would be opened on OpenVINO, on a processor with instructions for bfloat16.
+
+    Raises
+    ------
+    ProviderError
+        If OpenVINO is installed but does not load.
+    """
+    return _takes_openvino() and "BF16" in silent_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def check_providers(wanted: Sequence[str], in_force: Sequence[str]) -> None:
@@ -213,23 +231,23 @@ class _CompiledNetwork:
             return np.array(self._request.infer([x])[0], np.float32)
 
 
-_COMPILED: dict[tuple[str, int], _CompiledNetwork] = {}
+_COMPILED: dict[tuple[str, int, str], _CompiledNetwork] = {}
 _COMPILING = Lock()
 
 
-def _compiled(path: Path, threads: int) -> _CompiledNetwork:
-    """Return the one compiled network of a file's content and a number of threads."""
-    key = hashlib.sha256(path.read_bytes()).hexdigest(), threads
+def _compiled(path: Path, threads: int, hint: str) -> _CompiledNetwork:
+    """Return the one compiled network of a file's content, a number of threads and a precision."""
+    key = hashlib.sha256(path.read_bytes()).hexdigest(), threads, hint
     with _COMPILING:
         if key not in _COMPILED:
-            _COMPILED[key] = _CompiledNetwork(_compiled_model(path, threads))
+            _COMPILED[key] = _CompiledNetwork(_compiled_model(path, threads, hint))
         return _COMPILED[key]
 
 
-def _compiled_model(path: Path, threads: int) -> Any:
+def _compiled_model(path: Path, threads: int, hint: str) -> Any:
     openvino = silent_openvino()
     wanted = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": hint,
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": str(threads),
         "ENABLE_CPU_PINNING": "NO",
@@ -241,6 +259,11 @@ def _compiled_model(path: Path, threads: int) -> Any:
     in_force = {name: model.get_property(name) for name in wanted}
     check_options(wanted, {name: _as_text(value) for name, value in in_force.items()})
     return model
+
+
+def _takes_openvino() -> bool:
+    on_gpu = PROVIDERS[0] in onnxruntime.get_available_providers()
+    return not on_gpu and importlib.util.find_spec("openvino") is not None
 
 
 def _as_text(value: Any) -> str:
