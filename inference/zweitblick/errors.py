@@ -13,6 +13,8 @@
     │   └── NiftiError                  source.nifti
     ├── InstanceError                   one instance is unusable
     │   ├── DamagedInstanceError        instance.damaged
+    │   ├── MismatchedInstanceError     instance.mismatched
+    │   ├── InstanceTooLargeError       instance.too-large
     │   ├── PixelDecodeError            instance.pixel-decode
     │   └── TransferSyntaxError         instance.transfer-syntax
     ├── SeriesError                     a series is no volume we may read
@@ -47,6 +49,14 @@
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
     │   └── KeyHolderError              vault.key-holder
+    ├── StoreError                      what was received cannot be kept
+    │   ├── StoreFullError              store.full
+    │   └── StoreUnavailableError       store.unavailable
+    ├── DimseError                      the DICOM server cannot serve as asked
+    │   ├── DimseSettingError           dimse.setting
+    │   ├── CertificateError            dimse.certificate
+    │   ├── PortError                   dimse.port
+    │   └── SopClassError               dimse.sop-class
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -121,6 +131,18 @@ class DamagedInstanceError(InstanceError):
     """An instance is cut short or lacks what its SOP class requires."""
 
     code = "instance.damaged"
+
+
+class MismatchedInstanceError(InstanceError):
+    """A data set's SOP Class or SOP Instance UID differs from those of the request that brought it."""
+
+    code = "instance.mismatched"
+
+
+class InstanceTooLargeError(InstanceError):
+    """A data set is longer than one may be."""
+
+    code = "instance.too-large"
 
 
 class PixelDecodeError(InstanceError):
@@ -337,6 +359,54 @@ class KeyHolderError(VaultError):
     """A key holder cannot be used."""
 
     code = "vault.key-holder"
+
+
+class StoreError(ZweitblickError):
+    """What was received cannot be kept."""
+
+    code = "store"
+
+
+class StoreFullError(StoreError):
+    """There is no room."""
+
+    code = "store.full"
+
+
+class StoreUnavailableError(StoreError):
+    """Nothing can be kept now."""
+
+    code = "store.unavailable"
+
+
+class DimseError(ZweitblickError):
+    """The DICOM server cannot serve as asked."""
+
+    code = "dimse"
+
+
+class DimseSettingError(DimseError):
+    """A setting of the DICOM server is out of range or unsafe."""
+
+    code = "dimse.setting"
+
+
+class CertificateError(DimseError):
+    """A certificate or private key for TLS cannot be used."""
+
+    code = "dimse.certificate"
+
+
+class PortError(DimseError):
+    """The server cannot listen on its address."""
+
+    code = "dimse.port"
+
+
+class SopClassError(DimseError):
+    """A request names another SOP class than its presentation context."""
+
+    code = "dimse.sop-class"
 
 
 class SampleError(ZweitblickError):

@@ -1,0 +1,111 @@
+"""C-STORE as a provider (PS3.4 annex B): from request to `Received`, to the keeper, to a status."""
+
+import logging
+from typing import Protocol
+
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+
+from zweitblick.dimse.acceptor import BoundedBuffer
+from zweitblick.dimse.instance import Keeper, Received, identity
+from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
+from zweitblick.errors import (
+    DamagedInstanceError,
+    InstanceTooLargeError,
+    MismatchedInstanceError,
+    SopClassError,
+    ZweitblickError,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Counts what happens; called from several threads at once, must return at once and raise nothing."""
+
+    def associated(self) -> None:
+        """Count an accepted association."""
+        ...
+
+    def rejected(self) -> None:
+        """Count a rejected association."""
+        ...
+
+    def ended(self) -> None:
+        """Count the end of an accepted association, in whatever way it ended."""
+        ...
+
+    def answered(self, status: int) -> None:
+        """Count a C-STORE by its status."""
+        ...
+
+
+class Storage:
+    """Answers C-STORE requests.
+
+    Parameters
+    ----------
+    keeper
+        Where instances go.
+    observer
+        Is told of each answer.
+    """
+
+    def __init__(self, keeper: Keeper, observer: Observer) -> None:
+        self._keeper = keeper
+        self._observer = observer
+
+    def serve(self, event: Event) -> int:
+        """Keep the instance of a request and return the status for its sender: 0x0000 only once it is durable."""
+        status = self._status(event)
+        self._observer.answered(status)
+        return status
+
+    def _status(self, event: Event) -> int:
+        try:
+            self._keeper.keep(received(event))
+        except ZweitblickError as error:
+            log.warning("an instance was refused: %s", error.code)
+            return status_of(error)
+        except Exception as error:  # noqa: BLE001  # the request's edge: the sender must be told that nothing is kept
+            log.error("keeping an instance failed by %s", type(error).__name__)  # noqa: TRY400  # texts may quote data
+            return PROCESSING_FAILURE
+        return SUCCESS
+
+
+def received(event: Event) -> Received:
+    """Take the instance of a C-STORE request as it came.
+
+    Raises
+    ------
+    InstanceTooLargeError
+        If it was longer than allowed and was dropped.
+    SopClassError
+        If the request names another SOP class than its presentation context.
+    DamagedInstanceError
+        If there is no data set, or it cannot be understood.
+    MismatchedInstanceError
+        If data set and request name different instances or SOP classes.
+    """
+    request, context, requestor = event.request, event.context, event.assoc.requestor
+    if not isinstance(request, C_STORE) or not isinstance(request.DataSet, BoundedBuffer):
+        raise DamagedInstanceError("a C-STORE came without a data set; send the instance again")
+    if request.DataSet.overflowed:
+        raise InstanceTooLargeError("a data set is longer than maximum_instance_bytes; raise the limit or split it")
+    if request.AffectedSOPClassUID != context.abstract_syntax:
+        raise SopClassError("a request names another SOP class than its presentation context; repair the sender")
+    data, syntax = request.DataSet.getvalue(), str(context.transfer_syntax)
+    found = identity(data, syntax)
+    if (found.sop_class_uid, found.sop_instance_uid) != (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID):
+        raise MismatchedInstanceError("a data set is another instance than its request says; repair the sender")
+    return Received(
+        sop_class_uid=found.sop_class_uid,
+        sop_instance_uid=found.sop_instance_uid,
+        transfer_syntax_uid=syntax,
+        study_instance_uid=found.study_instance_uid,
+        series_instance_uid=found.series_instance_uid,
+        calling_ae_title=requestor.ae_title.strip(),
+        called_ae_title=requestor.primitive.called_ae_title.strip() if requestor.primitive else "",
+        peer_address=requestor.address_info.address if requestor.address_info else "",
+        data=data,
+    )
