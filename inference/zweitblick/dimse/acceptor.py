@@ -33,13 +33,15 @@ from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.service_class import StorageServiceClass, VerificationServiceClass
+from pynetdicom.service_class import VerificationServiceClass
 from pynetdicom.transport import AssociationSocket
 
 from zweitblick.dimse.contexts import VERIFICATION
+from zweitblick.dimse.response import command_primitives, store_response
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
+    from pynetdicom.association import ServiceUser
     from pynetdicom.presentation import PresentationContext
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,10 @@ class BoundedBuffer(BytesIO):
         return super().write(data)
 
 
+Store = Callable[[C_STORE, "PresentationContext", "ServiceUser"], int]
+"""Serves the request that came in a context from a requestor, and returns its status."""
+
+
 class Acceptor(Association):
     """One association, from connection to its end; serves C-ECHO and C-STORE, and aborts on anything else.
 
@@ -93,12 +99,17 @@ class Acceptor(Association):
         Holds the timeouts and the longest PDU.
     maximum_instance_bytes
         See `zweitblick.dimse.ListenerConfig`.
+    store
+        Serves a C-STORE request and returns its status.
     ended
         Called when an accepted association has ended.
     """
 
-    def __init__(self, ae: "ApplicationEntity", maximum_instance_bytes: int, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, ae: "ApplicationEntity", maximum_instance_bytes: int, *, store: Store, ended: Callable[[], None]
+    ) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
+        self._store = store
         self._ended = ended
         self._news = Flag()
         self._serving = Lock()
@@ -184,24 +195,25 @@ class Acceptor(Association):
         with self._serving:
             if not self.is_established:
                 return
-            if context is None or not _answered(self, msg, context):
+            if context is None or not self._answer(msg, context):
                 log.info("a request that no presentation context allows ended its association")
                 self.abort(block=False)
         self.dimse.cancel_req = {}
         self.dul.restart_idle_timer()
         self.dul.ring()
 
-
-def _answered(association: Acceptor, message: object, context: "PresentationContext") -> bool:
-    """Answer a C-ECHO on a verification context or a C-STORE on any other; False if it is neither."""
-    is_verification = context.abstract_syntax == VERIFICATION
-    if is_verification and isinstance(message, C_ECHO) and message.is_valid_request:
-        VerificationServiceClass(association).SCP(message, context)
-    elif not is_verification and isinstance(message, C_STORE) and message.is_valid_request:
-        StorageServiceClass(association).SCP(message, context)
-    else:
-        return False
-    return True
+    def _answer(self, message: object, context: "PresentationContext") -> bool:
+        """Answer a C-ECHO on a verification context or a C-STORE on any other; False if it is neither."""
+        is_verification = context.abstract_syntax == VERIFICATION
+        if is_verification and isinstance(message, C_ECHO) and message.is_valid_request:
+            VerificationServiceClass(self).SCP(message, context)
+        elif not is_verification and isinstance(message, C_STORE) and message.is_valid_request:
+            status = self._store(message, context, self.requestor)
+            if self.is_established:
+                self.dimse.answer_store(message, status, context)
+        else:
+            return False
+        return True
 
 
 class UpperLayer(DULServiceProvider):
@@ -341,6 +353,13 @@ class Messages(DIMSEServiceProvider):
             self.message.encoded_command_set = BoundedBuffer(COMMAND_BYTES)
             self.message.data_set = BoundedBuffer(self._maximum_instance_bytes)
         super().receive_primitive(primitive)
+
+    def answer_store(self, request: C_STORE, status: int, context: "PresentationContext") -> None:
+        """Send a C-STORE-RSP."""
+        for primitive in command_primitives(
+            context.context_id or 0, store_response(request, status), self.maximum_pdu_size
+        ):
+            self.dul.send_pdu(primitive)
 
 
 class Connection(AssociationSocket):

@@ -145,7 +145,12 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Acceptor:
         observer = self.server.observer
-        association = Acceptor(self.ae, self.server.config.maximum_instance_bytes, observer.ended)
+        association = Acceptor(
+            self.ae,
+            self.server.config.maximum_instance_bytes,
+            store=self.server.storage.serve,
+            ended=observer.ended,
+        )
         association._server = self.server  # noqa: SLF001  # as the base class does
         association.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"  # pynetdicom finds them by this name
         association.set_socket(Connection(association, client_socket=self.request))
@@ -156,7 +161,6 @@ class _Handler(RequestHandler):
         association.acceptor.implementation_version_name = self.ae.implementation_version_name
         association.requestor.address_info = self.remote
         association.bind(evt.EVT_REQUESTED, _offer)
-        association.bind(evt.EVT_C_STORE, self.server.storage.serve)
         association.bind(evt.EVT_ESTABLISHED, lambda _event: observer.associated())
         association.bind(evt.EVT_REJECTED, lambda _event: observer.rejected())
         return association

@@ -3,8 +3,9 @@
 import logging
 from typing import Protocol
 
+from pynetdicom.association import ServiceUser
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.events import Event
+from pynetdicom.presentation import PresentationContext
 
 from zweitblick.dimse.acceptor import BoundedBuffer
 from zweitblick.dimse.instance import Keeper, Received, identity
@@ -55,15 +56,15 @@ class Storage:
         self._keeper = keeper
         self._observer = observer
 
-    def serve(self, event: Event) -> int:
+    def serve(self, request: C_STORE, context: PresentationContext, requestor: ServiceUser) -> int:
         """Keep the instance of a request and return the status for its sender: 0x0000 only once it is durable."""
-        status = self._status(event)
+        status = self._status(request, context, requestor)
         self._observer.answered(status)
         return status
 
-    def _status(self, event: Event) -> int:
+    def _status(self, request: C_STORE, context: PresentationContext, requestor: ServiceUser) -> int:
         try:
-            self._keeper.keep(received(event))
+            self._keeper.keep(received(request, context, requestor))
         except ZweitblickError as error:
             log.warning("an instance was refused: %s", error.code)
             return status_of(error)
@@ -73,7 +74,7 @@ class Storage:
         return SUCCESS
 
 
-def received(event: Event) -> Received:
+def received(request: C_STORE, context: PresentationContext, requestor: ServiceUser) -> Received:
     """Take the instance of a C-STORE request as it came.
 
     Raises
@@ -87,14 +88,13 @@ def received(event: Event) -> Received:
     MismatchedInstanceError
         If data set and request name different instances or SOP classes.
     """
-    request, context, requestor = event.request, event.context, event.assoc.requestor
-    if not isinstance(request, C_STORE) or not isinstance(request.DataSet, BoundedBuffer):
+    if not isinstance(request.DataSet, BoundedBuffer):
         raise DamagedInstanceError("a C-STORE came without a data set; send the instance again")
     if request.DataSet.overflowed:
         raise InstanceTooLargeError("a data set is longer than maximum_instance_bytes; raise the limit or split it")
     if request.AffectedSOPClassUID != context.abstract_syntax:
         raise SopClassError("a request names another SOP class than its presentation context; repair the sender")
-    data, syntax = request.DataSet.getvalue(), str(context.transfer_syntax)
+    data, syntax = request.DataSet.getvalue(), str(context.transfer_syntax[0])
     found = identity(data, syntax)
     if (found.sop_class_uid, found.sop_instance_uid) != (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID):
         raise MismatchedInstanceError("a data set is another instance than its request says; repair the sender")
