@@ -15,11 +15,12 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from zweitblick.dimse.acceptor import Acceptor, Connection
+from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.config import ListenerConfig
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
 from zweitblick.dimse.storage import Observer, Storage
+from zweitblick.dimse.upper import Connection
 from zweitblick.errors import PortError
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,10 @@ import logging
 from typing import Protocol
 
 from pynetdicom.association import ServiceUser
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext
 
-from zweitblick.dimse.acceptor import BoundedBuffer
 from zweitblick.dimse.instance import Keeper, Received, identity
+from zweitblick.dimse.messages import Request
 from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
 from zweitblick.errors import (
     DamagedInstanceError,
@@ -56,13 +55,13 @@ class Storage:
         self._keeper = keeper
         self._observer = observer
 
-    def serve(self, request: C_STORE, context: PresentationContext, requestor: ServiceUser) -> int:
+    def serve(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
         """Keep the instance of a request and return the status for its sender: 0x0000 only once it is durable."""
         status = self._status(request, context, requestor)
         self._observer.answered(status)
         return status
 
-    def _status(self, request: C_STORE, context: PresentationContext, requestor: ServiceUser) -> int:
+    def _status(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
         try:
             self._keeper.keep(received(request, context, requestor))
         except ZweitblickError as error:
@@ -74,7 +73,7 @@ class Storage:
         return SUCCESS
 
 
-def received(request: C_STORE, context: PresentationContext, requestor: ServiceUser) -> Received:
+def received(request: Request, context: PresentationContext, requestor: ServiceUser) -> Received:
     """Take the instance of a C-STORE request as it came.
 
     Raises
@@ -88,15 +87,15 @@ def received(request: C_STORE, context: PresentationContext, requestor: ServiceU
     MismatchedInstanceError
         If data set and request name different instances or SOP classes.
     """
-    if not isinstance(request.DataSet, BoundedBuffer):
+    if request.data is None:
         raise DamagedInstanceError("a C-STORE came without a data set; send the instance again")
-    if request.DataSet.overflowed:
+    if request.data.overflowed:
         raise InstanceTooLargeError("a data set is longer than maximum_instance_bytes; raise the limit or split it")
-    if request.AffectedSOPClassUID != context.abstract_syntax:
+    if request.sop_class_uid != context.abstract_syntax:
         raise SopClassError("a request names another SOP class than its presentation context; repair the sender")
-    data, syntax = request.DataSet.getvalue(), str(context.transfer_syntax[0])
+    data, syntax = request.data.getvalue(), str(context.transfer_syntax[0])
     found = identity(data, syntax)
-    if (found.sop_class_uid, found.sop_instance_uid) != (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID):
+    if (found.sop_class_uid, found.sop_instance_uid) != (request.sop_class_uid, request.sop_instance_uid):
         raise MismatchedInstanceError("a data set is another instance than its request says; repair the sender")
     return Received(
         sop_class_uid=found.sop_class_uid,
