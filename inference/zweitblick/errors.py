@@ -52,11 +52,8 @@
     ├── StoreError                      what was received cannot be kept
     │   ├── StoreFullError              store.full
     │   └── StoreUnavailableError       store.unavailable
-    ├── DimseError                      the DICOM server cannot serve as asked
-    │   ├── DimseSettingError           dimse.setting
-    │   ├── CertificateError            dimse.certificate
-    │   ├── PortError                   dimse.port
-    │   └── SopClassError               dimse.sop-class
+    ├── DimseSettingError               dimse.setting
+    ├── CertificateError                dimse.certificate
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -134,7 +131,7 @@ class DamagedInstanceError(InstanceError):
 
 
 class MismatchedInstanceError(InstanceError):
-    """A data set's SOP Class or SOP Instance UID differs from those of the request that brought it."""
+    """Data set, request and presentation context do not name the same SOP class and instance."""
 
     code = "instance.mismatched"
 
@@ -379,34 +376,16 @@ class StoreUnavailableError(StoreError):
     code = "store.unavailable"
 
 
-class DimseError(ZweitblickError):
-    """The DICOM server cannot serve as asked."""
-
-    code = "dimse"
-
-
-class DimseSettingError(DimseError):
-    """A setting of the DICOM server is out of range or unsafe."""
+class DimseSettingError(ZweitblickError):
+    """A setting of the DICOM server is out of range or unsafe, or its address is not to be had."""
 
     code = "dimse.setting"
 
 
-class CertificateError(DimseError):
+class CertificateError(ZweitblickError):
     """A certificate or private key for TLS cannot be used."""
 
     code = "dimse.certificate"
-
-
-class PortError(DimseError):
-    """The server cannot listen on its address."""
-
-    code = "dimse.port"
-
-
-class SopClassError(DimseError):
-    """A request names another SOP class than its presentation context."""
-
-    code = "dimse.sop-class"
 
 
 class SampleError(ZweitblickError):

@@ -197,9 +197,11 @@ def test_what_cannot_be_placed_is_refused_and_not_kept(data: bytes, status: int)
 
 def test_another_class_than_that_of_the_context_is_refused() -> None:
     keeper = Kept()
+    ct = "1.2.840.10008.5.1.4.1.1.2"
     with DicomServer(ListenerConfig(port=0), keeper) as server, RawPeer(server.port) as peer:
         peer.associate()
-        assert peer.store(encoded(instance()), "1.2.3.4.1", sop_class="1.2.840.10008.5.1.4.1.1.2") == 0x0122
+        assert peer.store(encoded(instance()), "1.2.3.4.1", sop_class=ct) == 0xA900
+        assert peer.store(encoded(instance(sop_class=ct)), "1.2.3.4.1", sop_class=ct) == 0xA900
     assert not keeper.instances
 
 

@@ -1,4 +1,4 @@
-"""A DICOM peer written from PS3.7 and PS3.8 alone, so that it can also break their rules; and a keeper that remembers."""
+"""A DICOM peer written from PS3.7 and PS3.8 alone, so that it can break their rules; and a keeper that remembers."""
 
 import socket
 import struct

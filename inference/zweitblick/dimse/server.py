@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
@@ -21,7 +22,7 @@ from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
-from zweitblick.errors import PortError
+from zweitblick.errors import DimseSettingError
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class DicomServer:
 
     Raises
     ------
-    PortError
+    DimseSettingError
         If it cannot listen on the address.
     """
 
@@ -76,7 +77,7 @@ class DicomServer:
         try:
             self._listener = _Listener(config, Storage(keeper, observer), observer)
         except OSError as error:
-            raise PortError(
+            raise DimseSettingError(
                 f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
             ) from error
         self._thread = Thread(target=self._listener.serve_forever, args=(_POLL_S,), name="dicom-listener")
@@ -231,8 +232,16 @@ class _Listener(ThreadedAssociationServer):
         self.server_close()
 
 
+class _Entity(ApplicationEntity):
+    """Our application entity; a connection counts as an association from its request on."""
+
+    @property
+    def active_associations(self) -> list[Association]:
+        return [one for one in super().active_associations if one.requestor.primitive is not None]
+
+
 def _entity(config: ListenerConfig) -> ApplicationEntity:
-    entity = ApplicationEntity(config.ae_title or OWN_AE_TITLE)
+    entity = _Entity(config.ae_title or OWN_AE_TITLE)
     entity.require_called_aet = config.ae_title is not None
     entity.require_calling_aet = sorted(config.calling_ae_titles)
     entity.maximum_associations = config.maximum_associations

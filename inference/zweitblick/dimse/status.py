@@ -4,7 +4,6 @@ from zweitblick.errors import (
     DamagedInstanceError,
     InstanceTooLargeError,
     MismatchedInstanceError,
-    SopClassError,
     StoreError,
     StoreFullError,
     StoreUnavailableError,
@@ -23,8 +22,6 @@ STATUS: dict[type[ZweitblickError], int] = {
     MismatchedInstanceError: 0xA900,
     # Error: Cannot understand, Cxxx (PS3.4 table B.2-1)
     DamagedInstanceError: 0xC000,
-    # Refused: SOP Class Not Supported (PS3.7 section 9.1.1.1.9)
-    SopClassError: 0x0122,
     # Processing failure (PS3.7 section C.4.2): nothing is wrong with the instance
     StoreUnavailableError: PROCESSING_FAILURE,
     StoreError: PROCESSING_FAILURE,

@@ -13,7 +13,6 @@ from zweitblick.errors import (
     DamagedInstanceError,
     InstanceTooLargeError,
     MismatchedInstanceError,
-    SopClassError,
     ZweitblickError,
 )
 
@@ -80,23 +79,20 @@ def received(request: Request, context: PresentationContext, requestor: ServiceU
     ------
     InstanceTooLargeError
         If it was longer than allowed and was dropped.
-    SopClassError
-        If the request names another SOP class than its presentation context.
     DamagedInstanceError
         If there is no data set, or it cannot be understood.
     MismatchedInstanceError
-        If data set and request name different instances or SOP classes.
+        If data set, request and presentation context do not name the same SOP class and instance.
     """
     if request.data is None:
         raise DamagedInstanceError("a C-STORE came without a data set; send the instance again")
     if request.data.overflowed:
         raise InstanceTooLargeError("a data set is longer than maximum_instance_bytes; raise the limit or split it")
-    if request.sop_class_uid != context.abstract_syntax:
-        raise SopClassError("a request names another SOP class than its presentation context; repair the sender")
     data, syntax = request.data.getvalue(), str(context.transfer_syntax[0])
     found = identity(data, syntax)
-    if (found.sop_class_uid, found.sop_instance_uid) != (request.sop_class_uid, request.sop_instance_uid):
-        raise MismatchedInstanceError("a data set is another instance than its request says; repair the sender")
+    asked = request.sop_class_uid, request.sop_instance_uid
+    if asked != (found.sop_class_uid, found.sop_instance_uid) or request.sop_class_uid != context.abstract_syntax:
+        raise MismatchedInstanceError("data set, request and context are not of one instance; repair the sender")
     return Received(
         sop_class_uid=found.sop_class_uid,
         sop_instance_uid=found.sop_instance_uid,

@@ -25,7 +25,8 @@ TICK_S = 0.25
 REQUEST_BYTES = 2**20
 """Longest A-ASSOCIATE-RQ: 128 contexts of 128 transfer syntaxes each (PS3.8 section 9.3.2) fit."""
 
-_HEADER_BYTES = 6
+_SLACK_BYTES = 64
+"""A P-DATA-TF may be so much longer than agreed, for senders that count otherwise."""
 
 
 class UpperLayer(DULServiceProvider):
@@ -194,6 +195,6 @@ class Connection(AssociationSocket):
         return received
 
     def _check_length(self, nr_bytes: int) -> None:
-        limit = self.assoc.ae.maximum_pdu_size + _HEADER_BYTES if self.assoc.is_established else REQUEST_BYTES
-        if nr_bytes > limit:
+        is_requested = self.assoc.dul.state_machine.current_state not in ("Sta1", "Sta2")
+        if nr_bytes > (self.assoc.ae.maximum_pdu_size + _SLACK_BYTES if is_requested else REQUEST_BYTES):
             raise ProtocolViolationError("a PDU is longer than agreed")
