@@ -16,6 +16,7 @@ from dimse.wire import (
     ABORT,
     ASSOCIATE_AC,
     ASSOCIATE_RJ,
+    ECHO_RQ,
     EXPLICIT,
     MR,
     P_DATA,
@@ -39,7 +40,6 @@ from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.errors import DimseSettingError, StoreFullError
 
 DATA = encoded(instance())
-ECHO_RQ = command_set({0x0002: VERIFICATION, 0x0100: 0x0030, 0x0110: 1, 0x0800: 0x0101})
 FIND_RQ = command_set({0x0002: MR, 0x0100: 0x0020, 0x0110: 1, 0x0800: 1})
 EVENT_REPORT_RQ = command_set({0x0002: MR, 0x0100: 0x0100, 0x0110: 1, 0x0800: 0x0101, 0x1000: "1.2", 0x1002: 1})
 

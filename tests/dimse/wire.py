@@ -1,6 +1,7 @@
 """A DICOM peer written from PS3.7 and PS3.8 alone, so that it can break their rules; and a keeper that remembers."""
 
 import socket
+import ssl
 import struct
 import threading
 import zlib
@@ -137,6 +138,9 @@ def store_rq(sop_instance: str, *, sop_class: str = MR, message_id: int = 1) -> 
     return command_set({0x0002: sop_class, 0x0100: 1, 0x0110: message_id, 0x0700: 0, 0x0800: 1, 0x1000: sop_instance})
 
 
+ECHO_RQ = command_set({0x0002: VERIFICATION, 0x0100: 0x0030, 0x0110: 1, 0x0800: 0x0101})
+
+
 def fragment(context_id: int, control: int, content: bytes) -> bytes:
     """P-DATA-TF of one fragment (PS3.8 section 9.3.5); control: 1 command, 2 last."""
     return pdu(P_DATA, struct.pack(">LBB", len(content) + 2, context_id, control) + content)
@@ -151,9 +155,12 @@ def message(context_id: int, command: bytes, data: bytes, *, size: int = 16000) 
 class RawPeer:
     """One connection; closed with the ``with`` block, without a word."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            with self.socket as plain:  # closed by a handshake that fails
+                self.socket = context.wrap_socket(plain, server_hostname="127.0.0.1")
 
     def __enter__(self) -> Self:
         return self

@@ -194,6 +194,13 @@ class Connection(AssociationSocket):
                 raise TimeoutError
         return received
 
+    def _shutdown_socket(self) -> None:
+        """Close the socket; the base class leaves it open if the peer was faster."""
+        if self.socket is not None:
+            with suppress(OSError):  # the peer was faster
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
     def _check_length(self, nr_bytes: int) -> None:
         is_requested = self.assoc.dul.state_machine.current_state not in ("Sta1", "Sta2")
         if nr_bytes > (self.assoc.ae.maximum_pdu_size + _SLACK_BYTES if is_requested else REQUEST_BYTES):
