@@ -240,6 +240,7 @@ def test_closing_answers_what_is_served_and_aborts_the_rest() -> None:
         assert idle.receive()[0] == ABORT
     assert len(keeper.instances) == 1
     assert counts.over == 2
+    server.close()  # once more does no harm
 
 
 def test_closing_waits_no_longer_than_asked_for_a_keeper_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
@@ -264,6 +265,16 @@ def test_a_port_in_use_is_named() -> None:
         pytest.raises(DimseSettingError, match=str(server.port)),
     ):
         DicomServer(ListenerConfig(port=server.port), Kept())
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_it_listens_on_ipv6() -> None:
+    with DicomServer(ListenerConfig(host="::1", port=0), Kept()) as server:
+        sender = AE()
+        sender.add_requested_context(Verification)
+        association = sender.associate("::1", server.port)
+        assert association.send_c_echo().Status == 0x0000
+        association.release()
 
 
 def test_several_servers_share_a_port_when_asked() -> None:
