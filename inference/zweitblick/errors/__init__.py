@@ -14,7 +14,9 @@
     ├── InstanceError                   one instance is unusable
     │   ├── DamagedInstanceError        instance.damaged
     │   ├── PixelDecodeError            instance.pixel-decode
-    │   └── TransferSyntaxError         instance.transfer-syntax
+    │   ├── TransferSyntaxError         instance.transfer-syntax
+    │   ├── MismatchedInstanceError     instance.mismatched
+    │   └── InstanceTooLargeError       instance.too-large
     ├── SeriesError                     a series is no volume we may read
     │   ├── NotMRError                  series.not-mr
     │   ├── SecondaryCaptureError       series.secondary-capture
@@ -52,6 +54,11 @@
     │   ├── NetworkDeadlineError        network.deadline
     │   ├── NetworkCancelledError       network.cancelled
     │   └── NetworkClosedError          network.closed
+    ├── StoreError                      what was received cannot be kept
+    │   ├── StoreFullError              store.full
+    │   └── StoreUnavailableError       store.unavailable
+    ├── DimseSettingError               dimse.setting
+    ├── CertificateError                dimse.certificate
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -59,6 +66,10 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.dimse import (
+    CertificateError,
+    DimseSettingError,
+)
 from zweitblick.errors.reading import (
     BundleDamagedError,
     BundleError,
@@ -78,13 +89,20 @@ from zweitblick.errors.reading import (
 from zweitblick.errors.root import (
     ZweitblickError,
 )
+from zweitblick.errors.store import (
+    StoreError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 from zweitblick.errors.study import (
     ArchiveTooLargeError,
     DamagedArchiveError,
     DamagedInstanceError,
     DuplicatePositionError,
     InstanceError,
+    InstanceTooLargeError,
     LocalizerError,
+    MismatchedInstanceError,
     MissingGeometryError,
     MissingSequenceError,
     MissingSliceError,
@@ -125,15 +143,19 @@ __all__ = [
     "BundleDamagedError",
     "BundleError",
     "BundleMissingError",
+    "CertificateError",
     "DamagedArchiveError",
     "DamagedInstanceError",
     "DataKeyError",
+    "DimseSettingError",
     "DuplicatePositionError",
     "GeometryError",
     "InstanceError",
+    "InstanceTooLargeError",
     "KeyHolderError",
     "KeyUnwrapError",
     "LocalizerError",
+    "MismatchedInstanceError",
     "MissingGeometryError",
     "MissingSequenceError",
     "MissingSliceError",
@@ -164,6 +186,9 @@ __all__ = [
     "SinkError",
     "SourceError",
     "SourceMissingError",
+    "StoreError",
+    "StoreFullError",
+    "StoreUnavailableError",
     "StudyError",
     "TooManyFilesError",
     "TransferSyntaxError",
