@@ -5,7 +5,7 @@
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
 #   make lint            ruff, mypy, import-linter
-#   make bench           time the stages against named references
+#   make bench           time stages, network, whole studies and their growth against named references (an hour)
 #   make clean           remove what these targets made
 #
 # PYTHON=python3.12 make ...   chooses another interpreter (3.11 or newer) for a new .venv.
@@ -48,8 +48,12 @@ lint: .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+BENCHMARKS := benchmarks benchmarks.network benchmarks.end_to_end benchmarks.linearity benchmarks.many_studies \
+	benchmarks.sealing benchmarks.receive
+
 bench: .venv/dev.stamp
-	$(BIN)/python -m benchmarks
+	for one in $(BENCHMARKS); do echo "$$one"; $(BIN)/python -m $$one || exit 1; done
+	if [ -d ../shared/data/brats ]; then $(BIN)/python -m benchmarks.agreement ../shared/data; fi
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
