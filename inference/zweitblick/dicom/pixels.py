@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,16 +83,24 @@ def stored_values(instances: Iterable[Instance]) -> Iterator[tuple[Instance, NDA
 def _native_values(instance: Instance) -> NDArray[np.integer] | None:
     """Read plain words; None where there are none, or not all of them."""
     native = instance.native
-    if native is None or isinstance(instance.source, bytes):
+    if native is None:
         return None
     word = np.dtype(f"<{'i' if native.signed else 'u'}{native.allocated // 8}")
-    try:
-        words = np.fromfile(instance.source, word, math.prod(native.shape), offset=native.offset)
-    except OSError:
-        return None
+    words = _words(instance.source, word, math.prod(native.shape), native.offset)
     if words.size < math.prod(native.shape):
         return None
     return _significant_bits(words.reshape(native.shape), native.allocated, native.stored, native.high)
+
+
+def _words(source: Path | bytes, word: np.dtype[np.integer], count: int, offset: int) -> NDArray[np.integer]:
+    """Read words from an offset on; fewer than asked for where the source ends, none where it cannot be read."""
+    if isinstance(source, bytes):
+        held = max(len(source) - offset, 0) // word.itemsize
+        return np.frombuffer(source, word, min(count, held), offset) if held else np.empty(0, word)
+    try:
+        return np.fromfile(source, word, count, offset=offset)
+    except OSError:
+        return np.empty(0, word)
 
 
 def _values(instance: Instance, process: DecodingProcess) -> NDArray[np.integer]:
