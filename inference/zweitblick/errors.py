@@ -74,80 +74,61 @@ class ZweitblickError(Exception):
 
     code: ClassVar[str] = "zweitblick"
 
+    def __init_subclass__(cls, *, code: str) -> None:
+        """Give a class its code, without which there is none."""
+        super().__init_subclass__()
+        cls.code = code
 
-class SourceError(ZweitblickError):
+
+class SourceError(ZweitblickError, code="source"):
     """What was handed in cannot be opened."""
 
-    code = "source"
 
-
-class SourceMissingError(SourceError):
+class SourceMissingError(SourceError, code="source.missing"):
     """No file or folder is at the given path."""
 
-    code = "source.missing"
 
-
-class NoDicomError(SourceError):
+class NoDicomError(SourceError, code="source.no-dicom"):
     """Not one DICOM instance was found."""
 
-    code = "source.no-dicom"
 
-
-class TooManyFilesError(SourceError):
+class TooManyFilesError(SourceError, code="source.too-many-files"):
     """More files than a study may have."""
 
-    code = "source.too-many-files"
 
-
-class UnsafeArchiveError(SourceError):
+class UnsafeArchiveError(SourceError, code="source.unsafe-archive"):
     """An archive has an entry that would be written outside its folder, or is no plain file."""
 
-    code = "source.unsafe-archive"
 
-
-class ArchiveTooLargeError(SourceError):
+class ArchiveTooLargeError(SourceError, code="source.archive-too-large"):
     """An archive unpacks to more bytes or files than a study may have."""
 
-    code = "source.archive-too-large"
 
-
-class DamagedArchiveError(SourceError):
+class DamagedArchiveError(SourceError, code="source.archive-damaged"):
     """An archive cannot be unpacked: cut short, a wrong checksum, encrypted or of an unknown method."""
 
-    code = "source.archive-damaged"
 
-
-class NiftiError(SourceError):
+class NiftiError(SourceError, code="source.nifti"):
     """A NIfTI file cannot be read as one three-dimensional volume."""
 
-    code = "source.nifti"
 
-
-class InstanceError(ZweitblickError):
+class InstanceError(ZweitblickError, code="instance"):
     """One instance is unusable."""
 
-    code = "instance"
 
-
-class DamagedInstanceError(InstanceError):
+class DamagedInstanceError(InstanceError, code="instance.damaged"):
     """An instance is cut short or lacks what its SOP class requires."""
 
-    code = "instance.damaged"
 
-
-class PixelDecodeError(InstanceError):
+class PixelDecodeError(InstanceError, code="instance.pixel-decode"):
     """Pixel data does not decode to the size that its header announces."""
 
-    code = "instance.pixel-decode"
 
-
-class TransferSyntaxError(InstanceError):
+class TransferSyntaxError(InstanceError, code="instance.transfer-syntax"):
     """No decoder for this transfer syntax is installed."""
 
-    code = "instance.transfer-syntax"
 
-
-class SeriesError(ZweitblickError):
+class SeriesError(ZweitblickError, code="series"):
     """A series is not a volume that may be read.
 
     Parameters
@@ -158,278 +139,186 @@ class SeriesError(ZweitblickError):
         Series Instance UID for programs; it is never part of the message.
     """
 
-    code = "series"
-
     def __init__(self, message: str, *, series_uid: str = "") -> None:
         super().__init__(message)
         self.series_uid = series_uid
 
 
-class NotMRError(SeriesError):
+class NotMRError(SeriesError, code="series.not-mr"):
     """The modality is not MR."""
 
-    code = "series.not-mr"
 
-
-class SecondaryCaptureError(SeriesError):
+class SecondaryCaptureError(SeriesError, code="series.secondary-capture"):
     """The series is a secondary capture, a screenshot or other derived picture."""
 
-    code = "series.secondary-capture"
 
-
-class LocalizerError(SeriesError):
+class LocalizerError(SeriesError, code="series.localizer"):
     """The series is a localizer."""
 
-    code = "series.localizer"
 
-
-class NoPixelDataError(SeriesError):
+class NoPixelDataError(SeriesError, code="series.no-pixel-data"):
     """The series holds no pixel data."""
 
-    code = "series.no-pixel-data"
 
-
-class MissingGeometryError(SeriesError):
+class MissingGeometryError(SeriesError, code="series.missing-geometry"):
     """Position, orientation or pixel spacing is absent or not finite."""
 
-    code = "series.missing-geometry"
 
-
-class DuplicatePositionError(SeriesError):
+class DuplicatePositionError(SeriesError, code="series.duplicate-position"):
     """Two slices lie at one place and nothing tells which to take."""
 
-    code = "series.duplicate-position"
 
-
-class MissingSliceError(SeriesError):
+class MissingSliceError(SeriesError, code="series.missing-slice"):
     """A gap is a whole multiple of the slice distance."""
 
-    code = "series.missing-slice"
 
-
-class UnevenSpacingError(SeriesError):
+class UnevenSpacingError(SeriesError, code="series.uneven-spacing"):
     """Slice distances differ by more than the tolerance."""
 
-    code = "series.uneven-spacing"
 
-
-class MixedOrientationError(SeriesError):
+class MixedOrientationError(SeriesError, code="series.mixed-orientation"):
     """Slices are not parallel."""
 
-    code = "series.mixed-orientation"
 
-
-class MixedMatrixError(SeriesError):
+class MixedMatrixError(SeriesError, code="series.mixed-matrix"):
     """Slices differ in rows, columns or pixel spacing."""
 
-    code = "series.mixed-matrix"
 
-
-class NotAVolumeError(SeriesError):
+class NotAVolumeError(SeriesError, code="series.not-a-volume"):
     """Too few slices, or no stack of planes at all."""
 
-    code = "series.not-a-volume"
 
-
-class StudyError(ZweitblickError):
+class StudyError(ZweitblickError, code="study"):
     """The study as a whole cannot be read."""
 
-    code = "study"
 
-
-class MixedPatientsError(StudyError):
+class MixedPatientsError(StudyError, code="study.mixed-patients"):
     """Instances of more than one patient."""
 
-    code = "study.mixed-patients"
 
-
-class MixedStudiesError(StudyError):
+class MixedStudiesError(StudyError, code="study.mixed-studies"):
     """Instances of more than one study."""
 
-    code = "study.mixed-studies"
 
-
-class MissingSequenceError(StudyError):
+class MissingSequenceError(StudyError, code="study.missing-sequence"):
     """Neither T1 with contrast nor FLAIR is there."""
 
-    code = "study.missing-sequence"
 
-
-class NotAHeadError(StudyError):
+class NotAHeadError(StudyError, code="study.not-a-head"):
     """No brain is in the picture."""
 
-    code = "study.not-a-head"
 
-
-class GeometryError(ZweitblickError):
+class GeometryError(ZweitblickError, code="volume.geometry"):
     """An affine is singular, not finite or of the wrong shape."""
 
-    code = "volume.geometry"
 
-
-class VoxelError(ZweitblickError):
+class VoxelError(ZweitblickError, code="volume.voxels"):
     """Voxels are not finite or do not fit their grid."""
 
-    code = "volume.voxels"
 
-
-class RegistrationError(ZweitblickError):
+class RegistrationError(ZweitblickError, code="register.failed"):
     """Two volumes could not be aligned plausibly."""
 
-    code = "register.failed"
 
-
-class BundleError(ZweitblickError):
+class BundleError(ZweitblickError, code="bundle"):
     """A model bundle is unusable."""
 
-    code = "bundle"
 
-
-class BundleMissingError(BundleError):
+class BundleMissingError(BundleError, code="bundle.missing"):
     """A bundle, or a file that it must hold, is absent."""
 
-    code = "bundle.missing"
 
-
-class BundleDamagedError(BundleError):
+class BundleDamagedError(BundleError, code="bundle.damaged"):
     """A bundle's digest or self-test does not match."""
 
-    code = "bundle.damaged"
 
-
-class ProviderError(BundleError):
+class ProviderError(BundleError, code="bundle.provider"):
     """The runtime does not run on the device that it was installed for."""
 
-    code = "bundle.provider"
 
-
-class VaultError(ZweitblickError):
+class VaultError(ZweitblickError, code="vault"):
     """Something cannot be sealed or opened; no message holds a key, a plaintext, or the name of a study or object."""
 
-    code = "vault"
 
-
-class SealVersionError(VaultError):
+class SealVersionError(VaultError, code="vault.seal-version"):
     """Data do not begin with the mark of a sealed object."""
 
-    code = "vault.seal-version"
 
-
-class SealBrokenError(VaultError):
+class SealBrokenError(VaultError, code="vault.seal-broken"):
     """A sealed object was changed or cut, belongs elsewhere, or was sealed with another key."""
 
-    code = "vault.seal-broken"
 
-
-class SinkError(VaultError):
+class SinkError(VaultError, code="vault.sink"):
     """Sealed bytes were not taken whole by what they were written to."""
 
-    code = "vault.sink"
 
-
-class DataKeyError(VaultError):
+class DataKeyError(VaultError, code="vault.data-key"):
     """A data key is of the wrong size."""
 
-    code = "vault.data-key"
 
-
-class KeyUnwrapError(VaultError):
+class KeyUnwrapError(VaultError, code="vault.key-unwrap"):
     """A wrapped data key was changed, or is another than it is said to be."""
 
-    code = "vault.key-unwrap"
 
-
-class UnknownKekError(VaultError):
+class UnknownKekError(VaultError, code="vault.kek-unknown"):
     """A data key was wrapped with a key-encryption key that this holder does not have."""
 
-    code = "vault.kek-unknown"
 
-
-class KeyHolderError(VaultError):
+class KeyHolderError(VaultError, code="vault.key-holder"):
     """A key holder cannot be used."""
 
-    code = "vault.key-holder"
 
-
-class StoreError(ZweitblickError):
+class StoreError(ZweitblickError, code="store"):
     """Something cannot be kept or found; messages name studies and objects by the store's own random ids."""
 
-    code = "store"
 
-
-class StoreFullError(StoreError):
+class StoreFullError(StoreError, code="store.full"):
     """No room is left where objects or rows are written; nothing of what was refused is kept."""
 
-    code = "store.full"
 
-
-class StoreUnavailableError(StoreError):
+class StoreUnavailableError(StoreError, code="store.unavailable"):
     """The database or the folder of objects cannot be reached, or the store is closed; try again later."""
 
-    code = "store.unavailable"
 
-
-class StoreVersionError(StoreError):
+class StoreVersionError(StoreError, code="store.version"):
     """The database was brought to a version that this release does not know."""
 
-    code = "store.version"
 
-
-class StoreDamagedError(StoreError):
+class StoreDamagedError(StoreError, code="store.damaged"):
     """A file that a row names is gone or too short."""
 
-    code = "store.damaged"
 
-
-class StoreKeyError(StoreError):
+class StoreKeyError(StoreError, code="store.key-missing"):
     """A wrapped key is not where the store keeps them: the study was shredded, or the place is another store's."""
 
-    code = "store.key-missing"
 
-
-class UnknownStudyError(StoreError):
+class UnknownStudyError(StoreError, code="store.study-unknown"):
     """No such study is kept."""
 
-    code = "store.study-unknown"
 
-
-class UnknownRoundError(StoreError):
+class UnknownRoundError(StoreError, code="store.round-unknown"):
     """No such round of a study is kept."""
 
-    code = "store.round-unknown"
 
-
-class UnknownObjectError(StoreError):
+class UnknownObjectError(StoreError, code="store.object-unknown"):
     """No such object is kept."""
 
-    code = "store.object-unknown"
 
-
-class ResultChangedError(StoreError):
+class ResultChangedError(StoreError, code="store.result-changed"):
     """A result of the same name and other content was kept before."""
 
-    code = "store.result-changed"
 
-
-class EventError(StoreError):
+class EventError(StoreError, code="store.event"):
     """An event cannot happen in the state that a study is in."""
 
-    code = "store.event"
 
-
-class ActorError(StoreError):
+class ActorError(StoreError, code="store.actor"):
     """An event can happen, but not by this actor."""
 
-    code = "store.actor"
 
-
-class SampleError(ZweitblickError):
+class SampleError(ZweitblickError, code="sample.templates-missing"):
     """The tissue maps of the synthetic study are not installed."""
 
-    code = "sample.templates-missing"
 
-
-class OutputError(ZweitblickError):
+class OutputError(ZweitblickError, code="output.not-writable"):
     """A result cannot be written where it was asked for."""
-
-    code = "output.not-writable"

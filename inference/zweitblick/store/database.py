@@ -90,10 +90,19 @@ class Database:
             yield transaction
 
     def truncate_log(self) -> None:
-        """Empty SQLite's write-ahead log, which still holds what was deleted; others' transactions may prevent it."""
+        """Empty SQLite's write-ahead log, which still holds what was deleted.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If another's transaction has not ended after half a minute.
+        """
+        if self._reading.dialect.name != "sqlite":
+            return
         with _typed_errors(), self._reading.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy = connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise StoreUnavailableError("a transaction keeps the log from being emptied of what was deleted; try again")
 
     def close(self) -> None:
         """Close all connections."""

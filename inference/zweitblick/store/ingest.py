@@ -23,7 +23,7 @@ from zweitblick.store.folder import Place
 from zweitblick.store.group import GroupCommit
 from zweitblick.store.index import Indexed
 from zweitblick.store.objects import Kind
-from zweitblick.store.received import ReceivedInstance, part10_head
+from zweitblick.store.received import Received, part10_head
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rows import fresh_id, microseconds, sealed_details
 from zweitblick.store.schema import objects, receptions, studies
@@ -104,7 +104,7 @@ class Ingest:
         self._quiet_time = quiet_time
         self._group: GroupCommit[_Sealed, Outcome | None] = GroupCommit(self._commit)
 
-    def keep(self, instance: ReceivedInstance) -> Outcome:
+    def keep(self, instance: Received) -> Outcome:
         """Return once an instance is durable; see `zweitblick.store.store.Store.keep`."""
         for _ in range(_TRIES):
             study = self._rooms.studies.enlist(instance.study_instance_uid)
@@ -117,7 +117,7 @@ class Ingest:
         """Commit what is waiting, and take no more."""
         self._group.close()
 
-    def _sealed(self, instance: ReceivedInstance, study: str) -> _Sealed:
+    def _sealed(self, instance: Received, study: str) -> _Sealed:
         key, index, now = self._rooms.keyring.key(study), self._rooms.index, self._clock()
         digest = hashlib.sha256(instance.data).hexdigest()
         object_id, reception = fresh_id(), fresh_id()

@@ -24,8 +24,8 @@ def shred(rooms: Rooms, token: str) -> None:
     rooms.folder.unsettle(files)
     with rooms.database.writing() as transaction:
         transaction.execute(delete(studies).where(studies.c.token == token))
-    rooms.database.truncate_log()
     rooms.folder.delete(files)
+    rooms.database.truncate_log()
 
 
 def finish(rooms: Rooms) -> None:

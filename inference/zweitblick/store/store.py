@@ -18,7 +18,7 @@ from zweitblick.store.ingest import Ingest
 from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
-from zweitblick.store.received import ReceivedInstance
+from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
@@ -136,7 +136,7 @@ class Store:
         self._data.close()
         self._keys.close()
 
-    def keep(self, instance: ReceivedInstance) -> None:
+    def keep(self, instance: Received) -> None:
         """Return once an instance is durable; as a DICOM file, sealed.
 
         An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
