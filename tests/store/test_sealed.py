@@ -115,7 +115,7 @@ def test_yesterday_s_backup_of_the_data_does_not_open_what_was_shredded(tmp_path
     shutil.copytree(folder / "data", tmp_path / "backup")
     with opened_store(places, holder, Clock()) as store:
         token = store.token(study_uid(1))
-        with store._keys.reading() as transaction:
+        with store._rooms.keyring._database.reading() as transaction:
             query = select(wrapped_keys.c.ciphertext).where(wrapped_keys.c.owner == token)
             wrapped = transaction.execute(query).scalar_one()
         assert any(wrapped in path.read_bytes() for path in (folder / "keys").iterdir())

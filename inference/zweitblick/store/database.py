@@ -59,7 +59,11 @@ class Database:
             self._writing: Engine = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         else:
             self._reading = self._writing = create_engine(url, pool_pre_ping=True, hide_parameters=True)
-        self._migrate(tables)
+        try:
+            self._migrate(tables)
+        except StoreError:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:

@@ -1,6 +1,7 @@
 """Store: what the service keeps of studies, for those who receive, read, deliver and review."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -110,16 +111,22 @@ class Store:
         quiet_time: Callable[[str], timedelta] = lambda _: QUIET_TIME,
     ) -> None:
         self._clock = clock
-        self._keys = Database(places.keys, tables="keys")
-        self._data = Database(places.data, tables="data")
-        keyring = Keyring(self._keys, holder)
-        index = KeyedIndex(_index_key(self._data, keyring))
-        folder = ObjectFolder(places.objects)
-        self._rooms = Rooms(self._data, folder, keyring, index, Studies(self._data, keyring, index))
-        shredding.finish(self._rooms)
-        folder.sweep(lambda files: shredding.named(self._rooms, files))
-        self._objects = Objects(self._rooms)
-        self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
+        with ExitStack() as opening:
+            keys = Database(places.keys, tables="keys")
+            opening.callback(keys.close)
+            self._data = Database(places.data, tables="data")
+            opening.callback(self._data.close)
+            keyring = Keyring(keys, holder)
+            index = KeyedIndex(_index_key(self._data, keyring))
+            folder = ObjectFolder(places.objects)
+            opening.callback(folder.close)
+            self._rooms = Rooms(self._data, folder, keyring, index, Studies(self._data, keyring, index))
+            shredding.finish(self._rooms)
+            folder.sweep(lambda files: shredding.named(self._rooms, files))
+            self._objects = Objects(self._rooms)
+            self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
+            opening.callback(self._ingest.close)
+            self._closing = opening.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -130,11 +137,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Commit what is waiting, and leave."""
-        self._ingest.close()
-        self._rooms.folder.close()
-        self._data.close()
-        self._keys.close()
+        """Commit what is waiting, and leave; the second time nothing happens."""
+        self._closing.close()
 
     def keep(self, instance: Received) -> None:
         """Return once an instance is durable; as a DICOM file, sealed.
