@@ -135,7 +135,7 @@ def profile(table: Table, folder: Path) -> None:
         "SHA-256": lambda instance: hashlib.sha256(instance.data).digest(),
         "file meta information": part10_head,
         "seal": lambda instance: sealed(instance.data, key, study="study", name="name"),
-        "append to a pack, fdatasync": lambda instance: packs.append([("study", instance.data)]),
+        "append to a pack, fdatasync": lambda instance: packs.append([("study", [instance.data])]),
         "transaction of one row, fsync": commit,
     }
     for name, part in parts.items():

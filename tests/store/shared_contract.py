@@ -4,6 +4,7 @@ import threading
 
 from store.stores import Holder, instance, opened_store, pixels, plain_file, study_uid
 from zweitblick.store.ingest import Outcome
+from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.store import Store, StorePlaces
 
 
@@ -43,3 +44,27 @@ class SharedStoreContract:
             one.keep(instance(number=2))
             (kept,) = other.instances(other.token(study_uid(1)))
             assert plain_file(other, kept.id).endswith(pixels(1, 2))
+
+    def test_of_two_that_come_late_at_once_one_begins_the_next_round(self, places: StorePlaces, holder: Holder) -> None:
+        with opened_store(places, holder) as one, opened_store(places, holder) as other:
+            for study in range(1, 9):
+                one.keep(instance(study))
+                (first,) = one.rounds(one.token(study_uid(study)))
+                for event in (Event.COMPLETED, Event.STARTED):
+                    one.advance(first.id, event, by=Actor.WORKER)
+            both = threading.Barrier(2)
+
+            def receive(store: Store, number: int) -> None:
+                for study in range(1, 9):
+                    both.wait()
+                    store.keep(instance(study, number))
+
+            threads = [threading.Thread(target=receive, args=each) for each in ((one, 2), (other, 3))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            for study in range(1, 9):
+                token = one.token(study_uid(study))
+                assert [each.state for each in one.rounds(token)] == [State.SUPERSEDED, State.RECEIVING]
+                assert sorted(each.round for each in one.instances(token)) == [1, 2, 2]

@@ -94,13 +94,13 @@ class ObjectFolder:
             fcntl.flock(self._presence, fcntl.LOCK_SH)
             self._alone = False
 
-    def append(self, sealed: Sequence[tuple[str, bytes]]) -> list[Place]:
+    def append(self, sealed: Sequence[tuple[str, Sequence[bytes]]]) -> list[Place]:
         """Append objects to their studies' packs; once it returns they are durable.
 
         Parameters
         ----------
         sealed
-            Token of the study, and the object.
+            Token of the study, and the object in pieces.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class ObjectFolder:
         sizes: dict[str, int] = {}
         with self._lock, _typed_errors():
             try:
-                places = [self._append(study, data, sizes) for study, data in sealed]
+                places = [self._append(study, pieces, sizes) for study, pieces in sealed]
                 self._sync([self._packs[study].descriptor for study in sizes])
             except OSError:
                 self._take_back(sizes)
@@ -214,19 +214,20 @@ class ObjectFolder:
         if orphans:
             log.info("swept %d files that were being written when the service ended", len(orphans))
 
-    def _append(self, study: str, data: bytes, sizes: dict[str, int]) -> Place:
+    def _append(self, study: str, pieces: Sequence[bytes], sizes: dict[str, int]) -> Place:
         pack = self._packs.get(study)
         if pack is None or (study not in sizes and pack.size >= PACK_BYTES):
             self._begin_pack(study)
         pack = self._packs[study]
         sizes.setdefault(study, pack.size)
         self._packs.move_to_end(study)
-        place = Place(pack.file, pack.size, len(data))
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(pack.descriptor, view, pack.size)
-            pack.size += written
-            view = view[written:]
+        place = Place(pack.file, pack.size, sum(map(len, pieces)))
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                written = os.pwrite(pack.descriptor, view, pack.size)
+                pack.size += written
+                view = view[written:]
         return place
 
     def _sync(self, descriptors: Sequence[int]) -> None:
@@ -246,11 +247,12 @@ class ObjectFolder:
     def _create(self, name: str) -> int:
         """Make a file whose name is durable."""
         path = self._part(name)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            path.parent.mkdir(mode=0o700)
+            _sync_folder(self._root)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _OWNER_ONLY)
         try:
             _sync_folder(path.parent)
-            _sync_folder(self._root)
         except OSError:
             os.close(descriptor)
             path.unlink(missing_ok=True)
