@@ -50,6 +50,26 @@ def test_an_instance_for_which_there_is_no_room_leaves_nothing(tmp_path: Path) -
         )
 
 
+@pytest.mark.parametrize("again", [True, False], ids=["sent again", "not sent again"])
+def test_bytes_whose_row_was_refused_are_named_later_or_swept(tmp_path: Path, again: bool) -> None:
+    places, holder = StorePlaces.within(tmp_path), file_holder(tmp_path)
+    with opened_store(places, holder, Clock()) as store:
+        store.keep(instance(number=1))
+    with opened_store(places, holder, Clock()) as store:
+        assert store.instances(store.token(study_uid(1)))
+        with largest_file(4000), pytest.raises((StoreFullError, StoreUnavailableError)):
+            store.keep(instance(number=2))  # its pack has room, the write-ahead log has not
+        assert len(list(places.objects.rglob("*.part"))) == 1
+        if again:
+            store.keep(instance(number=2))
+    with opened_store(places, holder, Clock()) as store:
+        kept = store.instances(store.token(study_uid(1)))
+        assert len(kept) == len([path for path in places.objects.rglob("??/*") if path.is_file()]) == 1 + again
+        assert {plain_file(store, each.id)[-64:] for each in kept} == {encoded(1, 1)[-64:]} | (
+            {encoded(1, 2)[-64:]} if again else set()
+        )
+
+
 @pytest.mark.skipif(
     subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode != 0,
     reason="needs the right to mount in a name space of its own",

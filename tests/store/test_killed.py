@@ -4,27 +4,33 @@ import os
 import random
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from store import killed
 from store.stores import Clock, encoded, file_holder, instance, opened_store, plain_file, study_uid
 from zweitblick.errors import UnknownStudyError
+from zweitblick.store.schema import objects
 from zweitblick.store.store import Store, StorePlaces
 
 KILLS = 10
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def acknowledged_until_killed(folder: Path, first: int, wanted: int) -> list[int]:
-    """Let the program run until so many are acknowledged, kill it, and return all that it had said."""
+def acknowledged_until_killed(folder: Path, first: int, wanted: int, more_s: float) -> list[int]:
+    """Let the program run until so many are acknowledged and a moment more, kill it, and return all it said."""
     command = [sys.executable, killed.__file__, str(folder), str(first)]
     paths = os.pathsep.join([str(ROOT / "tests"), *sys.path])
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": paths}
     ) as program:
+        assert program.stdout.readline() == "open\n"
         said = [program.stdout.readline() for _ in range(wanted)]
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(more_s)
         program.kill()
         said += program.stdout.readlines()
     return [int(line) for line in said if line.endswith("\n")]
@@ -45,17 +51,21 @@ def kept_numbers(store: Store) -> list[int]:
     return numbers
 
 
+def named_files(store: Store) -> set[str]:
+    with store._data.reading() as transaction:
+        return set(transaction.execute(select(objects.c.file)).scalars())
+
+
 def test_what_was_acknowledged_is_there_after_any_number_of_kills(tmp_path: Path) -> None:
     moments = random.Random(7)  # noqa: S311 - moments of death, no secret
     places, holder = StorePlaces.within(tmp_path), file_holder(tmp_path)
     acknowledged: list[int] = []
-    left_behind = 0
     for kill in range(KILLS):
-        acknowledged += acknowledged_until_killed(tmp_path, 1000 * kill, moments.randint(0, 40))
-        left_behind += len(list(places.objects.rglob("*.part")))
+        wanted, more_s = moments.choice([0, 0, 1, moments.randint(2, 40)]), moments.uniform(0, 0.05)
+        acknowledged += acknowledged_until_killed(tmp_path, 1000 * kill, wanted, more_s)
         with opened_store(places, holder, Clock()) as store:
             numbers = kept_numbers(store)
-            assert list(places.objects.rglob("*.part")) == []
+            assert {path.name for path in places.objects.rglob("??/*") if path.is_file()} == named_files(store)
         assert len(set(numbers)) == len(numbers)
         assert set(acknowledged) <= set(numbers)
         most_unsaid = killed.THREADS * (kill + 1)
