@@ -44,6 +44,11 @@ DOORS = {
     "pipeline.segment": "volumes, bundles, *, seed, observer",
     "pipeline.read": "study, bundles, *, stamp, observer",
     "sample.write_sample": "out, *, spec",
+    "store.store.Store": "places, holder, *, clock, quiet_time",
+    "store.store.StorePlaces": "data, keys, objects",
+    "store.received.ReceivedInstance": "sop_class_uid, sop_instance_uid, transfer_syntax_uid, study_instance_uid, "
+    "series_instance_uid, calling_ae_title, data",
+    "store.life.after": "state, event, *, by",
     "vault.data_key.DataKey": "secret",
     "vault.envelope.sealed": "plain, key, *, study, name",
     "vault.envelope.opened": "data, key, *, study, name",

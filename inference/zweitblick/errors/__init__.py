@@ -54,9 +54,18 @@
     │   ├── NetworkDeadlineError        network.deadline
     │   ├── NetworkCancelledError       network.cancelled
     │   └── NetworkClosedError          network.closed
-    ├── StoreError                      what was received cannot be kept
+    ├── StoreError                      something cannot be kept or found
     │   ├── StoreFullError              store.full
-    │   └── StoreUnavailableError       store.unavailable
+    │   ├── StoreUnavailableError       store.unavailable
+    │   ├── StoreVersionError           store.version
+    │   ├── StoreDamagedError           store.damaged
+    │   ├── StoreKeyError               store.key-missing
+    │   ├── UnknownStudyError           store.study-unknown
+    │   ├── UnknownRoundError           store.round-unknown
+    │   ├── UnknownObjectError          store.object-unknown
+    │   ├── ResultChangedError          store.result-changed
+    │   ├── EventError                  store.event
+    │   └── ActorError                  store.actor
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SampleError                     sample.templates-missing
@@ -90,9 +99,18 @@ from zweitblick.errors.root import (
     ZweitblickError,
 )
 from zweitblick.errors.store import (
+    ActorError,
+    EventError,
+    ResultChangedError,
+    StoreDamagedError,
     StoreError,
     StoreFullError,
+    StoreKeyError,
     StoreUnavailableError,
+    StoreVersionError,
+    UnknownObjectError,
+    UnknownRoundError,
+    UnknownStudyError,
 )
 from zweitblick.errors.study import (
     ArchiveTooLargeError,
@@ -139,6 +157,7 @@ from zweitblick.errors.vault import (
 )
 
 __all__ = [
+    "ActorError",
     "ArchiveTooLargeError",
     "BundleDamagedError",
     "BundleError",
@@ -149,6 +168,7 @@ __all__ = [
     "DataKeyError",
     "DimseSettingError",
     "DuplicatePositionError",
+    "EventError",
     "GeometryError",
     "InstanceError",
     "InstanceTooLargeError",
@@ -178,6 +198,7 @@ __all__ = [
     "PixelDecodeError",
     "ProviderError",
     "RegistrationError",
+    "ResultChangedError",
     "SampleError",
     "SealBrokenError",
     "SealVersionError",
@@ -186,14 +207,20 @@ __all__ = [
     "SinkError",
     "SourceError",
     "SourceMissingError",
+    "StoreDamagedError",
     "StoreError",
     "StoreFullError",
+    "StoreKeyError",
     "StoreUnavailableError",
+    "StoreVersionError",
     "StudyError",
     "TooManyFilesError",
     "TransferSyntaxError",
     "UnevenSpacingError",
     "UnknownKekError",
+    "UnknownObjectError",
+    "UnknownRoundError",
+    "UnknownStudyError",
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
