@@ -18,7 +18,7 @@ RADIUS_MM = 70.0
 SAMPLES = 40_000
 """Places at which the two images are compared, at most."""
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 """Powell ends when a round of all directions changes the information by less, relatively. SciPy searches each line
 to 100 times its ``xtol``."""
 
