@@ -52,6 +52,18 @@
     │   ├── NetworkDeadlineError        network.deadline
     │   ├── NetworkCancelledError       network.cancelled
     │   └── NetworkClosedError          network.closed
+    ├── StoreError                      something cannot be kept or found
+    │   ├── StoreFullError              store.full
+    │   ├── StoreUnavailableError       store.unavailable
+    │   ├── StoreVersionError           store.version
+    │   ├── StoreDamagedError           store.damaged
+    │   ├── StoreKeyError               store.key-missing
+    │   ├── UnknownStudyError           store.study-unknown
+    │   ├── UnknownRoundError           store.round-unknown
+    │   ├── UnknownObjectError          store.object-unknown
+    │   ├── ResultChangedError          store.result-changed
+    │   ├── EventError                  store.event
+    │   └── ActorError                  store.actor
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -77,6 +89,20 @@ from zweitblick.errors.reading import (
 )
 from zweitblick.errors.root import (
     ZweitblickError,
+)
+from zweitblick.errors.store import (
+    ActorError,
+    EventError,
+    ResultChangedError,
+    StoreDamagedError,
+    StoreError,
+    StoreFullError,
+    StoreKeyError,
+    StoreUnavailableError,
+    StoreVersionError,
+    UnknownObjectError,
+    UnknownRoundError,
+    UnknownStudyError,
 )
 from zweitblick.errors.study import (
     ArchiveTooLargeError,
@@ -121,6 +147,7 @@ from zweitblick.errors.vault import (
 )
 
 __all__ = [
+    "ActorError",
     "ArchiveTooLargeError",
     "BundleDamagedError",
     "BundleError",
@@ -129,6 +156,7 @@ __all__ = [
     "DamagedInstanceError",
     "DataKeyError",
     "DuplicatePositionError",
+    "EventError",
     "GeometryError",
     "InstanceError",
     "KeyHolderError",
@@ -156,6 +184,7 @@ __all__ = [
     "PixelDecodeError",
     "ProviderError",
     "RegistrationError",
+    "ResultChangedError",
     "SampleError",
     "SealBrokenError",
     "SealVersionError",
@@ -164,11 +193,20 @@ __all__ = [
     "SinkError",
     "SourceError",
     "SourceMissingError",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreFullError",
+    "StoreKeyError",
+    "StoreUnavailableError",
+    "StoreVersionError",
     "StudyError",
     "TooManyFilesError",
     "TransferSyntaxError",
     "UnevenSpacingError",
     "UnknownKekError",
+    "UnknownObjectError",
+    "UnknownRoundError",
+    "UnknownStudyError",
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",

@@ -1,0 +1,154 @@
+"""Database: transactions on SQLite or PostgreSQL that are durable when they end, and errors that say what is wrong."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import SQLITE_FULL, Connection
+from sqlite3 import Error as SQLiteError
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from zweitblick.errors import StoreError, StoreFullError, StoreUnavailableError, StoreVersionError
+
+FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The device, the quota or the largest allowed file is full."""
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_BUSY_S = 30.0
+"""How long SQLite waits for another process' transaction."""
+_POSTGRESQL_DISK_FULL = "53100"
+_MIGRATION_LOCK = 7311930524661873264
+"""Any number that no other program uses for PostgreSQL's advisory locks."""
+
+
+class Database:
+    """One database, brought to the newest version of its tables.
+
+    On SQLite: write-ahead log with synchronous=FULL, so that a transaction that ended survives a loss of power; foreign
+    keys checked; what is deleted is overwritten. A transaction that writes takes the lock at its start, so that none
+    that has read must give up.
+
+    Parameters
+    ----------
+    url
+        As SQLAlchemy reads it: ``sqlite:////folder/file`` or ``postgresql+psycopg://...``.
+    tables
+        Which of the folders of `migrations` makes its tables: ``data`` or ``keys``.
+
+    Raises
+    ------
+    StoreVersionError
+        If a newer release has changed the tables.
+    StoreUnavailableError
+        If it cannot be reached.
+    StoreFullError
+        If there is no room for the tables.
+    """
+
+    def __init__(self, url: str, *, tables: str) -> None:
+        if make_url(url).get_backend_name() == "sqlite":
+            self._reading = _sqlite_engine(url)
+            self._writing: Engine = self._reading.execution_options(begin="BEGIN IMMEDIATE")
+        else:
+            self._reading = self._writing = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        self._migrate(tables)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Give a transaction that only reads.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the database cannot be reached.
+        """
+        with _typed_errors(), self._reading.begin() as transaction:
+            yield transaction
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """Give a transaction that is durable once the block has ended, and undone if it raises.
+
+        Raises
+        ------
+        StoreFullError
+            If there is no room.
+        StoreUnavailableError
+            If the database cannot be reached. It is then not known whether the transaction is durable.
+        sqlalchemy.exc.IntegrityError
+            If another transaction was faster; read again.
+        """
+        with _typed_errors(), self._writing.begin() as transaction:
+            yield transaction
+
+    def truncate_log(self) -> None:
+        """Empty SQLite's write-ahead log, which still holds what was deleted; others' transactions may prevent it."""
+        with _typed_errors(), self._reading.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._reading.dispose()
+
+    def _migrate(self, tables: str) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.set_main_option("path_separator", "newline")
+        config.set_main_option("version_locations", str(_MIGRATIONS / tables))
+        known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+        with self.writing() as transaction:
+            if transaction.dialect.name == "postgresql":
+                transaction.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            found = MigrationContext.configure(transaction).get_current_revision()
+            if found is not None and found not in known:
+                raise StoreVersionError(
+                    f"the database of {tables} has version {found}, which this release does not know; install a newer"
+                )
+            config.attributes["connection"] = transaction
+            command.upgrade(config, "head")
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_S})
+
+    @event.listens_for(engine, "connect")
+    def settle(connection: Connection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # sqlite3 would begin by itself, and not before the first change
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(transaction: Transaction) -> None:
+        transaction.exec_driver_sql(transaction.get_execution_options().get("begin", "BEGIN"))
+
+    return engine
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (SQLAlchemyError, SQLiteError) as error:
+        raise _typed(error) from error
+
+
+def _typed(error: SQLAlchemyError | SQLiteError) -> StoreError:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    full = (
+        getattr(cause, "sqlite_errorcode", None) == SQLITE_FULL
+        or getattr(cause, "sqlstate", None) == _POSTGRESQL_DISK_FULL
+    )
+    if full:
+        return StoreFullError("the database has no room left; free some and send again")
+    return StoreUnavailableError(f"the database cannot be used ({type(cause).__name__}); it is asked again next time")

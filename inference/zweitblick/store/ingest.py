@@ -1,0 +1,254 @@
+"""Ingest: received instances become durable, several at once.
+
+Each caller seals its own instance, which releases Python's lock; one thread then writes and fsyncs the packs of all
+that wait, and after that ends one transaction with their rows. A crash in between leaves bytes that no row names.
+Whoever was told that an instance is kept was told after both.
+"""
+
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from zweitblick.errors import StoreUnavailableError
+from zweitblick.store import rounds
+from zweitblick.store.folder import Place
+from zweitblick.store.group import GroupCommit
+from zweitblick.store.index import Indexed
+from zweitblick.store.objects import Kind
+from zweitblick.store.received import ReceivedInstance, part10_head
+from zweitblick.store.rooms import Rooms
+from zweitblick.store.rows import fresh_id, microseconds, sealed_details
+from zweitblick.store.schema import objects, receptions, studies
+from zweitblick.vault.envelope import SealingWriter
+
+_TRIES = 5
+"""Another process that adds the same rows, or deletes the study, is waited out so many times."""
+
+
+class Outcome(StrEnum):
+    """What became of an instance that was acknowledged."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    """It is there already, with the same content; nothing was stored."""
+    CONFLICT = "conflict"
+    """One of the same SOP Instance UID and other content is there already; this one is kept apart and not read."""
+    RETURNED = "returned"
+    """It bears the UID of a result of ours, which came back; nothing was stored."""
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """An instance as it will be kept."""
+
+    study: str
+    id: str
+    identity_index: bytes
+    series_index: bytes
+    content_index: bytes
+    body: bytes = field(repr=False)
+    details: bytes = field(repr=False)
+    reception: str
+    reception_details: bytes = field(repr=False)
+    at_us: int
+    quiet_us: int
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An object that is kept, or is about to be."""
+
+    id: str
+    kind: str
+    content_index: bytes
+    conflicts: bool
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """What becomes of an instance; ``object`` is what it is or is the same as."""
+
+    outcome: Outcome
+    object: str
+    conflicts_with: str | None = None
+
+    @property
+    def stored(self) -> bool:
+        return self.outcome in (Outcome.NEW, Outcome.CONFLICT)
+
+
+class Ingest:
+    """Keeps received instances; for several threads at once, and several processes with the same rooms.
+
+    Parameters
+    ----------
+    rooms
+        Of the store.
+    clock
+        Tells the time, aware.
+    quiet_time
+        How long after an instance of this calling AE title more may be on the way.
+    """
+
+    def __init__(self, rooms: Rooms, *, clock: Callable[[], datetime], quiet_time: Callable[[str], timedelta]) -> None:
+        self._rooms = rooms
+        self._clock = clock
+        self._quiet_time = quiet_time
+        self._group: GroupCommit[_Sealed, Outcome | None] = GroupCommit(self._commit)
+
+    def keep(self, instance: ReceivedInstance) -> Outcome:
+        """Return once an instance is durable; see `zweitblick.store.store.Store.keep`."""
+        for _ in range(_TRIES):
+            study = self._rooms.studies.enlist(instance.study_instance_uid)
+            if (outcome := self._group.submit(self._sealed(instance, study))) is not None:
+                return outcome
+            self._rooms.studies.forget(study)
+        raise StoreUnavailableError("the instance's study was deleted again and again; send it again later")
+
+    def close(self) -> None:
+        """Commit what is waiting, and take no more."""
+        self._group.close()
+
+    def _sealed(self, instance: ReceivedInstance, study: str) -> _Sealed:
+        key, index, now = self._rooms.keyring.key(study), self._rooms.index, self._clock()
+        digest = hashlib.sha256(instance.data).hexdigest()
+        object_id, reception = fresh_id(), fresh_id()
+        body = io.BytesIO()
+        with SealingWriter(body, key, study=study, name=object_id) as writer:
+            size = writer.write(part10_head(instance)) + writer.write(instance.data)
+        details: dict[str, str | int] = {
+            "sop_class_uid": instance.sop_class_uid,
+            "sop_instance_uid": instance.sop_instance_uid,
+            "series_instance_uid": instance.series_instance_uid,
+            "transfer_syntax_uid": instance.transfer_syntax_uid,
+            "data_sha256": digest,
+            "plain_bytes": size,
+        }
+        return _Sealed(
+            study=study,
+            id=object_id,
+            identity_index=index.of(Indexed.INSTANCE, instance.sop_instance_uid),
+            series_index=index.of(Indexed.SERIES, instance.series_instance_uid),
+            content_index=index.of(Indexed.CONTENT, instance.sop_class_uid, instance.transfer_syntax_uid, digest),
+            body=body.getvalue(),
+            details=sealed_details(details, key, study=study, row=object_id),
+            reception=reception,
+            reception_details=sealed_details(
+                {"calling_ae_title": instance.calling_ae_title}, key, study=study, row=reception
+            ),
+            at_us=microseconds(now),
+            quiet_us=microseconds(now + self._quiet_time(instance.calling_ae_title)),
+        )
+
+    def _commit(self, group: Sequence[_Sealed]) -> list[Outcome | None]:
+        for _ in range(_TRIES):
+            try:
+                return self._attempt(group)
+            except IntegrityError:
+                # another process has kept the same instance or deleted a study since the rows were read
+                continue
+        raise StoreUnavailableError("other processes change the same rows again and again; send it again later")
+
+    def _attempt(self, group: Sequence[_Sealed]) -> list[Outcome | None]:
+        """Keep a group; None is the outcome of an instance whose study is gone."""
+        with self._rooms.database.reading() as transaction:
+            decisions = _decisions(transaction, group)
+        stored = [item for item in group if item.id in decisions and decisions[item.id].stored]
+        places = self._rooms.folder.append([(item.study, item.body) for item in stored])
+        placed = {item.id: place for item, place in zip(stored, places, strict=True)}
+        decided = [item for item in group if item.id in decisions]
+        if decided:
+            with self._rooms.database.writing() as transaction:
+                _keep_rows(transaction, decided, decisions, placed)
+        self._rooms.folder.settle({place.file for place in places})
+        return [decisions[item.id].outcome if item.id in decisions else None for item in group]
+
+
+def _decisions(transaction: Transaction, group: Sequence[_Sealed]) -> dict[str, _Decision]:
+    """Tell new instances from duplicates and conflicts, also among themselves."""
+    tokens = {item.study for item in group}
+    there = set(
+        transaction.execute(select(studies.c.token).where(studies.c.token.in_(tokens), ~studies.c.shredding)).scalars()
+    )
+    columns = objects.c["study", "identity_index", "id", "kind", "content_index", "conflicts_with"]
+    query = select(*columns).where(
+        objects.c.study.in_(tokens), objects.c.identity_index.in_({item.identity_index for item in group})
+    )
+    known: defaultdict[tuple[str, bytes], list[_Known]] = defaultdict(list)
+    for row in transaction.execute(query):
+        conflicts = row.conflicts_with is not None
+        known[row.study, row.identity_index].append(_Known(row.id, row.kind, row.content_index, conflicts))
+    decisions = {}
+    for item in group:
+        if item.study in there:
+            same_identity = known[item.study, item.identity_index]
+            decision = decisions[item.id] = _decision(item, same_identity)
+            if decision.stored:
+                conflicts = decision.outcome is Outcome.CONFLICT
+                same_identity.append(_Known(item.id, Kind.INSTANCE, item.content_index, conflicts))
+    return decisions
+
+
+def _decision(item: _Sealed, same_identity: Sequence[_Known]) -> _Decision:
+    for known in same_identity:
+        if known.kind == Kind.RESULT:
+            return _Decision(Outcome.RETURNED, known.id)
+        if known.content_index == item.content_index:
+            return _Decision(Outcome.DUPLICATE, known.id)
+    for known in same_identity:
+        if not known.conflicts:
+            return _Decision(Outcome.CONFLICT, item.id, conflicts_with=known.id)
+    return _Decision(Outcome.NEW, item.id)
+
+
+def _keep_rows(
+    transaction: Transaction, group: Sequence[_Sealed], decisions: dict[str, _Decision], placed: dict[str, Place]
+) -> None:
+    round_of = {}
+    for study in sorted({item.study for item in group}):
+        of_study = [item for item in group if item.study == study]
+        round_of[study] = rounds.arrived(
+            transaction,
+            study,
+            at_us=max(item.at_us for item in of_study),
+            quiet_us=max(item.quiet_us for item in of_study),
+            new=any(decisions[item.id].outcome is Outcome.NEW for item in of_study),
+        )
+    kept = [
+        {
+            "id": item.id,
+            "study": item.study,
+            "round": round_of[item.study],
+            "kind": Kind.INSTANCE,
+            **vars(placed[item.id]),
+            "identity_index": item.identity_index,
+            "series_index": item.series_index,
+            "content_index": item.content_index,
+            "conflicts_with": decisions[item.id].conflicts_with,
+            "details": item.details,
+        }
+        for item in group
+        if item.id in placed
+    ]
+    if kept:
+        transaction.execute(insert(objects), kept)
+    transaction.execute(insert(receptions), [_reception(item, decisions[item.id]) for item in group])
+
+
+def _reception(item: _Sealed, decision: _Decision) -> dict[str, object]:
+    return {
+        "id": item.reception,
+        "study": item.study,
+        "object": decision.object,
+        "outcome": decision.outcome,
+        "at_us": item.at_us,
+        "details": item.reception_details,
+    }

@@ -1,0 +1,122 @@
+"""The tables of the store. Every identifier is sealed or a keyed hash; what is in clear tells nothing of a patient.
+
+Columns that end in ``_index`` are keyed hashes (`zweitblick.store.index`), those that end in ``_us`` are microseconds
+since 1970 in UTC, and ``details`` is JSON sealed under the study's data key, bound to the study and to its row. Tokens
+and ids are 32 random hexadecimal digits. `migrations` makes these tables; a test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+data = MetaData()
+"""What may be backed up anywhere."""
+keys = MetaData()
+"""Wrapped keys; apart, so that no backup of the data holds them."""
+
+identities = Table(
+    "identities",
+    data,
+    Column("index_key_id", String(32), primary_key=True),
+)
+"""One row: which index key made the hashes, so that the data of one store are not used with the keys of another."""
+
+studies = Table(
+    "studies",
+    data,
+    Column("token", String(32), primary_key=True),
+    Column("uid_index", LargeBinary(32), nullable=False, unique=True),
+    Column("patient_index", LargeBinary(32), index=True),
+    Column("accession_index", LargeBinary(32), index=True),
+    Column("shredding", Boolean, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+)
+"""``shredding``: its key is about to be destroyed, and all of it to be deleted, whatever happens in between."""
+
+rounds = Table(
+    "rounds",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("supersedes", ForeignKey("rounds.id", ondelete="CASCADE")),
+    Column("arrived_us", BigInteger, nullable=False),
+    Column("quiet_us", BigInteger, nullable=False),
+    UniqueConstraint("study", "number", name="one_round_of_a_number"),
+    Index("rounds_by_state", "state", "quiet_us"),
+)
+"""``arrived_us``: when the last instance came, a duplicate too; ``quiet_us``: until when more may be on the way."""
+
+objects = Table(
+    "objects",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False),
+    Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(8), nullable=False),
+    Column("file", String(32), nullable=False, index=True),
+    Column("start", BigInteger, nullable=False),
+    Column("sealed_bytes", BigInteger, nullable=False),
+    Column("identity_index", LargeBinary(32), nullable=False),
+    Column("series_index", LargeBinary(32)),
+    Column("content_index", LargeBinary(32), nullable=False),
+    Column("conflicts_with", ForeignKey("objects.id", ondelete="CASCADE")),
+    Column("details", LargeBinary, nullable=False),
+    UniqueConstraint("study", "identity_index", "content_index", name="content_kept_once"),
+)
+"""Instances and results, and where their sealed bytes lie in the folder of objects."""
+Index(
+    "first_of_an_identity",
+    objects.c.study,
+    objects.c.identity_index,
+    unique=True,
+    sqlite_where=objects.c.conflicts_with.is_(None),
+    postgresql_where=objects.c.conflicts_with.is_(None),
+)
+
+receptions = Table(
+    "receptions",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False, index=True),
+    Column("object", ForeignKey("objects.id", ondelete="CASCADE"), nullable=False),
+    Column("outcome", String(9), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+)
+"""Every instance that was acknowledged, also those that were there already."""
+
+events = Table(
+    "events",
+    data,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False, index=True),
+    Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("before", String(20), nullable=False),
+    Column("after", String(20), nullable=False),
+    Column("actor", String(20), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+)
+"""What happened to each round; arrivals that change no state are in `receptions` alone."""
+
+wrapped_keys = Table(
+    "wrapped_keys",
+    keys,
+    Column("owner", String(32), primary_key=True),
+    Column("kek_id", String(64), nullable=False, index=True),
+    Column("data_key_id", String(32), nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+)
+"""``owner`` is a study's token, or names the index key."""

@@ -1,0 +1,43 @@
+"""Shredding: a study is deleted for good, whatever happens in between.
+
+First a row says that it is under way, then the key is destroyed, and only then rows and files go. Whoever restores
+yesterday's backup of the data has ciphertext without a key.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import delete, select, update
+
+from zweitblick.store.rooms import Rooms
+from zweitblick.store.schema import objects, studies
+
+
+def shred(rooms: Rooms, token: str) -> None:
+    """Delete a study; see `zweitblick.store.store.Store.shred`."""
+    with rooms.database.writing() as transaction:
+        transaction.execute(update(studies).where(studies.c.token == token).values(shredding=True))
+    rooms.studies.forget(token)
+    rooms.keyring.destroy(token)
+    rooms.folder.end_pack(token)
+    with rooms.database.reading() as transaction:
+        files = set(transaction.execute(select(objects.c.file).where(objects.c.study == token)).scalars())
+    rooms.folder.unsettle(files)
+    with rooms.database.writing() as transaction:
+        transaction.execute(delete(studies).where(studies.c.token == token))
+    rooms.database.truncate_log()
+    rooms.folder.delete(files)
+
+
+def finish(rooms: Rooms) -> None:
+    """Finish what a crash has interrupted."""
+    with rooms.database.reading() as transaction:
+        tokens = transaction.execute(select(studies.c.token).where(studies.c.shredding)).scalars().all()
+    for token in tokens:
+        shred(rooms, token)
+
+
+def named(rooms: Rooms, files: Collection[str]) -> Collection[str]:
+    """Return those of some files that rows name."""
+    with rooms.database.reading() as transaction:
+        queries = (select(objects.c.file).where(objects.c.file == file).limit(1) for file in files)
+        return {name for query in queries for name in transaction.execute(query).scalars()}

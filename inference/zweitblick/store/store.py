@@ -1,0 +1,293 @@
+"""Store: what the service keeps of studies, for those who receive, read, deliver and review."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from sqlalchemy import insert, select
+
+from zweitblick.errors import StoreKeyError, StoreUnavailableError
+from zweitblick.store import rounds, shredding
+from zweitblick.store.database import Database
+from zweitblick.store.folder import ObjectFolder
+from zweitblick.store.index import KeyedIndex
+from zweitblick.store.ingest import Ingest
+from zweitblick.store.keyring import INDEX, Keyring
+from zweitblick.store.life import Actor, Event, State
+from zweitblick.store.objects import KeptInstance, KeptResult, Objects
+from zweitblick.store.received import ReceivedInstance
+from zweitblick.store.receptions import Reception, receptions_of
+from zweitblick.store.results import ResultName, keep_result
+from zweitblick.store.rooms import Rooms
+from zweitblick.store.rounds import LifeEvent, Round
+from zweitblick.store.schema import identities
+from zweitblick.store.studies import KeptStudy, Studies
+from zweitblick.vault.data_key import DataKey
+from zweitblick.vault.keyholders import KeyHolder
+
+QUIET_TIME = timedelta(seconds=30)
+"""After an instance, where nothing else says that a study is complete."""
+
+
+@dataclass(frozen=True)
+class StorePlaces:
+    """Where a store lies.
+
+    Parameters
+    ----------
+    data, keys
+        URLs, as SQLAlchemy reads them, of two databases. Backups of the data must not hold the keys: that is what makes
+        shredding last.
+    objects
+        Folder of sealed objects, which belongs to the data.
+    """
+
+    data: str
+    keys: str
+    objects: Path
+
+    @classmethod
+    def within(cls, folder: Path) -> Self:
+        """Return the places of a store on SQLite: ``data`` and ``keys`` of a folder, which are made.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If they cannot be.
+        """
+        try:
+            for name in ("data", "keys"):
+                (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailableError(f"{folder} cannot be made ({error.strerror}); choose another") from error
+        absolute = folder.resolve()
+        return cls(
+            f"sqlite:///{absolute}/data/store.sqlite",
+            f"sqlite:///{absolute}/keys/keys.sqlite",
+            absolute / "data" / "objects",
+        )
+
+
+class Store:
+    """What the service keeps; for several threads at once, and several processes at the same places.
+
+    Opening it brings the tables to the newest version, finishes what a crash has interrupted and, if no other process
+    is at work there, removes what was being written. Used with ``with``, or closed.
+
+    Parameters
+    ----------
+    places
+        Where it lies.
+    holder
+        Wraps the data keys. While it is away only studies whose keys are in use are kept and opened.
+    clock
+        Tells the time, aware.
+    quiet_time
+        How long after an instance of a calling AE title more may be on the way; `QUIET_TIME` for everybody if not
+        given.
+
+    Raises
+    ------
+    StoreVersionError
+        If a newer release was here before.
+    StoreKeyError
+        If keys and data are not of the same store.
+    StoreUnavailableError, StoreFullError
+        If databases or folder cannot be used.
+    VaultError
+        If the holder cannot be used, or another's keys are here.
+    """
+
+    def __init__(
+        self,
+        places: StorePlaces,
+        holder: KeyHolder,
+        *,
+        clock: Callable[[], datetime],
+        quiet_time: Callable[[str], timedelta] = lambda _: QUIET_TIME,
+    ) -> None:
+        self._clock = clock
+        self._keys = Database(places.keys, tables="keys")
+        self._data = Database(places.data, tables="data")
+        keyring = Keyring(self._keys, holder)
+        index = KeyedIndex(_index_key(self._data, keyring))
+        folder = ObjectFolder(places.objects)
+        self._rooms = Rooms(self._data, folder, keyring, index, Studies(self._data, keyring, index))
+        shredding.finish(self._rooms)
+        folder.sweep(lambda files: shredding.named(self._rooms, files))
+        self._objects = Objects(self._rooms)
+        self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit what is waiting, and leave."""
+        self._ingest.close()
+        self._rooms.folder.close()
+        self._data.close()
+        self._keys.close()
+
+    def keep(self, instance: ReceivedInstance) -> None:
+        """Return once an instance is durable; as a DICOM file, sealed.
+
+        An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
+        and other content, is kept apart and does not count as one to read. One with the UID of a result of ours is that
+        result, coming back, and is not stored. All of this is in `receptions`. A new instance that comes when the study
+        is being read, or was read, begins its next round.
+
+        Raises
+        ------
+        StoreFullError
+            If no room is left.
+        StoreUnavailableError
+            If database or folder cannot be reached. The instance may be durable; sent again, it is a duplicate.
+        VaultError, StoreKeyError
+            If the study's key cannot be made or unwrapped.
+        """
+        self._ingest.keep(instance)
+
+    def keep_result(self, result: ResultName, source: BinaryIO) -> str:
+        """Seal a result as it streams, and return its id once it is durable; the second time, that of the first.
+
+        Raises
+        ------
+        UnknownRoundError
+            If there is no such round.
+        ResultChangedError
+            If the round has a result of this name or UID with other content.
+        StoreFullError, StoreUnavailableError, VaultError, StoreKeyError
+            As from `keep`.
+        """
+        return keep_result(self._rooms, result, source)
+
+    def open(self, object_id: str) -> BinaryIO:
+        """Open an object for reading at any place; no byte is given out before it is verified.
+
+        Of an instance it is a DICOM file: preamble, file meta information, and the data set as it came. Buffers up to
+        some MiB, however large the object is. Not for several threads at once.
+
+        Raises
+        ------
+        UnknownObjectError
+            If there is no such object.
+        StoreDamagedError
+            If its file is gone or cut short.
+        VaultError, StoreKeyError
+            If it cannot be unsealed, here or from reading.
+        """
+        return self._objects.open(object_id)
+
+    def token(self, study_instance_uid: str) -> str:
+        """Return the token of a study, which may stand in queues, logs and URLs.
+
+        Raises
+        ------
+        UnknownStudyError
+            If no study of this UID is kept.
+        """
+        return self._rooms.studies.token(study_instance_uid)
+
+    def studies_of_patient(self, patient_id: str) -> list[str]:
+        """Return the tokens of the studies that were described with exactly this Patient ID."""
+        return self._rooms.studies.of_patient(patient_id)
+
+    def studies_of_accession(self, accession_number: str) -> list[str]:
+        """Return the tokens of the studies that were described with exactly this Accession Number."""
+        return self._rooms.studies.of_accession(accession_number)
+
+    def study(self, token: str) -> KeptStudy:
+        """Return what identifies a study.
+
+        Raises
+        ------
+        UnknownStudyError
+            If there is none of this token.
+        """
+        return self._rooms.studies.study(token)
+
+    def describe(self, token: str, *, patient_id: str, accession_number: str) -> None:
+        """Note what a header says of a study, so that it is found by it. Empty values are not looked up.
+
+        Raises
+        ------
+        UnknownStudyError
+            If there is none of this token.
+        """
+        self._rooms.studies.describe(token, patient_id=patient_id, accession_number=accession_number)
+
+    def instances(self, token: str) -> list[KeptInstance]:
+        """Return the instances of a study in no particular order, those in conflict too."""
+        return self._objects.instances(token)
+
+    def results(self, round_id: str) -> list[KeptResult]:
+        """Return the results of a round in no particular order."""
+        return self._objects.results(round_id)
+
+    def receptions(self, token: str) -> list[Reception]:
+        """Return what was acknowledged of a study, in the order of time: new instances, duplicates, conflicts."""
+        return receptions_of(self._rooms, token)
+
+    def rounds(self, token: str) -> list[Round]:
+        """Return the rounds of a study, the first first; each supersedes the one before it."""
+        with self._data.reading() as transaction:
+            return rounds.of_study(transaction, token)
+
+    def advance(self, round_id: str, event: Event, *, by: Actor) -> State:
+        """Let something happen to a round, and return its state after it.
+
+        Raises
+        ------
+        UnknownRoundError
+            If there is no such round.
+        EventError, ActorError
+            If it cannot happen in the round's state, or not by this actor.
+        """
+        with self._data.writing() as transaction:
+            return rounds.advance(transaction, round_id, event, by=by, at=self._clock())
+
+    def stable_after(self, now: datetime) -> list[Round]:
+        """Return the rounds that are being received and have been quiet for long enough at a time; changes nothing."""
+        with self._data.reading() as transaction:
+            return rounds.quiet_at(transaction, now)
+
+    def history(self, token: str) -> list[LifeEvent]:
+        """Return what happened to a study's rounds, in order."""
+        with self._data.reading() as transaction:
+            return rounds.history(transaction, token)
+
+    def shred(self, token: str) -> None:
+        """Destroy a study's key, then delete its rows and files; the second time nothing happens.
+
+        An instance of the study that comes meanwhile is refused, or begins the study anew.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If it could not be finished; the next start does, or the next call.
+        """
+        shredding.shred(self._rooms, token)
+
+
+def _index_key(data: Database, keyring: Keyring) -> DataKey:
+    """Return the store's index key; made where there is none, and refused where the data know another."""
+    with data.reading() as transaction:
+        known = transaction.execute(select(identities.c.index_key_id)).scalar_one_or_none()
+    if known is not None:
+        key = keyring.key(INDEX)
+        if key.id != known:
+            raise StoreKeyError("these are the keys of another store than the data's; give the URL of its own")
+        return key
+    key = keyring.make(INDEX)
+    with data.writing() as transaction:
+        if not transaction.execute(select(identities)).all():
+            transaction.execute(insert(identities).values(index_key_id=key.id))
+    return key
