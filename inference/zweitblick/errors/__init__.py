@@ -14,7 +14,9 @@
     ├── InstanceError                   one instance is unusable
     │   ├── DamagedInstanceError        instance.damaged
     │   ├── PixelDecodeError            instance.pixel-decode
-    │   └── TransferSyntaxError         instance.transfer-syntax
+    │   ├── TransferSyntaxError         instance.transfer-syntax
+    │   ├── MismatchedInstanceError     instance.mismatched
+    │   └── InstanceTooLargeError       instance.too-large
     ├── SeriesError                     a series is no volume we may read
     │   ├── NotMRError                  series.not-mr
     │   ├── SecondaryCaptureError       series.secondary-capture
@@ -52,7 +54,7 @@
     │   ├── NetworkDeadlineError        network.deadline
     │   ├── NetworkCancelledError       network.cancelled
     │   └── NetworkClosedError          network.closed
-    ├── StoreError                      something cannot be kept or found
+    ├── StoreError                      what was received cannot be kept
     │   ├── StoreFullError              store.full
     │   ├── StoreUnavailableError       store.unavailable
     │   ├── StoreVersionError           store.version
@@ -64,6 +66,8 @@
     │   ├── ResultChangedError          store.result-changed
     │   ├── EventError                  store.event
     │   └── ActorError                  store.actor
+    ├── DimseSettingError               dimse.setting
+    ├── CertificateError                dimse.certificate
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -71,6 +75,10 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.dimse import (
+    CertificateError,
+    DimseSettingError,
+)
 from zweitblick.errors.reading import (
     BundleDamagedError,
     BundleError,
@@ -110,7 +118,9 @@ from zweitblick.errors.study import (
     DamagedInstanceError,
     DuplicatePositionError,
     InstanceError,
+    InstanceTooLargeError,
     LocalizerError,
+    MismatchedInstanceError,
     MissingGeometryError,
     MissingSequenceError,
     MissingSliceError,
@@ -152,16 +162,20 @@ __all__ = [
     "BundleDamagedError",
     "BundleError",
     "BundleMissingError",
+    "CertificateError",
     "DamagedArchiveError",
     "DamagedInstanceError",
     "DataKeyError",
+    "DimseSettingError",
     "DuplicatePositionError",
     "EventError",
     "GeometryError",
     "InstanceError",
+    "InstanceTooLargeError",
     "KeyHolderError",
     "KeyUnwrapError",
     "LocalizerError",
+    "MismatchedInstanceError",
     "MissingGeometryError",
     "MissingSequenceError",
     "MissingSliceError",

@@ -187,3 +187,15 @@ class NotAHeadError(StudyError):
     """No brain is in the picture."""
 
     code = "study.not-a-head"
+
+
+class MismatchedInstanceError(InstanceError):
+    """Data set, request and presentation context do not name the same SOP class and instance."""
+
+    code = "instance.mismatched"
+
+
+class InstanceTooLargeError(InstanceError):
+    """A data set is longer than one may be."""
+
+    code = "instance.too-large"

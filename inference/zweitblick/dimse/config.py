@@ -1,0 +1,103 @@
+"""How the DICOM server listens; safe by default."""
+
+import ipaddress
+import re
+import ssl
+from dataclasses import dataclass, field
+
+from zweitblick.errors import DimseSettingError
+
+_AE_TITLE = re.compile(r"[\x20-\x5B\x5D-\x7E]{1,16}")
+"""PS3.5 section 6.2: at most 16 characters of the default repertoire, no backslash, no control characters."""
+
+
+@dataclass(frozen=True)
+class ListenerConfig:
+    """Where and to whom the server listens.
+
+    Anything but a loopback address needs ``ae_title``, ``calling_ae_titles`` and ``tls``.
+
+    Parameters
+    ----------
+    host
+        IP address to listen on.
+    port
+        0 takes a free one.
+    ae_title
+        The called AE title that senders must use; None takes any.
+    calling_ae_titles
+        Senders that may associate; empty takes any.
+    tls
+        As `zweitblick.dimse.tls.server_context` builds it; None listens without TLS.
+    maximum_associations
+        More at once are rejected with "local limit exceeded" (PS3.8 table 9-21).
+    maximum_pdu_bytes
+        Longest P-DATA-TF that is taken (PS3.8 annex D.1).
+    maximum_instance_bytes
+        A longer data set is refused with 0xA700; no more than this of it is ever in memory.
+    acse_timeout_s, dimse_timeout_s, network_timeout_s
+        Patience for the association request and TLS handshake, for a message, and for a silent peer or a
+        P-DATA-TF that does not end.
+    reuse_port
+        Several processes listen on one port (SO_REUSEPORT) and the system spreads the connections.
+
+    Raises
+    ------
+    DimseSettingError
+        If a value is out of range, or the address is reachable from elsewhere and not protected.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 11112
+    ae_title: str | None = None
+    calling_ae_titles: frozenset[str] = frozenset()
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    maximum_associations: int = 32
+    maximum_pdu_bytes: int = 2**17
+    maximum_instance_bytes: int = 2**30
+    acse_timeout_s: float = 30.0
+    dimse_timeout_s: float = 60.0
+    network_timeout_s: float = 60.0
+    reuse_port: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("port", self.port, 0, 65535)
+        _check_range("maximum_associations", self.maximum_associations, 1, 4096)
+        _check_range("maximum_pdu_bytes", self.maximum_pdu_bytes, 2**12, 2**20)
+        _check_range("maximum_instance_bytes", self.maximum_instance_bytes, 2**10, 2**32)
+        for name in ("acse_timeout_s", "dimse_timeout_s", "network_timeout_s"):
+            _check_range(name, getattr(self, name), 0.01, 86400.0)
+        for title in self.calling_ae_titles:
+            _check_title("calling_ae_titles", title)
+        if self.ae_title is not None:
+            _check_title("ae_title", self.ae_title)
+        if not _is_loopback(self.host):
+            self._check_protected()
+
+    def _check_protected(self) -> None:
+        given = {"ae_title": self.ae_title, "calling_ae_titles": self.calling_ae_titles, "tls": self.tls}
+        for name, value in given.items():
+            if not value:
+                raise DimseSettingError(
+                    f"{name} is not set and host {self.host} can be reached from elsewhere; set {name}, or listen on "
+                    "127.0.0.1"
+                )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise DimseSettingError(f"host is {host!r} and no IP address; give one such as 127.0.0.1") from None
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise DimseSettingError(f"{name} is {value}; give {least} to {most}")
+
+
+def _check_title(name: str, title: str) -> None:
+    if not _AE_TITLE.fullmatch(title) or title != title.strip():
+        raise DimseSettingError(
+            f"{name} has {title!r}; an AE title is 1 to 16 ASCII characters without backslash or outer spaces"
+        )

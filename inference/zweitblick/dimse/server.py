@@ -1,0 +1,252 @@
+"""The DICOM server: listens, associates, and stops without losing what it was about to acknowledge."""
+
+import logging
+import socket
+import time
+from datetime import UTC, datetime
+from socketserver import BaseServer
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Any, Self
+
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import build_context
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from zweitblick.dimse.acceptor import Acceptor
+from zweitblick.dimse.config import ListenerConfig
+from zweitblick.dimse.contexts import VERIFICATION, accepted
+from zweitblick.dimse.instance import Keeper
+from zweitblick.dimse.storage import Observer, Storage
+from zweitblick.dimse.upper import Connection
+from zweitblick.errors import DimseSettingError
+
+log = logging.getLogger(__name__)
+
+OWN_AE_TITLE = "ZWEITBLICK"
+"""What we call ourselves where senders may use any called AE title."""
+
+CONNECTIONS_PER_ASSOCIATION = 2
+"""So many times ``maximum_associations`` connections are open at most, the others being told that they are rejected."""
+
+_POLL_S = 0.1
+
+
+class Unobserved:
+    """An observer that does nothing."""
+
+    def associated(self) -> None:
+        """Do nothing."""
+
+    def rejected(self) -> None:
+        """Do nothing."""
+
+    def ended(self) -> None:
+        """Do nothing."""
+
+    def answered(self, status: int) -> None:
+        """Do nothing."""
+
+
+class DicomServer:
+    """C-ECHO and C-STORE provider, listening from construction until `close`.
+
+    Use as a context manager, or close it.
+
+    Parameters
+    ----------
+    config
+        Where and to whom it listens.
+    keeper
+        Where instances go.
+    observer
+        Counts associations and instances.
+
+    Raises
+    ------
+    DimseSettingError
+        If it cannot listen on the address.
+    """
+
+    def __init__(self, config: ListenerConfig, keeper: Keeper, *, observer: Observer | None = None) -> None:
+        observer = observer or Unobserved()
+        _silence_pynetdicom()
+        try:
+            self._listener = _Listener(config, Storage(keeper, observer), observer)
+        except OSError as error:
+            raise DimseSettingError(
+                f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
+            ) from error
+        self._thread = Thread(target=self._listener.serve_forever, args=(_POLL_S,), name="dicom-listener")
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._listener.server_address[1])
+
+    def close(self, *, patience_s: float = 30.0) -> None:
+        """Stop listening, let requests being served be answered, abort all associations, end all threads.
+
+        Parameters
+        ----------
+        patience_s
+            How long a request may take to be answered; its association is then aborted unanswered, and a thread that
+            the keeper still holds ends when the keeper lets go.
+        """
+        self._listener.shutdown()
+        self._thread.join()
+        end = time.monotonic() + patience_s
+        associations = self._listener.associations()
+        for association in associations:
+            association.stop(end - time.monotonic())
+        for association in associations:
+            association.join(max(1.0, end - time.monotonic()))
+            if association.is_alive():
+                association.dul.hang_up()
+                association.join(1.0)
+        left = sum(association.is_alive() for association in associations)
+        if left:
+            log.warning("%d associations are still held by the keeper", left)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _silence_pynetdicom() -> None:
+    """Drop what pynetdicom would log of patients and senders: AE titles, UIDs, data sets, and tracebacks around them.
+
+    Its modules each log by a name of their own below "pynetdicom"; a filter on each is passed whatever the levels are
+    set to.
+    """
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "pynetdicom"]:
+        logging.getLogger(name).addFilter(_is_dropped)  # added once however often it is called
+
+
+def _is_dropped(_record: logging.LogRecord) -> bool:
+    return False
+
+
+class _Handler(RequestHandler):
+    """Starts the association of a connection."""
+
+    server: "_Listener"
+
+    def handle(self) -> None:
+        association = self._create_association()
+        association.start()
+        self.server.watch(association)
+
+    def _create_association(self) -> Acceptor:
+        observer = self.server.observer
+        association = Acceptor(
+            self.ae,
+            self.server.config.maximum_instance_bytes,
+            store=self.server.storage.serve,
+            ended=observer.ended,
+        )
+        association._server = self.server  # noqa: SLF001  # as the base class does
+        association.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"  # pynetdicom finds them by this name
+        association.set_socket(Connection(association, client_socket=self.request))
+        association.acceptor.maximum_length = self.ae.maximum_pdu_size
+        association.acceptor.ae_title = self.server.ae_title
+        association.acceptor.address_info = self.local
+        association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        association.acceptor.implementation_version_name = self.ae.implementation_version_name
+        association.requestor.address_info = self.remote
+        association.bind(evt.EVT_REQUESTED, _offer)
+        association.bind(evt.EVT_ESTABLISHED, lambda _event: observer.associated())
+        association.bind(evt.EVT_REJECTED, lambda _event: observer.rejected())
+        return association
+
+
+def _offer(event: evt.Event) -> None:
+    """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
+    request = event.assoc.requestor.primitive
+    if isinstance(request, A_ASSOCIATE):
+        event.assoc.acceptor.supported_contexts = accepted(request.presentation_context_definition_list)
+
+
+class _Listener(ThreadedAssociationServer):
+    """The listening socket."""
+
+    request_queue_size = 128
+
+    def __init__(self, config: ListenerConfig, storage: Storage, observer: Observer) -> None:
+        self.config = config
+        self.storage = storage
+        self.observer = observer
+        self._associations: set[Acceptor] = set()
+        self._changing = Lock()
+        entity = _entity(config)
+        address = (config.host, config.port)
+        contexts = [build_context(VERIFICATION)]
+        super().__init__(entity, address, entity.ae_title, contexts, config.tls, request_handler=_Handler)
+
+    def associations(self) -> list[Acceptor]:
+        """Associations whose threads run."""
+        with self._changing:
+            self._associations = {one for one in self._associations if one.is_alive()}
+            return list(self._associations)
+
+    def watch(self, association: Acceptor) -> None:
+        """Remember an association that was started."""
+        with self._changing:
+            self._associations.add(association)
+
+    def server_bind(self) -> None:
+        if self.config.reuse_port and self.socket is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; the TLS handshake waits, so that nobody has to wait for a slow one."""
+        if self.socket is None:
+            raise OSError("the server is closed")
+        connection, address = self.socket.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(self.config.acse_timeout_s)
+        if self.config.tls is not None:
+            connection = self.config.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002  # given by socketserver
+        """Close connections beyond the number that can be told that they are rejected."""
+        return len(self.associations()) < self.config.maximum_associations * CONNECTIONS_PER_ASSOCIATION + 1
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # given by socketserver
+        """Say that no association could be started, where the base class would print a traceback."""
+        log.warning("a connection was closed, since no association could be started")
+
+    def shutdown(self) -> None:
+        """Stop listening; associations go on."""
+        BaseServer.shutdown(self)
+        self.server_close()
+
+
+class _Entity(ApplicationEntity):
+    """Our application entity; a connection counts as an association from its request on."""
+
+    @property
+    def active_associations(self) -> list[Association]:
+        return [one for one in super().active_associations if one.requestor.primitive is not None]
+
+
+def _entity(config: ListenerConfig) -> ApplicationEntity:
+    entity = _Entity(config.ae_title or OWN_AE_TITLE)
+    entity.require_called_aet = config.ae_title is not None
+    entity.require_calling_aet = sorted(config.calling_ae_titles)
+    entity.maximum_associations = config.maximum_associations
+    entity.maximum_pdu_size = config.maximum_pdu_bytes
+    entity.acse_timeout = config.acse_timeout_s
+    entity.dimse_timeout = config.dimse_timeout_s
+    entity.network_timeout = config.network_timeout_s
+    return entity

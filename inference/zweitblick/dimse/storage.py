@@ -1,0 +1,106 @@
+"""C-STORE as a provider (PS3.4 annex B): from request to `Received`, to the keeper, to a status."""
+
+import logging
+from typing import Protocol
+
+from pynetdicom.association import ServiceUser
+from pynetdicom.presentation import PresentationContext
+
+from zweitblick.dimse.instance import Keeper, Received, identity
+from zweitblick.dimse.messages import Request
+from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
+from zweitblick.errors import (
+    DamagedInstanceError,
+    InstanceTooLargeError,
+    MismatchedInstanceError,
+    ZweitblickError,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Counts what happens; called from several threads at once, must return at once and raise nothing."""
+
+    def associated(self) -> None:
+        """Count an accepted association."""
+        ...
+
+    def rejected(self) -> None:
+        """Count a rejected association."""
+        ...
+
+    def ended(self) -> None:
+        """Count the end of an accepted association, in whatever way it ended."""
+        ...
+
+    def answered(self, status: int) -> None:
+        """Count a C-STORE by its status."""
+        ...
+
+
+class Storage:
+    """Answers C-STORE requests.
+
+    Parameters
+    ----------
+    keeper
+        Where instances go.
+    observer
+        Is told of each answer.
+    """
+
+    def __init__(self, keeper: Keeper, observer: Observer) -> None:
+        self._keeper = keeper
+        self._observer = observer
+
+    def serve(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
+        """Keep the instance of a request and return the status for its sender: 0x0000 only once it is durable."""
+        status = self._status(request, context, requestor)
+        self._observer.answered(status)
+        return status
+
+    def _status(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
+        try:
+            self._keeper.keep(received(request, context, requestor))
+        except ZweitblickError as error:
+            log.warning("an instance was refused: %s", error.code)
+            return status_of(error)
+        except Exception as error:  # noqa: BLE001  # the request's edge: the sender must be told that nothing is kept
+            log.error("keeping an instance failed by %s", type(error).__name__)  # noqa: TRY400  # texts may quote data
+            return PROCESSING_FAILURE
+        return SUCCESS
+
+
+def received(request: Request, context: PresentationContext, requestor: ServiceUser) -> Received:
+    """Take the instance of a C-STORE request as it came.
+
+    Raises
+    ------
+    InstanceTooLargeError
+        If it was longer than allowed and was dropped.
+    DamagedInstanceError
+        If there is no data set, or it cannot be understood.
+    MismatchedInstanceError
+        If data set, request and presentation context do not name the same SOP class and instance.
+    """
+    if request.data is None:
+        raise DamagedInstanceError("a C-STORE came without a data set; send the instance again")
+    if request.data.overflowed:
+        raise InstanceTooLargeError("a data set is longer than maximum_instance_bytes; raise the limit or split it")
+    data, syntax = request.data.getvalue(), str(context.transfer_syntax[0])
+    found = identity(data, syntax)
+    asked = request.sop_class_uid, request.sop_instance_uid
+    if asked != (found.sop_class_uid, found.sop_instance_uid) or request.sop_class_uid != context.abstract_syntax:
+        raise MismatchedInstanceError("data set, request and context are not of one instance; repair the sender")
+    return Received(
+        sop_class_uid=found.sop_class_uid,
+        sop_instance_uid=found.sop_instance_uid,
+        transfer_syntax_uid=syntax,
+        study_instance_uid=found.study_instance_uid,
+        series_instance_uid=found.series_instance_uid,
+        calling_ae_title=requestor.ae_title.strip(),
+        called_ae_title=requestor.primitive.called_ae_title.strip() if requestor.primitive else "",
+        peer_address=requestor.address_info.address if requestor.address_info else "",
+        data=data,
+    )

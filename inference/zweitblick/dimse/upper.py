@@ -1,0 +1,207 @@
+"""The DICOM Upper Layer of one association and its socket (PS3.8)."""
+
+import logging
+import select
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.transport import AssociationSocket
+
+from zweitblick.dimse.messages import ProtocolViolationError
+
+if TYPE_CHECKING:
+    from zweitblick.dimse.acceptor import Acceptor
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+"""How late a timer may be noticed; work wakes whoever waits."""
+
+REQUEST_BYTES = 2**20
+"""Longest A-ASSOCIATE-RQ: 128 contexts of 128 transfer syntaxes each (PS3.8 section 9.3.2) fit."""
+
+_SLACK_BYTES = 64
+"""A P-DATA-TF may be so much longer than agreed, for senders that count otherwise."""
+
+
+class UpperLayer(DULServiceProvider):
+    """The DICOM Upper Layer of one association, woken by the network and by who has something to send."""
+
+    def __init__(self, assoc: "Acceptor") -> None:
+        super().__init__(assoc)
+        self._acceptor = assoc
+        self._bell, self._rope = socket.socketpair()
+        self._bell.settimeout(0)
+        self._rope.settimeout(0)
+
+    def ring(self) -> None:
+        """Wake the thread."""
+        with suppress(OSError):  # it has ended, or so many rings wait that one more says nothing new
+            self._rope.send(b"\0")
+
+    def shake_hands(self) -> None:
+        """Finish the TLS handshake, within the ACSE timeout for each of its steps.
+
+        Raises
+        ------
+        OSError
+            If it fails.
+        """
+        connection = self._connection
+        if isinstance(connection, ssl.SSLSocket):
+            connection.do_handshake()
+        if connection is not None:
+            connection.settimeout(self.network_timeout)
+
+    def restart_idle_timer(self) -> None:
+        """Count the network timeout from now."""
+        self._idle_timer.restart()
+
+    def hang_up(self) -> None:
+        """Break the connection, whatever is going on."""
+        connection = self._connection
+        if connection is not None:
+            with suppress(OSError):  # it is broken already
+                # The plain method: SSLSocket's own would forget its state under the reading thread.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        self.ring()
+
+    def close(self) -> None:
+        """Give back the descriptors, once the thread has ended."""
+        for one in (self._connection, self._bell, self._rope):
+            if one is not None:
+                one.close()
+
+    def send_pdu(self, primitive: object) -> None:
+        """Queue a primitive for the peer."""
+        super().send_pdu(primitive)  # type: ignore[arg-type]  # one of a dozen classes
+        self.ring()
+
+    def stop_dul(self) -> bool:
+        """End the thread if the connection is closed; False if it is not yet."""
+        if self.state_machine.current_state != "Sta1":
+            return False
+        self._kill_thread = True
+        self.ring()
+        self.join()
+        return True
+
+    def run_reactor(self) -> None:
+        """Run until stopped; the edge at which the failure of a connection stops."""
+        self._idle_timer.start()
+        self._acceptor._dul_ready.set()  # noqa: SLF001  # as the base class does
+        try:
+            while not self._kill_thread:
+                self._turn()
+        except Exception as error:  # noqa: BLE001  # the association's edge: whatever a peer provokes ends here
+            log.info("a connection ended by %s", type(error).__name__)
+            self._abort()
+        finally:
+            self._acceptor.tell()
+
+    def _turn(self) -> None:
+        if self.artim_timer.expired and self.state_machine.current_state in ("Sta2", "Sta13"):
+            self.event_queue.put("Evt18")
+        if not self._process_recv_primitive() and self._is_transport_event():
+            self._idle_timer.restart()
+        if self.event_queue.empty():
+            self._wait()
+            return
+        self.state_machine.do_action(self.event_queue.get())
+        if self.state_machine.current_state == "Sta1":
+            # The association may wait for a request that will not come: None is what its wait ends with.
+            self.to_user_queue.put(None)  # type: ignore[arg-type]  # as above
+        if self.to_user_queue.qsize() or self._acceptor.dimse.requests.qsize():
+            self._acceptor.tell()
+
+    def _wait(self) -> None:
+        waiting = select.poll()
+        waiting.register(self._bell, select.POLLIN)
+        connection = self._connection
+        if connection is not None and connection.fileno() >= 0 and not self.is_held_back:
+            if isinstance(connection, ssl.SSLSocket) and connection.pending():
+                return
+            waiting.register(connection, select.POLLIN)
+        waiting.poll(TICK_S * 1000)
+        with suppress(BlockingIOError):  # nobody rang
+            self._bell.recv(4096)
+
+    @property
+    def _connection(self) -> socket.socket | None:
+        return None if self.socket is None else self.socket.socket
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether a request waits to be served; nothing more is read until then, so that they cannot pile up."""
+        return self._acceptor.dimse.requests.qsize() > 0
+
+    def _abort(self) -> None:
+        """Tell the peer by hand (A-ABORT, PS3.8 section 9.3.8), since the state machine may be lost."""
+        farewell = A_ABORT_RQ()
+        farewell.source = 0x02
+        farewell.reason_diagnostic = 0x00
+        if self.socket is not None and self.socket.socket is not None:
+            self.socket.send(farewell.encode())
+        self._acceptor.is_aborted = True
+        self._acceptor.is_established = False
+        self.to_user_queue.put(None)  # type: ignore[arg-type]  # ends the wait for a request
+
+
+class Connection(AssociationSocket):
+    """The socket of one association."""
+
+    assoc: "Acceptor"
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read, and it may be read now."""
+        if self.socket is None or not self._is_connected or self.assoc.dul.is_held_back:
+            return False
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True
+        waiting = select.poll()  # select.select would fail on a descriptor beyond 1023
+        waiting.register(self.socket, select.POLLIN)
+        return bool(waiting.poll(0))
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read ``nr_bytes``, or fewer if the peer closes.
+
+        Raises
+        ------
+        ProtocolViolationError
+            If a PDU is longer than negotiated.
+        TimeoutError
+            If the bytes do not all come within the network timeout.
+        """
+        self._check_length(nr_bytes)
+        if self.socket is None:
+            return bytearray()
+        patience = self.assoc.network_timeout or 0.0
+        end = time.monotonic() + patience
+        received = bytearray(nr_bytes)
+        view, filled = memoryview(received), 0
+        while filled < nr_bytes:
+            count = self.socket.recv_into(view[filled:])
+            if count == 0:
+                return received[:filled]
+            filled += count
+            if time.monotonic() > end:
+                raise TimeoutError
+        return received
+
+    def _shutdown_socket(self) -> None:
+        """Close the socket; the base class leaves it open if the peer was faster."""
+        if self.socket is not None:
+            with suppress(OSError):  # the peer was faster
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+    def _check_length(self, nr_bytes: int) -> None:
+        is_requested = self.assoc.dul.state_machine.current_state not in ("Sta1", "Sta2")
+        if nr_bytes > (self.assoc.ae.maximum_pdu_size + _SLACK_BYTES if is_requested else REQUEST_BYTES):
+            raise ProtocolViolationError("a PDU is longer than agreed")

@@ -1,0 +1,15 @@
+"""What is wrong with the settings of the DICOM server."""
+
+from zweitblick.errors.root import ZweitblickError
+
+
+class DimseSettingError(ZweitblickError):
+    """A setting of the DICOM server is out of range or unsafe, or its address is not to be had."""
+
+    code = "dimse.setting"
+
+
+class CertificateError(ZweitblickError):
+    """A certificate or private key for TLS cannot be used."""
+
+    code = "dimse.certificate"
