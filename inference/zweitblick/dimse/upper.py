@@ -115,7 +115,7 @@ class UpperLayer(DULServiceProvider):
         self.state_machine.do_action(self.event_queue.get())
         if self.state_machine.current_state == "Sta1":
             # The association may wait for a request that will not come: None is what its wait ends with.
-            self.to_user_queue.put(None)  # type: ignore[arg-type]  # as above
+            self.to_user_queue.put(None)
         if self.to_user_queue.qsize() or self._acceptor.dimse.requests.qsize():
             self._acceptor.tell()
 
@@ -149,7 +149,7 @@ class UpperLayer(DULServiceProvider):
             self.socket.send(farewell.encode())
         self._acceptor.is_aborted = True
         self._acceptor.is_established = False
-        self.to_user_queue.put(None)  # type: ignore[arg-type]  # ends the wait for a request
+        self.to_user_queue.put(None)  # ends the wait for a request
 
 
 class Connection(AssociationSocket):
