@@ -68,6 +68,8 @@
     │   └── ActorError                  store.actor
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
+    ├── SettingsError                   settings.invalid
+    ├── TokenError                      http.token
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -97,6 +99,10 @@ from zweitblick.errors.reading import (
 )
 from zweitblick.errors.root import (
     ZweitblickError,
+)
+from zweitblick.errors.service import (
+    SettingsError,
+    TokenError,
 )
 from zweitblick.errors.store import (
     ActorError,
@@ -204,6 +210,7 @@ __all__ = [
     "SealVersionError",
     "SecondaryCaptureError",
     "SeriesError",
+    "SettingsError",
     "SinkError",
     "SourceError",
     "SourceMissingError",
@@ -214,6 +221,7 @@ __all__ = [
     "StoreUnavailableError",
     "StoreVersionError",
     "StudyError",
+    "TokenError",
     "TooManyFilesError",
     "TransferSyntaxError",
     "UnevenSpacingError",

@@ -1,0 +1,15 @@
+"""What is wrong with how the service is set up or asked."""
+
+from zweitblick.errors.root import ZweitblickError
+
+
+class SettingsError(ZweitblickError):
+    """Settings are unusable; the message lists every fault by its key."""
+
+    code = "settings.invalid"
+
+
+class TokenError(ZweitblickError):
+    """A request came without the token, or with another."""
+
+    code = "http.token"
