@@ -71,7 +71,7 @@ _WORKFLOWS = "1"
 
 
 class _HandedBack(BaseException):
-    """The worker is closing. No `Exception`, which DBOS would record as the outcome: it resumes the workflow instead."""
+    """The worker is closing. No `Exception`: DBOS records no outcome, and resumes the workflow at its next start."""
 
 
 @dataclass(frozen=True)
