@@ -5,6 +5,7 @@ the service listens on loopback only.
 """
 
 import ipaddress
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -90,7 +91,7 @@ class Settings:
     http: HttpSettings = HttpSettings()
 
 
-def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
+def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings.
 
     Parameters
@@ -98,7 +99,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
     file
         TOML file; None for none.
     environment
-        Of the process.
+        Variables by name; those of the process if not given.
 
     Raises
     ------
