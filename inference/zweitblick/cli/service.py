@@ -1,24 +1,19 @@
 """The service: store, receiver, worker and HTTP put together, and taken apart in the right order."""
 
 import secrets
-import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
-from fastapi import FastAPI
-
 from zweitblick.cli.keeping import Keeping
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
-from zweitblick.errors import KeyHolderError, SettingsError
+from zweitblick.errors import KeyHolderError
 from zweitblick.model.bundle import default_models, load_bundles
-from zweitblick.settings import DicomSettings, HttpSettings, Settings
+from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store, StorePlaces
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
-from zweitblick.web import Service, create_app
+from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Worker
 
 TOKEN_BYTES = 32
@@ -46,11 +41,11 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         store = stack.enter_context(_store(settings))
         worker = stack.enter_context(Worker(store, bundles, settings.data / "data" / "work", clock=_now))
         app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
-        http = stack.enter_context(_http(app, settings.http))
+        http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
         dicom = stack.enter_context(DicomServer(_listener(settings.dicom), Keeping(store)))
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
-            "HTTP": http,
+            "HTTP": http.address,
             "Token": token,
             "Data": str(settings.data),
         }
@@ -88,36 +83,3 @@ def _listener(dicom: DicomSettings) -> ListenerConfig:
     return ListenerConfig(
         host=dicom.host, port=dicom.port, ae_title=dicom.ae_title, calling_ae_titles=dicom.calling_ae_titles, tls=tls
     )
-
-
-@contextmanager
-def _http(app: FastAPI, http: HttpSettings) -> Iterator[str]:
-    """Serve HTTP in a thread, and yield its address. No access log: paths name studies."""
-    listener = _bound(http)
-    server = uvicorn.Server(
-        uvicorn.Config(app, access_log=False, log_config=None, lifespan="off", timeout_graceful_shutdown=10)
-    )
-    thread = threading.Thread(target=server.run, args=([listener],), name="http")
-    thread.start()
-    host = f"[{http.host}]" if ":" in http.host else http.host
-    try:
-        yield f"http://{host}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
-def _bound(http: HttpSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((http.host, http.port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"http.port: {http.port} on {http.host} is not to be had ({error.strerror}); choose another"
-        ) from error
-    return listener
