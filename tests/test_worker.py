@@ -15,6 +15,7 @@ from kept_study import Clock, files_of, new_store, sent, wait_until
 from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import documents
+from zweitblick.errors import WorkerRunningError
 from zweitblick.model.bundle import Bundles
 from zweitblick.model.runtime import Network, Tensor
 from zweitblick.reading import Stamp
@@ -22,7 +23,7 @@ from zweitblick.sample import SampleTruth
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.worker import Worker
+from zweitblick.worker import BREAKS, Worker
 
 RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json"}
 
@@ -241,3 +242,40 @@ def test_a_reading_that_outlasts_the_patience_is_handed_back(house: House, study
         with house.worker(store):
             done = reached(store, token, State.AWAITING_REVIEW)
         assert set(contents(store, done.id)) == RESULTS
+
+
+def test_a_study_that_stops_the_service_again_and_again_is_given_up(house: House, study: Path) -> None:
+    with house.store() as store:
+        token = keep(store, files_of(study, "T1c"))
+        store.advance(last(store, token).id, Event.COMPLETED, by=Actor.WORKER)
+        for event in [Event.STARTED, Event.RELEASED] * BREAKS:
+            store.advance(last(store, token).id, event, by=Actor.WORKER)
+        with house.worker(store) as worker:
+            worker.submit(last(store, token))
+            failed = reached(store, token, State.FAILED)
+        assert json.loads(contents(store, failed.id)["error"])["code"] == "worker.broken-off"
+
+
+def test_a_study_that_is_shredded_while_it_is_read_is_gone(house: House, study: Path) -> None:
+    gate = Gate(house.bundles.tumour.network)
+    gated = replace(house.bundles, tumour=replace(house.bundles.tumour, network=gate))
+    with house.store() as store:
+        token = keep(store, files_of(study, "T1c"))
+        with house.worker(store, gated) as worker:
+            worker.submit(last(store, token))
+            assert gate.reached.wait(60)
+            store.shred(token)
+            gate.opened.set()
+            # the next study is read all the same
+            other = keep(store, files_of(study, "T1"))
+            house.clock.move(30)
+            reached(store, other, State.FAILED)
+            assert worker.is_working
+        assert store.rounds(token) == []
+
+
+def test_one_worker_at_a_time_uses_a_folder(house: House) -> None:
+    with house.store() as store:
+        with house.worker(store), pytest.raises(WorkerRunningError):
+            house.worker(store)
+        house.worker(store).close()

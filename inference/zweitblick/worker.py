@@ -8,6 +8,7 @@ there stays. The time of the reading is a checkpoint made before anything else, 
 The study's instances are opened into memory and never written in clear.
 """
 
+import fcntl
 import io
 import json
 import logging
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import pydicom
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerializationFormat
@@ -27,12 +28,15 @@ from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
+    BrokenOffError,
     EventError,
     KeyHolderError,
     NetworkClosedError,
     ResultChangedError,
     StoreFullError,
     StoreUnavailableError,
+    UnknownRoundError,
+    WorkerRunningError,
     ZweitblickError,
 )
 from zweitblick.model.batcher import Batcher
@@ -61,6 +65,11 @@ DICOM, JSON, PDF = "application/dicom", "application/json", "application/pdf"
 
 AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
 """These say nothing of the study; it waits."""
+
+BREAKS = 5
+"""So often a reading may be broken off by the end of the process before its study is given up."""
+
+SHREDDED = "shredded"
 
 INTERNAL = "internal"
 """Code of a defect of ours."""
@@ -93,17 +102,22 @@ class Worker:
         Of DBOS's database; made if absent.
     clock
         Tells the time, aware.
+
+    Raises
+    ------
+    WorkerRunningError
+        If another process is at work with this folder; it would take over what that one has begun.
     """
 
     def __init__(self, store: Store, bundles: Bundles, folder: Path, *, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._bundles = bundles
         self._clock = clock
-        self._batcher = Batcher()
         self._closing = threading.Event()
         self._changed = threading.Condition()
         self._working: set[str] = set()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _locked(folder)
+        self._batcher = Batcher()
         self._workflow = self._registered()
         _launch(folder)
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
@@ -151,14 +165,20 @@ class Worker:
         with self._changed:
             self._changed.wait_for(lambda: not self._working)
         DBOS.destroy(destroy_registry=True)
+        self._lock.close()
 
     def _poll(self) -> None:
         while not self._closing.wait(POLL_S):
             try:
                 for quiet in self._store.stable_after(self._clock()):
                     self.submit(quiet)
+            except UnknownRoundError:
+                continue  # shredded since
             except AWAY as error:
                 log.warning("studies that may be complete cannot be looked for: %s", error.code)
+                self._closing.wait(AWAY_S)
+            except Exception as error:  # noqa: BLE001 -- the jobs' edge: looking for them must not end
+                log.error("looking for studies failed by %s", type(error).__name__)  # noqa: TRY400 -- texts may quote data
                 self._closing.wait(AWAY_S)
 
     def _registered(self) -> Callable[[str, str, str], str]:
@@ -206,6 +226,8 @@ class Worker:
             while True:
                 try:
                     return step(study, round_id, detail)
+                except UnknownRoundError:
+                    return SHREDDED
                 except AWAY as error:
                     log.warning("round %s waits: %s", round_id, error.code)
                     if self._closing.wait(AWAY_S):
@@ -228,7 +250,10 @@ class Worker:
             return self._round(study, round_id).state
 
     def _round(self, study: str, round_id: str) -> Round:
-        return next(one for one in self._store.rounds(study) if one.id == round_id)
+        for one in self._store.rounds(study):
+            if one.id == round_id:
+                return one
+        raise UnknownRoundError(f"no round {round_id} is kept; its study may have been shredded")
 
     def _read(self, study: str, round_id: str, stamp: str) -> str:
         """Read a round and keep its results, or why it cannot be read."""
@@ -245,7 +270,7 @@ class Worker:
     def _fault_of(self, read: Callable[[], None]) -> _Fault | None:
         try:
             read()
-        except AWAY:
+        except (*AWAY, UnknownRoundError):
             raise
         except NetworkClosedError as error:
             raise _HandedBack from error
@@ -256,6 +281,7 @@ class Worker:
         return None
 
     def _keep_all(self, study: str, round_id: str, stamp: Stamp) -> None:
+        self._check_breaks(study, round_id)
         made = self._made(study, self._round(study, round_id).number, stamp)
         for name, media_type, content in (
             ("seg", DICOM, made.seg),
@@ -266,6 +292,13 @@ class Worker:
         ):
             uid = _sop_instance_uid(content) if media_type == DICOM else ""
             self._store.keep_result(ResultName(round_id, name, media_type, uid), io.BytesIO(content))
+
+    def _check_breaks(self, study: str, round_id: str) -> None:
+        """Give a study up that may be what stops the service, before it does so for ever."""
+        history = self._store.history(study)
+        breaks = sum(entry.round == round_id and entry.event is Event.RELEASED for entry in history)
+        if breaks >= BREAKS:
+            raise BrokenOffError(f"the reading was broken off {breaks} times; look for what stops the service")
 
     def _made(self, study: str, number: int, stamp: Stamp) -> Documents:
         kept = [one for one in self._store.instances(study) if one.round <= number and one.conflicts_with is None]
@@ -285,6 +318,23 @@ class Worker:
             self._store.keep_result(ResultName(round_id, ERROR, JSON), io.BytesIO(content))
         except ResultChangedError:  # the first one stays
             log.warning("round %s cannot be read for another reason than before: %s", round_id, fault.code)
+
+
+def _locked(folder: Path) -> BinaryIO:
+    """Make the folder, and hold its lock until the file is closed or the process ends."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "lock").open("wb")
+    except OSError as error:
+        raise StoreUnavailableError(f"{folder} cannot be written ({error.strerror}); choose another") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise WorkerRunningError(
+            f"another process reads the studies of {folder}; stop it, or choose another"
+        ) from error
+    return lock
 
 
 def _launch(folder: Path) -> None:

@@ -70,6 +70,9 @@
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
     ├── TokenError                      http.token
+    ├── WorkerError                     studies are not read
+    │   ├── WorkerRunningError          worker.running
+    │   └── BrokenOffError              worker.broken-off
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -101,8 +104,11 @@ from zweitblick.errors.root import (
     ZweitblickError,
 )
 from zweitblick.errors.service import (
+    BrokenOffError,
     SettingsError,
     TokenError,
+    WorkerError,
+    WorkerRunningError,
 )
 from zweitblick.errors.store import (
     ActorError,
@@ -165,6 +171,7 @@ from zweitblick.errors.vault import (
 __all__ = [
     "ActorError",
     "ArchiveTooLargeError",
+    "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
     "BundleMissingError",
@@ -232,5 +239,7 @@ __all__ = [
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
+    "WorkerError",
+    "WorkerRunningError",
     "ZweitblickError",
 ]

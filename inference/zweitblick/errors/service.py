@@ -13,3 +13,21 @@ class TokenError(ZweitblickError):
     """A request came without the token, or with another."""
 
     code = "http.token"
+
+
+class WorkerError(ZweitblickError):
+    """Studies cannot be read, or not any more."""
+
+    code = "worker"
+
+
+class WorkerRunningError(WorkerError):
+    """Another process reads the same folder's studies."""
+
+    code = "worker.running"
+
+
+class BrokenOffError(WorkerError):
+    """The reading of a study was broken off again and again."""
+
+    code = "worker.broken-off"
