@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ import numpy as np
 import pydicom
 import pytest
 
-from kept_study import PATIENCE_S, files_of, wait_until
+from dimse.certificates import new_authority
+from dimse.wire import RawPeer
+from kept_study import PATIENCE_S, files_of, sent, wait_until
 from zweitblick.cli import main
 from zweitblick.prediction import Region
 from zweitblick.sample import SampleTruth
+from zweitblick.store.received import ReceivedInstance
+from zweitblick.store.store import Store, StorePlaces
+from zweitblick.vault.keyholders import FileKeyHolder
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 RESULTS = ["encapsulated-pdf", "json", "pdf", "seg", "sr"]
@@ -71,14 +77,14 @@ def home(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def serving(home: Path, **settings: str) -> Iterator[Service]:
+def serving(home: Path, *arguments: str, **settings: str) -> Iterator[Service]:
     """Start the service as on a fresh machine; it is killed at the end if it still runs."""
     free = {"ZWEITBLICK_DICOM_PORT": "0", "ZWEITBLICK_HTTP_PORT": "0", "ZWEITBLICK_QUIET_TIME_S": "1"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZWEITBLICK_", "XDG_"))}
     (home / "tmp").mkdir(exist_ok=True)
     with (home / "log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "zweitblick", "serve"],
+            [sys.executable, "-m", "zweitblick", "serve", *arguments],
             env=kept | {"HOME": str(home), "TMPDIR": str(home / "tmp")} | free | settings,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -97,8 +103,8 @@ def test_a_study_sent_with_no_settings_is_read_as_by_the_command_line(
     program: Program, home: Path, study: Path, uid: str
 ) -> None:
     with serving(home) as service:
-        sent = program("storescu", "--scan-directories", "--recurse", "127.0.0.1", service.port, study)
-        assert sent.returncode == 0, sent.stderr
+        sending = program("storescu", "--scan-directories", "--recurse", "127.0.0.1", service.port, study)
+        assert sending.returncode == 0, sending.stderr
         shown = service.reached(uid, "awaiting review")
         assert [one["name"] for one in shown["results"]] == RESULTS
         made = {name: service.result(uid, name) for name in RESULTS}
@@ -120,8 +126,8 @@ def test_a_reading_that_is_broken_off_is_done_once(
     program: Program, home: Path, study: Path, uid: str, last_words: signal.Signals
 ) -> None:
     with serving(home) as service:
-        sent = program("dcmsend", "--scan-directories", "--recurse", "127.0.0.1", service.port, study)
-        assert sent.returncode == 0, sent.stderr
+        sending = program("dcmsend", "--scan-directories", "--recurse", "127.0.0.1", service.port, study)
+        assert sending.returncode == 0, sending.stderr
         service.reached(uid, "reading")
         service.process.send_signal(last_words)
         assert service.process.wait(PATIENCE_S) == (0 if last_words is signal.SIGTERM else -signal.SIGKILL)
@@ -142,15 +148,83 @@ def test_a_reading_that_is_broken_off_is_done_once(
     assert_nothing_in_clear(home, study)
 
 
-def test_a_study_without_the_needed_series_fails_with_its_code(
+def test_the_quiet_time_is_that_of_the_sender(program: Program, home: Path, study: Path, uid: str) -> None:
+    with serving(home, ZWEITBLICK_QUIET_TIME_S="3600", ZWEITBLICK_QUIET_TIMES_S="DCMSEND=0.1") as service:
+        sending = program("dcmsend", "--scan-directories", "127.0.0.1", service.port, study / "T1")
+        assert sending.returncode == 0, sending.stderr
+        assert service.reached(uid, "failed")["error"]["code"] == "study.missing-sequence"
+
+
+def test_the_quiet_time_is_not_waited_for_where_somebody_says_complete(
     program: Program, home: Path, study: Path, uid: str
 ) -> None:
     with serving(home, ZWEITBLICK_QUIET_TIME_S="3600") as service:
-        sent = program("dcmsend", "--scan-directories", "127.0.0.1", service.port, study / "T1")
-        assert sent.returncode == 0, sent.stderr
+        sending = program("dcmsend", "--scan-directories", "127.0.0.1", service.port, study / "T1")
+        assert sending.returncode == 0, sending.stderr
         assert service.read(uid)["state"] == "receiving"
         assert service.client.post(f"/api/v1/reads/{uid}/complete").status_code == 202
-        assert service.reached(uid, "failed")["error"]["code"] == "study.missing-sequence"
+        service.reached(uid, "failed")
+
+
+@pytest.mark.parametrize("last_words", [signal.SIGTERM, signal.SIGKILL])
+def test_what_was_acknowledged_is_kept(home: Path, study: Path, uid: str, last_words: signal.Signals) -> None:
+    images = [sent(path) for path in files_of(study)]
+    with serving(home, ZWEITBLICK_QUIET_TIME_S="3600") as service:
+        acknowledged = sent_until_gone(images, service, last_words)
+        service.process.wait(PATIENCE_S)
+    assert len(acknowledged) >= 20
+    holder = FileKeyHolder(home / ".config" / "zweitblick" / "key")
+    places = StorePlaces.within(home / ".local" / "share" / "zweitblick")
+    with Store(places, holder, clock=lambda: datetime.now(UTC)) as store:
+        kept = {one.sop_instance_uid for one in store.instances(store.token(uid))}
+    assert acknowledged <= kept
+    # one may be durable whose answer did not get out
+    assert len(kept - acknowledged) <= 1
+
+
+def sent_until_gone(images: list[ReceivedInstance], service: Service, last_words: signal.Signals) -> set[str]:
+    """Send until the service goes, which is told to after twenty; return the UIDs of what it has acknowledged."""
+    acknowledged: set[str] = set()
+    with RawPeer(int(service.port)) as peer:
+        peer.associate((images[0].sop_class_uid, [images[0].transfer_syntax_uid]))
+        for image in images:
+            if len(acknowledged) == 20:
+                service.process.send_signal(last_words)
+            try:
+                status = peer.store(image.data, image.sop_instance_uid)
+            except (OSError, AssertionError):  # the connection is gone, or what came is no answer
+                break
+            if status == 0:
+                acknowledged.add(image.sop_instance_uid)
+    return acknowledged
+
+
+def test_a_configured_service_takes_its_senders_over_tls_only(
+    program: Program, home: Path, study: Path, uid: str
+) -> None:
+    authority = new_authority(home, "authority")
+    ours, theirs = authority.issue("server"), authority.issue("scanner")
+    file = home / "settings.toml"
+    file.write_text(f"""
+        [dicom]
+        ae_title = "READER"
+        calling_ae_titles = ["SCANNER"]
+        certificate = "{ours.certificate}"
+        key = "{ours.key}"
+        client_cas = "{authority.files.certificate}"
+    """)
+    image = files_of(study, "T1")[0]
+    with serving(home, "--config", str(file)) as service:
+
+        def send(*options: str | Path) -> int:
+            return program("storescu", *options, "127.0.0.1", service.port, image).returncode
+
+        tls = "--enable-tls", theirs.key, theirs.certificate, "--add-cert-file", authority.files.certificate
+        assert send("-aet", "SCANNER", "-aec", "READER") != 0
+        assert send(*tls, "-aet", "OTHER", "-aec", "READER") != 0
+        assert service.client.get(f"/api/v1/reads/{uid}").status_code == 404
+        assert send(*tls, "-aet", "SCANNER", "-aec", "READER") == 0
+        assert service.read(uid)["round"] == 1
 
 
 def test_settings_that_are_unsafe_are_refused_at_start(home: Path) -> None:

@@ -111,6 +111,15 @@ def test_a_result_comes_as_it_was_kept(house: House, name: str) -> None:
     assert (answer.headers["content-type"], answer.content) == RESULTS[name]
 
 
+def test_nothing_of_a_study_is_stored_on_the_way(house: House) -> None:
+    house.receive()
+    house.keep_results()
+    house.happen(*TO_READ)
+    for path in (UID, f"{UID}/results/seg", f"{UID}/results/json"):
+        headers = house.client.get(f"/api/v1/reads/{path}").headers
+        assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
 def test_a_late_image_hides_the_earlier_results(house: House) -> None:
     house.receive()
     house.keep_results()
