@@ -49,6 +49,11 @@ DOORS = {
     "store.received.ReceivedInstance": "sop_class_uid, sop_instance_uid, transfer_syntax_uid, study_instance_uid, "
     "series_instance_uid, calling_ae_title, data",
     "store.life.after": "state, event, *, by",
+    "documents.documents": "reading, *, observer",
+    "settings.load_settings": "file, environment",
+    "worker.Worker": "store, bundles, folder, *, clock",
+    "web.create_app": "service, *, token",
+    "web.HttpServer": "app, *, host, port",
     "vault.data_key.DataKey": "secret",
     "vault.envelope.sealed": "plain, key, *, study, name",
     "vault.envelope.opened": "data, key, *, study, name",

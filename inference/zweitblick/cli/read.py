@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,15 +16,11 @@ from zweitblick.cli.output import CAPTURE, MARK, check_folder, write_folder
 from zweitblick.cli.stages import Stages
 from zweitblick.cli.summary import summary
 from zweitblick.dicom.capture import secondary_capture
-from zweitblick.dicom.pdf import encapsulated_pdf
 from zweitblick.dicom.read import read_study
-from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.source import opened
-from zweitblick.dicom.sr import structured_report
+from zweitblick.documents import Documents, documents
 from zweitblick.model.bundle import Bundles, default_models, load_bundles
 from zweitblick.reading import Reading, Stamp
-from zweitblick.report.findings_json import findings_json
-from zweitblick.report.pdf import pdf
 
 DESCRIPTION = "Read one study of one patient and write findings, DICOM SEG and SR, and a PDF into a new folder."
 
@@ -96,7 +92,7 @@ def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
         with stages("bundles"):
             bundles = loading.result()
         reading = pipeline.read(study, bundles, stamp=stamp, observer=stages)
-        files = _documents(reading, stages)
+        files = _files(documents(reading, observer=stages))
         if arguments.secondary_capture:
             with stages("secondary capture"):
                 images = enumerate(secondary_capture(reading), start=1)
@@ -110,17 +106,11 @@ def _networks(bundles: Bundles) -> str:
     return "\n".join(f"{bundle.name} {bundle.version}: {bundle.runtime}" for bundle in used)
 
 
-def _documents(reading: Reading, stages: Stages) -> dict[str, bytes]:
-    def timed(stage: str, make: Callable[[], bytes]) -> bytes:
-        with stages(stage):
-            return make()
-
-    page = timed("PDF", lambda: pdf(reading))
-    outline = timed("SEG", lambda: segmentation(reading))
+def _files(made: Documents) -> dict[str, bytes]:
     return {
-        MARK: timed("JSON", lambda: findings_json(reading)),
-        "segmentation.dcm": outline,
-        "report.dcm": timed("SR", lambda: structured_report(reading, outline)),
-        "report.pdf": page,
-        "report-pdf.dcm": timed("encapsulated PDF", lambda: encapsulated_pdf(reading, page)),
+        MARK: made.json,
+        "segmentation.dcm": made.seg,
+        "report.dcm": made.sr,
+        "report.pdf": made.pdf,
+        "report-pdf.dcm": made.encapsulated_pdf,
     }

@@ -65,7 +65,7 @@ class _Record:
     data: Dataset
 
 
-def read_study(paths: Sequence[Path]) -> Study:
+def read_study(paths: Sequence[Path | bytes]) -> Study:
     """Headers of all instances among ``paths``, as one study.
 
     Files that are no DICOM, empty, cut short within the header or without a required UID are left out and listed in
@@ -75,7 +75,7 @@ def read_study(paths: Sequence[Path]) -> Study:
     Parameters
     ----------
     paths
-        Files, as `source.opened` gives them.
+        Files, as `source.opened` gives them, or what they hold, for those who keep patients' data off the disk.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def read_study(paths: Sequence[Path]) -> Study:
         return _study(_without_copies(records), unreadable)
 
 
-def _records(path: Path) -> list[_Record]:
+def _records(path: Path | bytes) -> list[_Record]:
     """One record of a file, none of a DICOMDIR."""
     header = read_header(path, _TAGS)
     if MediaStorageDirectoryStorage in (text(header.data, "SOPClassUID"), _media_class(header)):
@@ -114,7 +114,7 @@ def _media_class(header: Header) -> str:
     return text(header.data.file_meta, "MediaStorageSOPClassUID")
 
 
-def _record(header: Header, path: Path) -> _Record:
+def _record(header: Header, path: Path | bytes) -> _Record:
     data = header.data
     instance = Instance(
         sop_class_uid=text(data, "SOPClassUID"),

@@ -68,6 +68,11 @@
     │   └── ActorError                  store.actor
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
+    ├── SettingsError                   settings.invalid
+    ├── TokenError                      http.token
+    ├── WorkerError                     studies are not read
+    │   ├── WorkerRunningError          worker.running
+    │   └── BrokenOffError              worker.broken-off
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
 
@@ -97,6 +102,13 @@ from zweitblick.errors.reading import (
 )
 from zweitblick.errors.root import (
     ZweitblickError,
+)
+from zweitblick.errors.service import (
+    BrokenOffError,
+    SettingsError,
+    TokenError,
+    WorkerError,
+    WorkerRunningError,
 )
 from zweitblick.errors.store import (
     ActorError,
@@ -159,6 +171,7 @@ from zweitblick.errors.vault import (
 __all__ = [
     "ActorError",
     "ArchiveTooLargeError",
+    "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
     "BundleMissingError",
@@ -204,6 +217,7 @@ __all__ = [
     "SealVersionError",
     "SecondaryCaptureError",
     "SeriesError",
+    "SettingsError",
     "SinkError",
     "SourceError",
     "SourceMissingError",
@@ -214,6 +228,7 @@ __all__ = [
     "StoreUnavailableError",
     "StoreVersionError",
     "StudyError",
+    "TokenError",
     "TooManyFilesError",
     "TransferSyntaxError",
     "UnevenSpacingError",
@@ -224,5 +239,7 @@ __all__ = [
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
+    "WorkerError",
+    "WorkerRunningError",
     "ZweitblickError",
 ]

@@ -1,0 +1,271 @@
+"""Settings: one TOML file, and the environment over it. Nothing else of zweitblick reads either.
+
+A key of the file is a variable of the environment: ``dicom.port`` is ``ZWEITBLICK_DICOM_PORT``. Without any settings
+the service listens on loopback only.
+"""
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from zweitblick.errors import SettingsError
+
+PREFIX = "ZWEITBLICK_"
+LONGEST_QUIET_TIME_S = 86400.0
+
+_AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
+"""PS3.5 section 6.2."""
+
+
+@dataclass(frozen=True)
+class DicomSettings:
+    """Where and to whom the DICOM server listens.
+
+    Parameters
+    ----------
+    host, port
+        IP address and port; port 0 takes a free one.
+    ae_title
+        Called AE title that senders must use; None takes any.
+    calling_ae_titles
+        Senders that may associate; empty takes any.
+    certificate, key, client_cas
+        PEM files for TLS; `client_cas` asks senders for certificates too.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 11112
+    ae_title: str | None = None
+    calling_ae_titles: frozenset[str] = frozenset()
+    certificate: Path | None = None
+    key: Path | None = None
+    client_cas: Path | None = None
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """Where HTTP is served: a loopback address.
+
+    Parameters
+    ----------
+    host, port
+        IP address and port; port 0 takes a free one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set.
+
+    Parameters
+    ----------
+    data
+        Folder of the store and of what is under way.
+    key_file
+        Of the development key holder; outside of the data folder, so that no copy of the data holds it.
+    models
+        Folder of model bundles; None takes the released ones.
+    quiet_time
+        How long after an instance more may be on the way.
+    quiet_times
+        The same by calling AE title, where it differs.
+    dicom, http
+        Where to listen.
+    """
+
+    data: Path
+    key_file: Path
+    models: Path | None = None
+    quiet_time: timedelta = timedelta(seconds=30)
+    quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
+    dicom: DicomSettings = DicomSettings()
+    http: HttpSettings = HttpSettings()
+
+
+def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    file
+        TOML file; None for none.
+    environment
+        Variables by name; those of the process if not given.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or for all faults at once, each named by its key.
+    """
+    faults: list[str] = []
+    given = _flat({} if file is None else _parsed(file)) | _from(environment)
+    values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
+    faults += _unsafe(values)
+    if faults:
+        raise SettingsError("; ".join(faults))
+    return _composed(values, environment)
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read ({error.strerror}); give another --config") from error
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise SettingsError(f"{file} is no TOML file: {error}") from error
+
+
+def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of sections with a dot; what is no section of ours stays as it is."""
+    flat: dict[str, Any] = {}
+    for name, value in tables.items():
+        if name in ("dicom", "http") and isinstance(value, dict):
+            flat |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _from(environment: Mapping[str, str]) -> dict[str, Any]:
+    names = {PREFIX + key.replace(".", "_").upper(): key for key in _READERS}
+    return {names.get(name, name): value for name, value in environment.items() if name.startswith(PREFIX)}
+
+
+def _read(key: str, raw: object, faults: list[str]) -> Any:
+    """Return the value of a key; where there is a fault, note it and return None, which is no key's value."""
+    if key not in _READERS:
+        faults.append(f"{key} is no setting; known: {', '.join(_READERS)}")
+        return None
+    try:
+        return _READERS[key](raw)
+    except ValueError as error:
+        faults.append(f"{key}: {error}")
+        return None
+
+
+def _unsafe(values: Mapping[str, Any]) -> list[str]:
+    """Faults of settings together: whoever can be reached from elsewhere knows and protects its senders."""
+    faults = []
+    if "dicom.host" in values and not _is_loopback(values["dicom.host"]):
+        needed = ("dicom.ae_title", "dicom.calling_ae_titles", "dicom.certificate", "dicom.key")
+        faults += [
+            f"{key} must be set, since dicom.host {values['dicom.host']} can be reached from elsewhere"
+            for key in needed
+            if not values.get(key)
+        ]
+    if "http.host" in values and not _is_loopback(values["http.host"]):
+        faults.append(
+            f"http.host: {values['http.host']} can be reached from elsewhere without TLS; set 127.0.0.1 and let a "
+            "proxy with TLS pass requests on"
+        )
+    if ("dicom.certificate" in values) != ("dicom.key" in values):
+        faults.append("dicom.certificate and dicom.key go together; set both or none")
+    if "dicom.client_cas" in values and "dicom.certificate" not in values:
+        faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
+    return faults
+
+
+def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    def section(name: str) -> dict[str, Any]:
+        return {key.removeprefix(f"{name}."): value for key, value in values.items() if key.startswith(f"{name}.")}
+
+    return Settings(
+        data=values.get("data") or _home(environment, "XDG_DATA_HOME", ".local/share") / "zweitblick",
+        key_file=values.get("key_file") or _home(environment, "XDG_CONFIG_HOME", ".config") / "zweitblick" / "key",
+        models=values.get("models"),
+        quiet_time=values.get("quiet_time_s", Settings.quiet_time),
+        quiet_times=values.get("quiet_times_s", {}),
+        dicom=DicomSettings(**section("dicom")),
+        http=HttpSettings(**section("http")),
+    )
+
+
+def _home(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    """Folder as the XDG Base Directory Specification finds it: relative values do not count."""
+    given = Path(environment.get(variable, ""))
+    if given.is_absolute():
+        return given
+    return Path(environment.get("HOME") or Path.home()) / default
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback
+
+
+def _path(raw: object) -> Path:
+    if not isinstance(raw, str) or not raw:
+        raise ValueError(f"{raw!r} is no path")
+    return Path(raw)
+
+
+def _host(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"{raw!r} is no IP address such as 127.0.0.1")  # noqa: TRY004 -- one error for all faults
+    try:
+        return str(ipaddress.ip_address(raw))
+    except ValueError:
+        raise ValueError(f"{raw!r} is no IP address such as 127.0.0.1") from None
+
+
+def _port(raw: object) -> int:
+    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 65535:
+        raise ValueError(f"{raw!r} is no port; give 0 to 65535")
+    return number
+
+
+def _title(raw: object) -> str:
+    if not isinstance(raw, str) or not _AE_TITLE.fullmatch(raw):
+        raise ValueError(f"{raw!r} is no AE title; give 1 to 16 ASCII characters, no backslash, no outer spaces")
+    return raw
+
+
+def _titles(raw: object) -> frozenset[str]:
+    """Take a list, or titles parted by commas."""
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list):
+        raise ValueError(f"{raw!r} is no list of AE titles")  # noqa: TRY004 -- one error for all faults
+    return frozenset(_title(part.strip() if isinstance(part, str) else part) for part in parts)
+
+
+def _quiet_time(raw: object) -> timedelta:
+    seconds = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_QUIET_TIME_S:
+        raise ValueError(f"{raw!r} is no number of seconds; give 0 to {LONGEST_QUIET_TIME_S:.0f}")
+    return timedelta(seconds=seconds)
+
+
+def _quiet_times(raw: object) -> dict[str, timedelta]:
+    """Take a table, or ``TITLE=SECONDS`` parted by commas."""
+    table = dict(part.partition("=")[::2] for part in raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(table, dict):
+        raise ValueError(f"{raw!r} is no table of seconds by AE title")  # noqa: TRY004 -- one error for all faults
+    return {_title(title.strip()): _quiet_time(seconds) for title, seconds in table.items()}
+
+
+_READERS: dict[str, Callable[[object], Any]] = {
+    "data": _path,
+    "key_file": _path,
+    "models": _path,
+    "quiet_time_s": _quiet_time,
+    "quiet_times_s": _quiet_times,
+    "dicom.host": _host,
+    "dicom.port": _port,
+    "dicom.ae_title": _title,
+    "dicom.calling_ae_titles": _titles,
+    "dicom.certificate": _path,
+    "dicom.key": _path,
+    "dicom.client_cas": _path,
+    "http.host": _host,
+    "http.port": _port,
+}
+"""Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

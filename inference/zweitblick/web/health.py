@@ -1,0 +1,37 @@
+"""Health and readiness, for whoever starts and watches the service; they tell nothing of studies."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from zweitblick.errors import StoreUnavailableError
+from zweitblick.web.problems import Problem
+from zweitblick.web.service import Service
+
+
+class Status(BaseModel):
+    """That all is well; everything else is a problem document."""
+
+    status: Literal["ok"] = "ok"
+
+
+def router(service: Service) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter(tags=["operations"])
+
+    @routes.get("/health")
+    def health() -> Status:
+        """Tell that the process answers."""
+        return Status()
+
+    @routes.get("/ready", responses={503: {"model": Problem}})
+    def ready() -> Status:
+        """Tell that studies can be kept and are read."""
+        service.store.stable_after(datetime.now(UTC))
+        if not service.is_working():
+            raise StoreUnavailableError("studies are not read; start the service again")
+        return Status()
+
+    return routes

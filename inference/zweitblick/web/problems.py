@@ -1,0 +1,91 @@
+"""Errors as problem documents (RFC 9457): code and text, nothing of what was asked for."""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from zweitblick.errors import (
+    KeyHolderError,
+    StoreFullError,
+    StoreUnavailableError,
+    TokenError,
+    UnknownObjectError,
+    UnknownRoundError,
+    UnknownStudyError,
+    ZweitblickError,
+)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[ZweitblickError], HTTPStatus] = {
+    TokenError: HTTPStatus.UNAUTHORIZED,
+    UnknownStudyError: HTTPStatus.NOT_FOUND,
+    UnknownRoundError: HTTPStatus.NOT_FOUND,
+    UnknownObjectError: HTTPStatus.NOT_FOUND,
+    StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreFullError: HTTPStatus.SERVICE_UNAVAILABLE,
+    KeyHolderError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""What is not here is a failure of ours, 500."""
+
+
+class Problem(BaseModel):
+    """A problem document; its type is ``about:blank``, so that the title is the status's own phrase.
+
+    Attributes
+    ----------
+    title, status, detail
+        RFC 9457 section 3.1.
+    code
+        As in `zweitblick.errors`; empty where HTTP itself says enough.
+    """
+
+    title: str
+    status: int
+    detail: str = ""
+    code: str = ""
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Answer every error of an application with a problem document."""
+    app.add_exception_handler(ZweitblickError, _ours)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _internal)
+
+
+def _ours(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ZweitblickError):
+        return _internal(_request, error)
+    status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("a request failed: %s", error.code)
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    return _document(status, headers, detail=str(error), code=error.code)
+
+
+def _http(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        return _internal(_request, error)
+    return _document(HTTPStatus(error.status_code), dict(error.headers or {}))
+
+
+def _invalid(_request: Request, _error: Exception) -> JSONResponse:
+    return _document(HTTPStatus.UNPROCESSABLE_ENTITY, {}, detail="the request is not as the OpenAPI document describes")
+
+
+def _internal(_request: Request, error: Exception) -> JSONResponse:
+    log.error("a request failed by %s", type(error).__name__)
+    return _document(HTTPStatus.INTERNAL_SERVER_ERROR, {}, detail="a defect in zweitblick", code="internal")
+
+
+def _document(status: HTTPStatus, headers: dict[str, str], *, detail: str = "", code: str = "") -> JSONResponse:
+    problem = Problem(title=status.phrase, status=status, detail=detail, code=code)
+    return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)

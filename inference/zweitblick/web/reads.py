@@ -1,0 +1,172 @@
+"""Readings: the state of a study, its findings and results, and the word that it is complete."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from zweitblick.errors import UnknownObjectError, UnknownStudyError
+from zweitblick.store.life import State
+from zweitblick.store.objects import KeptResult
+from zweitblick.store.rounds import Round
+from zweitblick.store.store import Store
+from zweitblick.web.problems import Problem
+from zweitblick.web.service import Service
+
+FINDINGS, ERROR = "json", "error"
+"""Names of the results that are shown as part of the state."""
+
+WAS_READ = frozenset(
+    {State.READ, State.SEALED, State.DELIVERING, State.DELIVERED, State.AWAITING_REVIEW, State.REVIEWED}
+)
+"""States of a round whose results are all there."""
+
+_PIECE_BYTES = 2**20
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Findings stay on no disk on their way, and are nothing but what their media type says."""
+_PROBLEMS: dict[int | str, dict[str, Any]] = {401: {"model": Problem}, 404: {"model": Problem}}
+
+
+class Result(BaseModel):
+    """A result that can be fetched by its name.
+
+    Attributes
+    ----------
+    name, media_type, bytes, sha256
+        As it will come.
+    """
+
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+
+
+class Fault(BaseModel):
+    """Why a study could not be read.
+
+    Attributes
+    ----------
+    code
+        As in `zweitblick.errors`.
+    message
+        For people; nothing of the patient.
+    """
+
+    code: str
+    message: str
+
+
+class Read(BaseModel):
+    """The last round of a study: the images that it has now, and what was made of them.
+
+    Attributes
+    ----------
+    round
+        Number; higher than 1 if images came after a reading had begun, whose results it supersedes.
+    state
+        See `zweitblick.store.life.State`.
+    findings
+        As ``findings.json``, once there are some.
+    results
+        What can be fetched.
+    error
+        If it could not be read.
+    """
+
+    round: int
+    state: State
+    findings: dict[str, Any] | None = None
+    results: list[Result] = []
+    error: Fault | None = None
+
+
+def router(service: Service) -> APIRouter:
+    """Make the routes."""
+    store = service.store
+    routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(_say)])
+
+    @routes.get("/{study_uid}")
+    def read(study_uid: str) -> Read:
+        """Tell what became of a study, by its Study Instance UID."""
+        return _read(store, _last(store, study_uid))
+
+    @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse)
+    def result(study_uid: str, name: str) -> StreamingResponse:
+        """Fetch a result of a study's last round."""
+        found = _named(store, _last(store, study_uid), name)
+        headers = _HEADERS | {"Content-Length": str(found.plain_bytes)}
+        return StreamingResponse(_pieces(store.open(found.id)), media_type=found.media_type, headers=headers)
+
+    @routes.post("/{study_uid}/complete", status_code=202)
+    def complete(study_uid: str) -> Read:
+        """Say that all images are there, so that the reading begins at once."""
+        last = _last(store, study_uid)
+        if last.state is State.RECEIVING:
+            service.submit(last)
+        return _read(store, _last(store, study_uid))
+
+    return routes
+
+
+def _say(response: Response) -> None:
+    response.headers.update(_HEADERS)
+
+
+def _last(store: Store, study_uid: str) -> Round:
+    rounds = store.rounds(store.token(study_uid))
+    if not rounds:
+        raise UnknownStudyError("no image of this study is kept yet; send them again")
+    return rounds[-1]
+
+
+def _read(store: Store, last: Round) -> Read:
+    results = _results(store, last)
+    return Read(
+        round=last.number,
+        state=last.state,
+        findings=_content(store, results.get(FINDINGS)),
+        results=[
+            Result(name=one.name, media_type=one.media_type, bytes=one.plain_bytes, sha256=one.sha256)
+            for _, one in sorted(results.items())
+        ],
+        error=_fault(store, last),
+    )
+
+
+def _results(store: Store, last: Round) -> dict[str, KeptResult]:
+    """Return results by name; of a reading that is under way or broken off there may be some, which are not shown."""
+    return {one.name: one for one in store.results(last.id)} if last.state in WAS_READ else {}
+
+
+def _fault(store: Store, last: Round) -> Fault | None:
+    if last.state is not State.FAILED:
+        return None
+    content = _content(store, next((one for one in store.results(last.id) if one.name == ERROR), None))
+    return Fault(**content) if content else None
+
+
+def _content(store: Store, result: KeptResult | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    with store.open(result.id) as file:
+        content: dict[str, Any] = json.load(file)
+    return content
+
+
+def _named(store: Store, last: Round, name: str) -> KeptResult:
+    results = _results(store, last)
+    if name not in results:
+        raise UnknownObjectError(
+            "the study's last round has no result of this name; ask for its state to see its results"
+        )
+    return results[name]
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece

@@ -1,0 +1,26 @@
+"""What stands behind the application."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zweitblick.store.rounds import Round
+from zweitblick.store.store import Store
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the application asks and tells.
+
+    Parameters
+    ----------
+    store
+        Where studies are.
+    submit
+        Has a round read that is complete.
+    is_working
+        Whether rounds are being looked for and read.
+    """
+
+    store: Store
+    submit: Callable[[Round], None]
+    is_working: Callable[[], bool]
