@@ -1,8 +1,9 @@
 """Database: transactions on SQLite or PostgreSQL that are durable when they end, and errors that say what is wrong."""
 
 import errno
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import SQLITE_FULL, Connection
 from sqlite3 import Error as SQLiteError
@@ -54,7 +55,9 @@ class Database:
     """
 
     def __init__(self, url: str, *, tables: str) -> None:
+        self._turn: AbstractContextManager[object] = nullcontext()
         if make_url(url).get_backend_name() == "sqlite":
+            self._turn = threading.Lock()  # SQLite itself lets who waits sleep for longer than it must
             self._reading = _sqlite_engine(url)
             self._writing: Engine = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         else:
@@ -90,7 +93,7 @@ class Database:
         sqlalchemy.exc.IntegrityError
             If another transaction was faster; read again.
         """
-        with _typed_errors(), self._writing.begin() as transaction:
+        with _typed_errors(), self._turn, self._writing.begin() as transaction:
             yield transaction
 
     def truncate_log(self) -> None:
