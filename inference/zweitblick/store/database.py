@@ -35,7 +35,7 @@ class Database:
 
     On SQLite: write-ahead log with synchronous=FULL, so that a transaction that ended survives a loss of power; foreign
     keys checked; what is deleted is overwritten. A transaction that writes takes the lock at its start, so that none
-    that has read must give up.
+    that has read must give up. On PostgreSQL: synchronous_commit=on, whatever the server's default.
 
     Parameters
     ----------
@@ -61,7 +61,12 @@ class Database:
             self._reading = _sqlite_engine(url)
             self._writing: Engine = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         else:
-            self._reading = self._writing = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+            self._reading = self._writing = create_engine(
+                url,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"options": "-c synchronous_commit=on"},
+            )
         try:
             self._migrate(tables)
         except StoreError:
