@@ -98,6 +98,18 @@ def test_its_tables_are_those_that_the_code_reads(server: Server, tables: str, m
     database.close()
 
 
+def test_a_commit_is_waited_for_whatever_the_server_s_default(server: Server) -> None:
+    url = server.new_database()
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET synchronous_commit = off")
+    engine.dispose()
+    database = Database(url, tables="data")
+    with database.writing() as transaction:
+        assert transaction.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+    database.close()
+
+
 def test_it_goes_on_after_the_database_was_restarted(server: Server, places: StorePlaces, holder: Holder) -> None:
     with opened_store(places, holder, Clock()) as store:
         store.keep(instance(number=1))

@@ -168,6 +168,19 @@ class StoreContract(SharedStoreContract):
         store.describe(token, patient_id="", accession_number="")
         assert store.studies_of_patient(PATIENT_ID) == store.studies_of_patient("") == []
 
+    def test_instances_are_found_by_series_and_by_uid(self, store: Store) -> None:
+        other = replace(instance(number=3), series_instance_uid=f"{study_uid(1)}.2")
+        for each in (instance(number=1), instance(number=2), other, instance(study=2)):
+            store.keep(each)
+        token = store.token(study_uid(1))
+        (found,) = store.instances(token, sop_instance_uid=f"{study_uid(1)}.1.2")
+        assert plain_file(store, found.id).endswith(encoded(1, 2))
+        (found,) = store.instances(token, series_instance_uid=f"{study_uid(1)}.2")
+        assert found.sop_instance_uid == other.sop_instance_uid
+        assert len(store.instances(token, series_instance_uid=f"{study_uid(1)}.1")) == 2
+        assert store.instances(token, sop_instance_uid=f"{study_uid(1)}.1") == []
+        assert store.instances(token, sop_instance_uid=f"{study_uid(2)}.1.1") == []
+
     def test_what_is_not_there_is_said_not_to_be(self, store: Store) -> None:
         with pytest.raises(UnknownStudyError):
             store.token(study_uid(1))

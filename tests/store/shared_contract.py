@@ -1,8 +1,10 @@
 """What a store promises to several that have opened it at once."""
 
 import threading
+from contextlib import suppress
 
 from store.stores import Holder, instance, opened_store, pixels, plain_file, study_uid
+from zweitblick.errors import StoreUnavailableError, UnknownStudyError
 from zweitblick.store.ingest import Outcome
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.store import Store, StorePlaces
@@ -68,3 +70,30 @@ class SharedStoreContract:
                 token = one.token(study_uid(study))
                 assert [each.state for each in one.rounds(token)] == [State.SUPERSEDED, State.RECEIVING]
                 assert sorted(each.round for each in one.instances(token)) == [1, 2, 2]
+
+    def test_whatever_comes_while_it_is_shredded_is_kept_or_leaves_nothing(
+        self, places: StorePlaces, holder: Holder
+    ) -> None:
+        with opened_store(places, holder) as one, opened_store(places, holder) as other:
+            sent, done = threading.Semaphore(0), threading.Event()
+
+            def receive() -> None:
+                for number in range(40):
+                    with suppress(StoreUnavailableError):  # it is being shredded
+                        one.keep(instance(number=number))
+                    sent.release()
+                done.set()
+
+            receiver = threading.Thread(target=receive)
+            receiver.start()
+            while not done.is_set():
+                sent.acquire()
+                with suppress(UnknownStudyError):
+                    other.shred(other.token(study_uid(1)))
+            receiver.join()
+            one.keep(instance(number=99))
+            (kept, *_) = other.instances(other.token(study_uid(1)))
+            assert plain_file(one, kept.id)
+            other.shred(other.token(study_uid(1)))
+        opened_store(places, holder).close()
+        assert [path for path in places.objects.rglob("??/*") if path.is_file()] == []

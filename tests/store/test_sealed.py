@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from zweitblick.store.store import StorePlaces
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import MARK
 
+MIB = 2**20
 FINDING = b"enhancing tumour 23.4 ml"
 SECRETS = {
     "study uid": study_uid(1).encode(),
@@ -177,3 +179,27 @@ def test_an_index_tells_kinds_and_values_apart_and_needs_its_key() -> None:
     }
     assert len(hashes) == 6
     assert index.of(Indexed.STUDY, "1.2") == KeyedIndex(DataKey(bytes(32))).of(Indexed.STUDY, "1.2")
+
+
+def test_a_large_result_passes_through_a_small_memory(tmp_path: Path) -> None:
+    class Pattern(io.RawIOBase):
+        """48 MiB that nobody holds."""
+
+        left = 48
+
+        def read(self, size: int = -1) -> bytes:
+            assert size == MIB
+            self.left -= 1
+            return bytes([self.left]) * MIB if self.left >= 0 else b""
+
+    with opened_store(StorePlaces.within(tmp_path), file_holder(tmp_path), Clock()) as store:
+        store.keep(instance())
+        (first,) = store.rounds(store.token(study_uid(1)))
+        tracemalloc.start()
+        kept = store.keep_result(ResultName(first.id, "probabilities", "application/x-npz"), Pattern())
+        with store.open(kept) as file:
+            assert all(file.read(MIB) == bytes([part]) * MIB for part in reversed(range(48)))
+            assert file.read() == b""
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 12 * MIB

@@ -228,9 +228,19 @@ class Store:
         """
         self._rooms.studies.describe(token, patient_id=patient_id, accession_number=accession_number)
 
-    def instances(self, token: str) -> list[KeptInstance]:
-        """Return the instances of a study in no particular order, those in conflict too."""
-        return self._objects.instances(token)
+    def instances(self, token: str, *, series_instance_uid: str = "", sop_instance_uid: str = "") -> list[KeptInstance]:
+        """Return the instances of a study in no particular order, those in conflict too.
+
+        Parameters
+        ----------
+        token
+            Of the study.
+        series_instance_uid, sop_instance_uid
+            Only those with exactly this UID; all if empty.
+        """
+        return self._objects.instances(
+            token, series_instance_uid=series_instance_uid, sop_instance_uid=sop_instance_uid
+        )
 
     def results(self, round_id: str) -> list[KeptResult]:
         """Return the results of a round in no particular order."""
