@@ -3,9 +3,10 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import pydicom
@@ -195,35 +196,67 @@ class Crash(BaseException):
 
 
 class Crashing(Store):
-    """Crashes where a round has been read and its results are kept, but nobody knows yet."""
+    """Crashes at an event, before or after it is durable; nothing happens to any round after that."""
+
+    event: Event
+    is_after: bool
 
     def advance(self, round_id: str, event: Event, *, by: Actor) -> State:
-        if event is Event.READ:
-            self.crashed.set()
+        if self.crashed.is_set():
             raise Crash
-        return super().advance(round_id, event, by=by)
+        if event is not self.event:
+            return super().advance(round_id, event, by=by)
+        if self.is_after:
+            super().advance(round_id, event, by=by)
+        self.crashed.set()
+        raise Crash
 
-    crashed = threading.Event()
+    @cached_property
+    def crashed(self) -> threading.Event:
+        return threading.Event()
+
+
+def crash(house: House, study: Path, event: Event, *, is_after: bool) -> tuple[str, dict[str, bytes]]:
+    """Have a study read until a crash, and return its token and the results that were kept before."""
+    with house.store(Crashing) as store:
+        store.event, store.is_after = event, is_after
+        token = keep(store, files_of(study, "T1c"))
+        with house.worker(store) as worker:
+            with suppress(Crash):
+                worker.submit(last(store, token))
+            assert store.crashed.wait(60)
+        return token, contents(store, last(store, token).id)
 
 
 def test_a_repeated_step_gives_the_same_results(house: House, study: Path) -> None:
-    with house.store(Crashing) as store:
-        token = keep(store, files_of(study, "T1c"))
-        with house.worker(store) as worker:
-            worker.submit(last(store, token))
-            assert Crashing.crashed.wait(60)
-        crashed = last(store, token)
-        assert crashed.state is State.READING
-        before = ids(store, crashed.id), contents(store, crashed.id)
+    token, before = crash(house, study, Event.READ, is_after=False)
+    assert set(before) == RESULTS
     house.clock.move(3600)
     with house.store() as store:
+        crashed = last(store, token)
+        kept = ids(store, crashed.id)
+        assert crashed.state is State.READING
         with house.worker(store):
             again = reached(store, token, State.AWAITING_REVIEW)
         assert again.id == crashed.id
-        assert set(ids(store, again.id)) == RESULTS
-        assert (ids(store, again.id), contents(store, again.id)) == before
+        assert (ids(store, again.id), contents(store, again.id)) == (kept, before)
         events = [entry.event for entry in store.history(token)]
         assert events[:4] == [Event.COMPLETED, Event.STARTED, Event.RELEASED, Event.STARTED]
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("event", [Event.COMPLETED, Event.STARTED, Event.READ, Event.SEALED, Event.REVIEW_ASKED])
+def test_a_crash_at_any_event_is_resumed(house: House, study: Path, event: Event, is_after: bool) -> None:
+    token, before = crash(house, study, event, is_after=is_after)
+    with house.store() as store:
+        with house.worker(store):
+            done = reached(store, token, State.AWAITING_REVIEW)
+        assert done.number == 1
+        assert set(contents(store, done.id)) == RESULTS
+        assert before in ({}, contents(store, done.id))
+        events = [entry.event for entry in store.history(token)]
+        for once in (Event.COMPLETED, Event.READ, Event.SEALED, Event.REVIEW_ASKED):
+            assert events.count(once) == 1
 
 
 def test_a_reading_that_outlasts_the_patience_is_handed_back(house: House, study: Path) -> None:
