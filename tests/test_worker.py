@@ -2,17 +2,15 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 
 import pydicom
 import pytest
 
-from kept_study import Clock, files_of, new_store, sent, wait_until
+from kept_study import files_of
+from reading_house import RESULTS, House, contents, keep, last, reached
 from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import documents
@@ -22,26 +20,7 @@ from zweitblick.model.runtime import Network, Tensor
 from zweitblick.reading import Stamp
 from zweitblick.sample import SampleTruth
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.rounds import Round
-from zweitblick.store.store import Store
-from zweitblick.worker import BREAKS, Worker
-
-RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json"}
-
-
-class House:
-    """A store, and workers that come and go."""
-
-    def __init__(self, folder: Path, bundles: Bundles) -> None:
-        self.folder, self.bundles, self.clock = folder, bundles, Clock()
-
-    @contextmanager
-    def store(self, kind: type[Store] = Store) -> Iterator[Store]:
-        with new_store(self.folder, self.clock, kind=kind) as store:
-            yield store
-
-    def worker(self, store: Store, bundles: Bundles | None = None) -> Worker:
-        return Worker(store, bundles or self.bundles, self.folder / "work", clock=self.clock)
+from zweitblick.worker import BREAKS
 
 
 @pytest.fixture
@@ -52,33 +31,6 @@ def house(tmp_path: Path, bundles: Bundles) -> House:
 @pytest.fixture(scope="module")
 def study(sample: SampleTruth) -> Path:
     return next(iter(sample.series.values())).folder.parent
-
-
-def keep(store: Store, files: list[Path]) -> str:
-    for path in files:
-        store.keep(sent(path))
-    return store.token(sent(files[0]).study_instance_uid)
-
-
-def last(store: Store, token: str) -> Round:
-    return store.rounds(token)[-1]
-
-
-def reached(store: Store, token: str, state: State) -> Round:
-    wait_until(lambda: last(store, token).state is state)
-    return last(store, token)
-
-
-def contents(store: Store, round_id: str) -> dict[str, bytes]:
-    found = {}
-    for result in store.results(round_id):
-        with store.open(result.id) as file:
-            found[result.name] = file.read()
-    return found
-
-
-def ids(store: Store, round_id: str) -> dict[str, str]:
-    return {result.name: result.id for result in store.results(round_id)}
 
 
 class Gate:
@@ -189,74 +141,6 @@ def test_images_that_came_since_keep_a_round_open(house: House, study: Path) -> 
             reached(store, token, State.FAILED)
         complete = [entry.at for entry in store.history(token) if entry.event is Event.COMPLETED]
         assert complete == [house.clock.now]
-
-
-class Crash(BaseException):
-    """The process is gone: nothing that catches errors catches this."""
-
-
-class Crashing(Store):
-    """Crashes at an event, before or after it is durable; nothing happens to any round after that."""
-
-    event: Event
-    is_after: bool
-
-    def advance(self, round_id: str, event: Event, *, by: Actor) -> State:
-        if self.crashed.is_set():
-            raise Crash
-        if event is not self.event:
-            return super().advance(round_id, event, by=by)
-        if self.is_after:
-            super().advance(round_id, event, by=by)
-        self.crashed.set()
-        raise Crash
-
-    @cached_property
-    def crashed(self) -> threading.Event:
-        return threading.Event()
-
-
-def crash(house: House, study: Path, event: Event, *, is_after: bool) -> tuple[str, dict[str, bytes]]:
-    """Have a study read until a crash, and return its token and the results that were kept before."""
-    with house.store(Crashing) as store:
-        store.event, store.is_after = event, is_after
-        token = keep(store, files_of(study, "T1c"))
-        with house.worker(store) as worker:
-            with suppress(Crash):
-                worker.submit(last(store, token))
-            assert store.crashed.wait(60)
-        return token, contents(store, last(store, token).id)
-
-
-def test_a_repeated_step_gives_the_same_results(house: House, study: Path) -> None:
-    token, before = crash(house, study, Event.READ, is_after=False)
-    assert set(before) == RESULTS
-    house.clock.move(3600)
-    with house.store() as store:
-        crashed = last(store, token)
-        kept = ids(store, crashed.id)
-        assert crashed.state is State.READING
-        with house.worker(store):
-            again = reached(store, token, State.AWAITING_REVIEW)
-        assert again.id == crashed.id
-        assert (ids(store, again.id), contents(store, again.id)) == (kept, before)
-        events = [entry.event for entry in store.history(token)]
-        assert events[:4] == [Event.COMPLETED, Event.STARTED, Event.RELEASED, Event.STARTED]
-
-
-@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("event", [Event.COMPLETED, Event.STARTED, Event.READ, Event.SEALED, Event.REVIEW_ASKED])
-def test_a_crash_at_any_event_is_resumed(house: House, study: Path, event: Event, is_after: bool) -> None:
-    token, before = crash(house, study, event, is_after=is_after)
-    with house.store() as store:
-        with house.worker(store):
-            done = reached(store, token, State.AWAITING_REVIEW)
-        assert done.number == 1
-        assert set(contents(store, done.id)) == RESULTS
-        assert before in ({}, contents(store, done.id))
-        events = [entry.event for entry in store.history(token)]
-        for once in (Event.COMPLETED, Event.READ, Event.SEALED, Event.REVIEW_ASKED):
-            assert events.count(once) == 1
 
 
 def test_a_reading_that_outlasts_the_patience_is_handed_back(house: House, study: Path) -> None:
