@@ -2,8 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +9,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from kept_study import Clock, files_of, new_store, sent, wait_until
+from kept_study import files_of
+from reading_house import RESULTS, House, contents, keep, last, reached
 from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import documents
@@ -21,26 +20,7 @@ from zweitblick.model.runtime import Network, Tensor
 from zweitblick.reading import Stamp
 from zweitblick.sample import SampleTruth
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.rounds import Round
-from zweitblick.store.store import Store
-from zweitblick.worker import BREAKS, Worker
-
-RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json"}
-
-
-class House:
-    """A store, and workers that come and go."""
-
-    def __init__(self, folder: Path, bundles: Bundles) -> None:
-        self.folder, self.bundles, self.clock = folder, bundles, Clock()
-
-    @contextmanager
-    def store(self, kind: type[Store] = Store) -> Iterator[Store]:
-        with new_store(self.folder, self.clock, kind=kind) as store:
-            yield store
-
-    def worker(self, store: Store, bundles: Bundles | None = None) -> Worker:
-        return Worker(store, bundles or self.bundles, self.folder / "work", clock=self.clock)
+from zweitblick.worker import BREAKS
 
 
 @pytest.fixture
@@ -51,33 +31,6 @@ def house(tmp_path: Path, bundles: Bundles) -> House:
 @pytest.fixture(scope="module")
 def study(sample: SampleTruth) -> Path:
     return next(iter(sample.series.values())).folder.parent
-
-
-def keep(store: Store, files: list[Path]) -> str:
-    for path in files:
-        store.keep(sent(path))
-    return store.token(sent(files[0]).study_instance_uid)
-
-
-def last(store: Store, token: str) -> Round:
-    return store.rounds(token)[-1]
-
-
-def reached(store: Store, token: str, state: State) -> Round:
-    wait_until(lambda: last(store, token).state is state)
-    return last(store, token)
-
-
-def contents(store: Store, round_id: str) -> dict[str, bytes]:
-    found = {}
-    for result in store.results(round_id):
-        with store.open(result.id) as file:
-            found[result.name] = file.read()
-    return found
-
-
-def ids(store: Store, round_id: str) -> dict[str, str]:
-    return {result.name: result.id for result in store.results(round_id)}
 
 
 class Gate:
@@ -188,42 +141,6 @@ def test_images_that_came_since_keep_a_round_open(house: House, study: Path) -> 
             reached(store, token, State.FAILED)
         complete = [entry.at for entry in store.history(token) if entry.event is Event.COMPLETED]
         assert complete == [house.clock.now]
-
-
-class Crash(BaseException):
-    """The process is gone: nothing that catches errors catches this."""
-
-
-class Crashing(Store):
-    """Crashes where a round has been read and its results are kept, but nobody knows yet."""
-
-    def advance(self, round_id: str, event: Event, *, by: Actor) -> State:
-        if event is Event.READ:
-            self.crashed.set()
-            raise Crash
-        return super().advance(round_id, event, by=by)
-
-    crashed = threading.Event()
-
-
-def test_a_repeated_step_gives_the_same_results(house: House, study: Path) -> None:
-    with house.store(Crashing) as store:
-        token = keep(store, files_of(study, "T1c"))
-        with house.worker(store) as worker:
-            worker.submit(last(store, token))
-            assert Crashing.crashed.wait(60)
-        crashed = last(store, token)
-        assert crashed.state is State.READING
-        before = ids(store, crashed.id), contents(store, crashed.id)
-    house.clock.move(3600)
-    with house.store() as store:
-        with house.worker(store):
-            again = reached(store, token, State.AWAITING_REVIEW)
-        assert again.id == crashed.id
-        assert set(ids(store, again.id)) == RESULTS
-        assert (ids(store, again.id), contents(store, again.id)) == before
-        events = [entry.event for entry in store.history(token)]
-        assert events[:4] == [Event.COMPLETED, Event.STARTED, Event.RELEASED, Event.STARTED]
 
 
 def test_a_reading_that_outlasts_the_patience_is_handed_back(house: House, study: Path) -> None:
