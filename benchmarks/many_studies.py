@@ -26,16 +26,12 @@ from rich.console import Console
 from rich.table import Table
 
 from zweitblick import pipeline
-from zweitblick.cli.output import write_folder
-from zweitblick.dicom.pdf import encapsulated_pdf
+from zweitblick.cli.output import MARK, write_folder
 from zweitblick.dicom.read import read_study
-from zweitblick.dicom.seg import segmentation
-from zweitblick.dicom.sr import structured_report
+from zweitblick.documents import documents
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles, default_models, load_bundles
 from zweitblick.reading import Stamp
-from zweitblick.report.findings_json import findings_json
-from zweitblick.report.pdf import pdf
 from zweitblick.sample import write_sample
 
 ALONE = 3
@@ -82,14 +78,8 @@ class House:
             study = read_study(self.paths)
         reading = pipeline.read(study, bundles, stamp=Stamp(datetime.now(UTC)), observer=observer)
         with observer("documents"):
-            page, outline = pdf(reading), segmentation(reading)
-            files = {
-                "findings.json": findings_json(reading),
-                "segmentation.dcm": outline,
-                "report.dcm": structured_report(reading, outline),
-                "report.pdf": page,
-                "report-pdf.dcm": encapsulated_pdf(reading, page),
-            }
+            made = documents(reading)
+            files = {MARK: made.json, "seg": made.seg, "sr": made.sr, "pdf": made.pdf, "epdf": made.encapsulated_pdf}
             write_folder(self.room / f"results-{number}", files, overwrite=True)
         self.stages.append(seconds)
         return time.perf_counter() - began

@@ -24,7 +24,7 @@ from zweitblick.dicom import decoder
 from zweitblick.dicom.decoder import DecodingProcess
 from zweitblick.dicom.read import read_study
 from zweitblick.dicom.stack import parts, stack
-from zweitblick.errors import PixelDecodeError
+from zweitblick.errors import DamagedInstanceError, PixelDecodeError
 from zweitblick.volume import Volume
 
 SHAPE = (3, 16, 12)
@@ -57,6 +57,21 @@ def test_every_syntax_and_depth(tmp_path: Path, syntax: UID, stored: type[np.int
     else:
         write_series(tmp_path, written, stored=stored, transfer_syntax=syntax)
     assert np.array_equal(_stacked(tmp_path).voxels, written.voxels)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGLSLossless], ids=["plain", "compressed"])
+def test_instances_in_memory_are_those_of_their_files(tmp_path: Path, syntax: UID) -> None:
+    write_series(tmp_path, Volume(head(SHAPE), GRID), stored=np.uint16, transfer_syntax=syntax)
+    [series] = read_study([path.read_bytes() for path in sorted(tmp_path.iterdir())]).series
+    assert np.array_equal(stack(parts(series)[0]).voxels, _stacked(tmp_path).voxels)
+
+
+def test_a_file_in_memory_that_ends_within_its_pixels_is_damaged(tmp_path: Path) -> None:
+    write_series(tmp_path, Volume(head(SHAPE), GRID))
+    whole = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+    [series] = read_study([*whole[:-1], whole[-1][:-40]]).series
+    with pytest.raises(DamagedInstanceError, match="instance 3"):
+        stack(parts(series)[0])
 
 
 def written_big_endian(folder: Path, volume: Volume, stored: type[np.integer]) -> None:
