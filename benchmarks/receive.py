@@ -59,29 +59,33 @@ def main() -> None:
         studies = [write_study(folder / f"study{number}") for number in range(max(SENDERS))]
         if "--profile" in sys.argv:
             profile(studies[0], folder)
-            return
-        table = Table("receiver", *(f"{count} sender{'s' * (count > 1)}, instances/s (spread)" for count in SENDERS))
-        receivers = {
-            "ours, keeps nothing": lambda: ours(None),
-            "ours, writes files": lambda: ours(fresh(folder / "ours")),
-            "storescp, bit-preserving": lambda: storescp(fresh(folder / "theirs"), "--bit-preserving"),
-            "storescp": lambda: storescp(fresh(folder / "theirs")),
-        }
-        rates: dict[tuple[str, int], list[float]] = {}
-        for _ in range(RUNS):
-            for name, receiver in receivers.items():
-                for count in SENDERS:
-                    if "storescp" in name and count > 1:
-                        continue  # it serves one association after another unless it forks
-                    with receiver() as port:
-                        rates.setdefault((name, count), []).append(rate(studies[:count], port))
-        for name in receivers:
-            table.add_row(name, *(shown(rates.get((name, count), [])) for count in SENDERS))
-        Console().print(table)
+        else:
+            compare(studies, folder)
+
+
+def compare(studies: list[Path], folder: Path) -> None:
+    mine, theirs = folder / "ours", folder / "theirs"
+    receivers = {
+        "ours, keeps nothing": lambda: ours(None),
+        "ours, writes files": lambda: ours(fresh(mine)),
+        "ours, two processes on one port, write files": lambda: ours(fresh(mine), processes=2),
+        "storescp --bit-preserving --fork": lambda: storescp(fresh(theirs), "--bit-preserving", "--fork"),
+        "storescp --fork": lambda: storescp(fresh(theirs), "--fork"),
+    }
+    rates: dict[tuple[str, int], list[float]] = {}
+    for _ in range(RUNS):
+        for name, receiver in receivers.items():
+            for count in SENDERS:
+                with receiver() as port:
+                    rates.setdefault((name, count), []).append(rate(studies[:count], port))
+    table = Table("receiver", *(f"{count} sender{'s' * (count > 1)}, instances/s (spread)" for count in SENDERS))
+    for name in receivers:
+        table.add_row(name, *(shown(rates[name, count]) for count in SENDERS))
+    Console(width=120).print(table)
 
 
 def shown(rates: list[float]) -> str:
-    return f"{statistics.median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f})" if rates else ""
+    return f"{statistics.median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f})"
 
 
 def write_study(folder: Path) -> Path:
@@ -128,18 +132,23 @@ def rate(studies: list[Path], port: int) -> float:
 
 
 @contextmanager
-def ours(folder: Path | None) -> Iterator[int]:
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(there, folder))
-    process.start()
-    yield here.recv()
-    here.send("stop")
-    process.join()
+def ours(folder: Path | None, *, processes: int = 1) -> Iterator[int]:
+    port, started = 0, []
+    for _ in range(processes):
+        here, there = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=serve, args=(there, folder, port))
+        process.start()
+        port = here.recv()
+        started.append((process, here))
+    yield port
+    for process, pipe in started:
+        pipe.send("stop")
+        process.join()
 
 
-def serve(pipe: Connection, folder: Path | None) -> None:
+def serve(pipe: Connection, folder: Path | None, port: int) -> None:
     keeper: Keeper = Discarding() if folder is None else Writing(folder)
-    with DicomServer(ListenerConfig(port=0), keeper) as server:
+    with DicomServer(ListenerConfig(port=port, reuse_port=True), keeper) as server:
         pipe.send(server.port)
         pipe.recv()
 

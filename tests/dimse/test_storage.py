@@ -13,7 +13,21 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
 )
 
-from dimse.wire import EXPLICIT, IMPLICIT, MR, Counts, Held, Kept, RawPeer, encoded, instance, message, store_rq
+from dimse.wire import (
+    EXPLICIT,
+    IMPLICIT,
+    MR,
+    Counts,
+    Held,
+    Kept,
+    RawPeer,
+    command_set,
+    encoded,
+    fragment,
+    instance,
+    message,
+    store_rq,
+)
 from zweitblick.dimse import DicomServer, ListenerConfig, Received
 from zweitblick.errors import (
     InstanceError,
@@ -193,6 +207,14 @@ def test_what_cannot_be_placed_is_refused_and_not_kept(data: bytes, status: int)
         assert peer.store(data, "1.2.3.4.1") == status
         assert peer.store(encoded(instance()), "1.2.3.4.1") == 0x0000
     assert len(keeper.instances) == 1
+
+
+def test_a_request_without_a_data_set_is_refused() -> None:
+    command = command_set({0x0002: MR, 0x0100: 1, 0x0110: 1, 0x0700: 0, 0x0800: 0x0101, 0x1000: "1.2.3.4.1"})
+    with DicomServer(ListenerConfig(port=0), Kept()) as server, RawPeer(server.port) as peer:
+        peer.associate()
+        peer.send(fragment(1, 3, command))
+        assert peer.status() == 0xC000
 
 
 def test_another_class_than_that_of_the_context_is_refused() -> None:

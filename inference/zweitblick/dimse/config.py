@@ -34,10 +34,12 @@ class ListenerConfig:
     maximum_pdu_bytes
         Longest P-DATA-TF that is taken (PS3.8 annex D.1).
     maximum_instance_bytes
-        A longer data set is refused with 0xA700; no more than this of it is ever in memory.
-    acse_timeout_s, dimse_timeout_s, network_timeout_s
-        Patience for the association request and TLS handshake, for a message, and for a silent peer or a
-        P-DATA-TF that does not end.
+        A longer data set is refused with 0xA700. An association holds two at most, one being served and one received.
+    acse_timeout_s
+        Patience for the association request, and for each step of a TLS handshake.
+    network_timeout_s
+        Patience for a silent peer, and for a PDU that does not end. A DIMSE timeout is for who waits for a response,
+        which a provider does not.
     reuse_port
         Several processes listen on one port (SO_REUSEPORT) and the system spreads the connections.
 
@@ -56,7 +58,6 @@ class ListenerConfig:
     maximum_pdu_bytes: int = 2**17
     maximum_instance_bytes: int = 2**30
     acse_timeout_s: float = 30.0
-    dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
     reuse_port: bool = False
 
@@ -65,7 +66,7 @@ class ListenerConfig:
         _check_range("maximum_associations", self.maximum_associations, 1, 4096)
         _check_range("maximum_pdu_bytes", self.maximum_pdu_bytes, 2**12, 2**20)
         _check_range("maximum_instance_bytes", self.maximum_instance_bytes, 2**10, 2**32)
-        for name in ("acse_timeout_s", "dimse_timeout_s", "network_timeout_s"):
+        for name in ("acse_timeout_s", "network_timeout_s"):
             _check_range(name, getattr(self, name), 0.01, 86400.0)
         for title in self.calling_ae_titles:
             _check_title("calling_ae_titles", title)

@@ -247,6 +247,5 @@ def _entity(config: ListenerConfig) -> ApplicationEntity:
     entity.maximum_associations = config.maximum_associations
     entity.maximum_pdu_size = config.maximum_pdu_bytes
     entity.acse_timeout = config.acse_timeout_s
-    entity.dimse_timeout = config.dimse_timeout_s
     entity.network_timeout = config.network_timeout_s
     return entity

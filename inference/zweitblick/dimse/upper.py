@@ -34,6 +34,7 @@ class UpperLayer(DULServiceProvider):
 
     def __init__(self, assoc: "Acceptor") -> None:
         super().__init__(assoc)
+        self.daemon = True  # as the association is: a keeper that hangs must not keep the process alive
         self._acceptor = assoc
         self._bell, self._rope = socket.socketpair()
         self._bell.settimeout(0)
