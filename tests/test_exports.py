@@ -49,6 +49,11 @@ DOORS = {
     "worker.Worker": "store, bundles, folder, *, clock",
     "web.create_app": "service, *, token",
     "web.HttpServer": "app, *, host, port",
+    "store.store.Store": "places, holder, *, clock, quiet_time",
+    "store.store.StorePlaces": "data, keys, objects",
+    "store.received.ReceivedInstance": "sop_class_uid, sop_instance_uid, transfer_syntax_uid, study_instance_uid, "
+    "series_instance_uid, calling_ae_title, data",
+    "store.life.after": "state, event, *, by",
     "vault.data_key.DataKey": "secret",
     "vault.envelope.sealed": "plain, key, *, study, name",
     "vault.envelope.opened": "data, key, *, study, name",

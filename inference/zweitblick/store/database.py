@@ -1,8 +1,9 @@
 """Database: transactions on SQLite or PostgreSQL that are durable when they end, and errors that say what is wrong."""
 
 import errno
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import SQLITE_FULL, Connection
 from sqlite3 import Error as SQLiteError
@@ -34,7 +35,7 @@ class Database:
 
     On SQLite: write-ahead log with synchronous=FULL, so that a transaction that ended survives a loss of power; foreign
     keys checked; what is deleted is overwritten. A transaction that writes takes the lock at its start, so that none
-    that has read must give up.
+    that has read must give up. On PostgreSQL: synchronous_commit=on, whatever the server's default.
 
     Parameters
     ----------
@@ -54,12 +55,23 @@ class Database:
     """
 
     def __init__(self, url: str, *, tables: str) -> None:
+        self._turn: AbstractContextManager[object] = nullcontext()
         if make_url(url).get_backend_name() == "sqlite":
+            self._turn = threading.Lock()  # SQLite itself lets who waits sleep for longer than it must
             self._reading = _sqlite_engine(url)
             self._writing: Engine = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         else:
-            self._reading = self._writing = create_engine(url, pool_pre_ping=True, hide_parameters=True)
-        self._migrate(tables)
+            self._reading = self._writing = create_engine(
+                url,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"options": "-c synchronous_commit=on"},
+            )
+        try:
+            self._migrate(tables)
+        except StoreError:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -86,14 +98,23 @@ class Database:
         sqlalchemy.exc.IntegrityError
             If another transaction was faster; read again.
         """
-        with _typed_errors(), self._writing.begin() as transaction:
+        with _typed_errors(), self._turn, self._writing.begin() as transaction:
             yield transaction
 
     def truncate_log(self) -> None:
-        """Empty SQLite's write-ahead log, which still holds what was deleted; others' transactions may prevent it."""
+        """Empty SQLite's write-ahead log, which still holds what was deleted.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If another's transaction has not ended after half a minute.
+        """
+        if self._reading.dialect.name != "sqlite":
+            return
         with _typed_errors(), self._reading.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy = connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise StoreUnavailableError("a transaction keeps the log from being emptied of what was deleted; try again")
 
     def close(self) -> None:
         """Close all connections."""

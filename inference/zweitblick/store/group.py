@@ -13,18 +13,21 @@ Outcome = TypeVar("Outcome")
 
 MOST = 256
 """Items of one group; what waits behind them comes next."""
+THREADS = 2
+"""While one writes its group's rows the other writes the next one's bytes."""
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """One thread that takes what is waiting, commits it at one go, and lets all go on that waited.
+    """Threads that take what is waiting, commit it at one go, and let all go on that waited.
 
-    While it commits the next group gathers, so that a group is as large as senders are many and storage is slow, and a
+    While they commit the next group gathers, so that a group is as large as senders are many and storage is slow, and a
     single sender waits for nobody.
 
     Parameters
     ----------
     commit
-        Makes a group durable and returns an outcome for each; if it raises, none of the group is durable.
+        Makes a group durable and returns an outcome for each; if it raises, none of the group need be durable. It is
+        called for `THREADS` groups at once.
     """
 
     def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Outcome]]) -> None:
@@ -32,8 +35,12 @@ class GroupCommit(Generic[Item, Outcome]):
         self._waiting: queue.SimpleQueue[tuple[Item, Future[Outcome]] | None] = queue.SimpleQueue()
         self._open = True
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="store group commit", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"store group commit {number}", daemon=True)
+            for number in range(THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, item: Item) -> Outcome:
         """Wait until an item is durable, and return its outcome.
@@ -58,7 +65,8 @@ class GroupCommit(Generic[Item, Outcome]):
             if self._open:
                 self._open = False
                 self._waiting.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         try:
@@ -73,9 +81,12 @@ class GroupCommit(Generic[Item, Outcome]):
         entry = self._waiting.get()
         while entry is not None:
             group.append(entry)
-            if len(group) == MOST or self._waiting.empty():
+            if len(group) == MOST:
                 return group
-            entry = self._waiting.get()
+            try:
+                entry = self._waiting.get_nowait()
+            except queue.Empty:
+                return group
         self._waiting.put(None)
         return group
 
@@ -103,3 +114,4 @@ class GroupCommit(Generic[Item, Outcome]):
         while not self._waiting.empty():
             if (entry := self._waiting.get()) is not None:
                 entry[1].set_exception(StoreUnavailableError("the store has stopped at a fault; see its log"))
+        self._waiting.put(None)

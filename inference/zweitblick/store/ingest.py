@@ -1,17 +1,18 @@
 """Ingest: received instances become durable, several at once.
 
-Each caller seals its own instance, which releases Python's lock; one thread then writes and fsyncs the packs of all
-that wait, and after that ends one transaction with their rows. A crash in between leaves bytes that no row names.
-Whoever was told that an instance is kept was told after both.
+Each caller seals its own instance, which releases Python's lock; a thread then writes and fsyncs the packs of all that
+wait, and after that ends one transaction with their rows. A crash in between leaves bytes that no row names. Whoever
+was told that an instance is kept was told after both. docs/adr/0005-store.md has what it costs, and `python -m
+benchmarks.ingest` measures it.
 """
 
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import BinaryIO, cast
 
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import insert, select
@@ -23,11 +24,11 @@ from zweitblick.store.folder import Place
 from zweitblick.store.group import GroupCommit
 from zweitblick.store.index import Indexed
 from zweitblick.store.objects import Kind
-from zweitblick.store.received import ReceivedInstance, part10_head
+from zweitblick.store.received import Received, part10_head
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rows import fresh_id, microseconds, sealed_details
 from zweitblick.store.schema import objects, receptions, studies
-from zweitblick.vault.envelope import SealingWriter
+from zweitblick.vault.envelope import SEGMENT_BYTES, SealingWriter
 
 _TRIES = 5
 """Another process that adds the same rows, or deletes the study, is waited out so many times."""
@@ -45,6 +46,14 @@ class Outcome(StrEnum):
     """It bears the UID of a result of ours, which came back; nothing was stored."""
 
 
+class _Pieces(list[bytes]):
+    """A sink that copies nothing."""
+
+    def write(self, data: bytes) -> int:
+        self.append(data)
+        return len(data)
+
+
 @dataclass(frozen=True)
 class _Sealed:
     """An instance as it will be kept."""
@@ -54,7 +63,7 @@ class _Sealed:
     identity_index: bytes
     series_index: bytes
     content_index: bytes
-    body: bytes = field(repr=False)
+    body: Sequence[bytes] = field(repr=False)
     details: bytes = field(repr=False)
     reception: str
     reception_details: bytes = field(repr=False)
@@ -104,7 +113,7 @@ class Ingest:
         self._quiet_time = quiet_time
         self._group: GroupCommit[_Sealed, Outcome | None] = GroupCommit(self._commit)
 
-    def keep(self, instance: ReceivedInstance) -> Outcome:
+    def keep(self, instance: Received) -> Outcome:
         """Return once an instance is durable; see `zweitblick.store.store.Store.keep`."""
         for _ in range(_TRIES):
             study = self._rooms.studies.enlist(instance.study_instance_uid)
@@ -117,13 +126,15 @@ class Ingest:
         """Commit what is waiting, and take no more."""
         self._group.close()
 
-    def _sealed(self, instance: ReceivedInstance, study: str) -> _Sealed:
+    def _sealed(self, instance: Received, study: str) -> _Sealed:
         key, index, now = self._rooms.keyring.key(study), self._rooms.index, self._clock()
         digest = hashlib.sha256(instance.data).hexdigest()
         object_id, reception = fresh_id(), fresh_id()
-        body = io.BytesIO()
-        with SealingWriter(body, key, study=study, name=object_id) as writer:
-            size = writer.write(part10_head(instance)) + writer.write(instance.data)
+        body, data = _Pieces(), memoryview(instance.data)
+        with SealingWriter(cast("BinaryIO", body), key, study=study, name=object_id) as writer:
+            # of a small instance, in one piece: the writer then copies nothing
+            size = writer.write(b"".join([part10_head(instance), data[:SEGMENT_BYTES]]))
+            size += writer.write(data[SEGMENT_BYTES:])
         details: dict[str, str | int] = {
             "sop_class_uid": instance.sop_class_uid,
             "sop_instance_uid": instance.sop_instance_uid,
@@ -138,7 +149,7 @@ class Ingest:
             identity_index=index.of(Indexed.INSTANCE, instance.sop_instance_uid),
             series_index=index.of(Indexed.SERIES, instance.series_instance_uid),
             content_index=index.of(Indexed.CONTENT, instance.sop_class_uid, instance.transfer_syntax_uid, digest),
-            body=body.getvalue(),
+            body=body,
             details=sealed_details(details, key, study=study, row=object_id),
             reception=reception,
             reception_details=sealed_details(
@@ -212,16 +223,10 @@ def _decision(item: _Sealed, same_identity: Sequence[_Known]) -> _Decision:
 def _keep_rows(
     transaction: Transaction, group: Sequence[_Sealed], decisions: dict[str, _Decision], placed: dict[str, Place]
 ) -> None:
-    round_of = {}
-    for study in sorted({item.study for item in group}):
-        of_study = [item for item in group if item.study == study]
-        round_of[study] = rounds.arrived(
-            transaction,
-            study,
-            at_us=max(item.at_us for item in of_study),
-            quiet_us=max(item.quiet_us for item in of_study),
-            new=any(decisions[item.id].outcome is Outcome.NEW for item in of_study),
-        )
+    by_study: defaultdict[str, list[_Sealed]] = defaultdict(list)
+    for item in group:
+        by_study[item.study].append(item)
+    round_of = rounds.arrived(transaction, [_arrival(items, decisions) for items in by_study.values()])
     kept = [
         {
             "id": item.id,
@@ -241,6 +246,15 @@ def _keep_rows(
     if kept:
         transaction.execute(insert(objects), kept)
     transaction.execute(insert(receptions), [_reception(item, decisions[item.id]) for item in group])
+
+
+def _arrival(items: Sequence[_Sealed], decisions: dict[str, _Decision]) -> rounds.Arrival:
+    return rounds.Arrival(
+        study=items[0].study,
+        at_us=max(item.at_us for item in items),
+        quiet_us=max(item.quiet_us for item in items),
+        new=any(decisions[item.id].outcome is Outcome.NEW for item in items),
+    )
 
 
 def _reception(item: _Sealed, decision: _Decision) -> dict[str, object]:

@@ -85,7 +85,7 @@ class Keyring:
         Raises
         ------
         StoreUnavailableError
-            If the database cannot be reached.
+            If the database cannot be reached, or its log still holds the key; say it again.
         """
         with self._database.writing() as transaction:
             transaction.execute(delete(wrapped_keys).where(wrapped_keys.c.owner == owner))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from zweitblick.errors import UnknownObjectError, VaultError
 from zweitblick.store.folder import Place
+from zweitblick.store.index import Indexed
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rows import opened_details
 from zweitblick.store.schema import objects, rounds
@@ -90,15 +91,20 @@ class Objects:
         self._database = rooms.database
         self._folder = rooms.folder
         self._keyring = rooms.keyring
+        self._index = rooms.index
 
-    def instances(self, study: str) -> list[KeptInstance]:
-        """Return the instances of a study in the order of their ids, conflicts too."""
+    def instances(self, study: str, *, series_instance_uid: str, sop_instance_uid: str) -> list[KeptInstance]:
+        """Return instances of a study in the order of their ids; see `zweitblick.store.store.Store.instances`."""
         query = (
             select(*objects.c["id", "details", "conflicts_with"], rounds.c.number)
             .join(rounds, objects.c.round == rounds.c.id)
             .where(objects.c.study == study, objects.c.kind == Kind.INSTANCE)
             .order_by(objects.c.id)
         )
+        if series_instance_uid:
+            query = query.where(objects.c.series_index == self._index.of(Indexed.SERIES, series_instance_uid))
+        if sop_instance_uid:
+            query = query.where(objects.c.identity_index == self._index.of(Indexed.INSTANCE, sop_instance_uid))
         with self._database.reading() as transaction:
             rows = transaction.execute(query).all()
         return [

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pydicom.config import IGNORE
 from pydicom.dataelem import DataElement
@@ -14,6 +15,45 @@ from zweitblick import __version__
 IMPLEMENTATION_CLASS_UID = "2.25.298649289080942495299109555870077124952"
 """Names this implementation (PS3.7 D.3.3.2); drawn once by UUID (PS3.5 B.2)."""
 IMPLEMENTATION_VERSION = f"ZWEITBLICK_{__version__}"[:16]
+
+
+class Received(Protocol):
+    """What the store asks of an instance; `ReceivedInstance` says what each of these is."""
+
+    @property
+    def sop_class_uid(self) -> str:
+        """Of the request."""
+        ...
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Of the request."""
+        ...
+
+    @property
+    def transfer_syntax_uid(self) -> str:
+        """Of the presentation context."""
+        ...
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Of the data set."""
+        ...
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Of the data set."""
+        ...
+
+    @property
+    def calling_ae_title(self) -> str:
+        """Of the association."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """As it came."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +81,7 @@ class ReceivedInstance:
     data: bytes = field(repr=False)
 
 
-def part10_head(instance: ReceivedInstance) -> bytes:
+def part10_head(instance: Received) -> bytes:
     """Return what stands before the data set in a DICOM file: preamble, prefix, file meta information (PS3.10 7.1).
 
     UIDs are written as they came, also those that PS3.5 9.1 does not allow: a file that says otherwise than its data

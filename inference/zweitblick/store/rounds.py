@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, exists, insert, select, update
 
 from zweitblick.errors import EventError, UnknownRoundError
 from zweitblick.store.life import Actor, Event, State, after
 from zweitblick.store.rows import fresh_id, microseconds, moment
-from zweitblick.store.schema import events, rounds
+from zweitblick.store.schema import events, rounds, studies
 
 
 @dataclass(frozen=True)
@@ -54,29 +54,82 @@ class LifeEvent:
     at: datetime
 
 
-def arrived(transaction: Transaction, study: str, *, at_us: int, quiet_us: int, new: bool) -> str:
-    """Note that instances came, and return the id of the round that they belong to.
+class _Cause(NamedTuple):
+    event: Event
+    actor: Actor
+
+
+_ARRIVED = _Cause(Event.ARRIVED, Actor.RECEIVER)
+
+_LOCK = (
+    select(studies.c.token)
+    .where(studies.c.token.in_(bindparam("studies", expanding=True)))
+    .order_by(studies.c.token)
+    .with_for_update(key_share=True)
+)
+"""In one order by everybody, so that two that begin the next round do so one after the other."""
+_later = rounds.alias()
+_LAST = (
+    select(rounds)
+    .where(
+        rounds.c.study.in_(bindparam("studies", expanding=True)),
+        ~exists().where(_later.c.study == rounds.c.study, _later.c.number > rounds.c.number),
+    )
+    .with_for_update()
+)
+"""The last round of each study."""
+_TIMES = (
+    update(rounds)
+    .where(rounds.c.id == bindparam("round"))
+    .values(arrived_us=bindparam("at_us"), quiet_us=bindparam("quiet_us"))
+)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """That instances of a study came.
+
+    Parameters
+    ----------
+    study
+        Token.
+    at_us, quiet_us
+        When the last of them came, and until when more may be on the way.
+    new
+        Whether one of them was not there before. If none was, the quiet time begins again and nothing else happens.
+    """
+
+    study: str
+    at_us: int
+    quiet_us: int
+    new: bool
+
+
+def arrived(transaction: Transaction, arrivals: Sequence[Arrival]) -> dict[str, str]:
+    """Note that instances came, and return by study the id of the round that they belong to.
 
     Parameters
     ----------
     transaction
         That also keeps the instances.
-    study
-        Token.
-    at_us, quiet_us
-        When they came, and until when more may be on the way.
-    new
-        Whether one of them was not there before. If none was, the quiet time begins again and nothing else happens.
+    arrivals
+        One of each study.
     """
-    query = select(rounds).where(rounds.c.study == study).order_by(rounds.c.number.desc()).limit(1).with_for_update()
-    row = transaction.execute(query).one_or_none()
-    if row is None:
-        return _begin(transaction, study, at_us=at_us, quiet_us=quiet_us)
-    if new and _change(transaction, row, Event.ARRIVED, by=Actor.RECEIVER, at_us=at_us) is State.SUPERSEDED:
-        return _begin(transaction, study, at_us=at_us, quiet_us=quiet_us, before=row)
-    times = {"arrived_us": max(at_us, row.arrived_us), "quiet_us": max(quiet_us, row.quiet_us)}
-    transaction.execute(update(rounds).where(rounds.c.id == row.id).values(times))
-    return str(row.id)
+    tokens = {"studies": [each.study for each in arrivals]}
+    transaction.execute(_LOCK, tokens)
+    last = {row.study: row for row in transaction.execute(_LAST, tokens)}
+    rounds_of, times = {}, []
+    for each in arrivals:
+        row = last.get(each.study)
+        if row is None or (each.new and _change(transaction, row, _ARRIVED, at_us=each.at_us) is State.SUPERSEDED):
+            rounds_of[each.study] = _begin(transaction, each, before=row)
+        else:
+            rounds_of[each.study] = row.id
+            at_us, quiet_us = max(each.at_us, row.arrived_us), max(each.quiet_us, row.quiet_us)
+            times.append({"round": row.id, "at_us": at_us, "quiet_us": quiet_us})
+    if times:
+        transaction.execute(_TIMES, times)
+    return rounds_of
 
 
 def advance(transaction: Transaction, round_id: str, event: Event, *, by: Actor, at: datetime) -> State:
@@ -94,7 +147,7 @@ def advance(transaction: Transaction, round_id: str, event: Event, *, by: Actor,
     row = transaction.execute(select(rounds).where(rounds.c.id == round_id).with_for_update()).one_or_none()
     if row is None:
         raise UnknownRoundError(f"no round {round_id} is kept; its study may have been shredded")
-    return _change(transaction, row, event, by=by, at_us=microseconds(at))
+    return _change(transaction, row, _Cause(event, by), at_us=microseconds(at))
 
 
 def of_study(transaction: Transaction, study: str) -> list[Round]:
@@ -123,33 +176,33 @@ def _rounds(rows: Sequence[Row[Any]]) -> list[Round]:
     ]
 
 
-def _begin(transaction: Transaction, study: str, *, at_us: int, quiet_us: int, before: Row[Any] | None = None) -> str:
+def _begin(transaction: Transaction, arrival: Arrival, *, before: Row[Any] | None) -> str:
     row = {
         "id": fresh_id(),
-        "study": study,
+        "study": arrival.study,
         "number": 1 if before is None else before.number + 1,
         "state": State.RECEIVING,
         "supersedes": None if before is None else before.id,
-        "arrived_us": at_us,
-        "quiet_us": quiet_us,
+        "arrived_us": arrival.at_us,
+        "quiet_us": arrival.quiet_us,
     }
     transaction.execute(insert(rounds).values(row))
     return str(row["id"])
 
 
-def _change(transaction: Transaction, row: Row[Any], event: Event, *, by: Actor, at_us: int) -> State:
+def _change(transaction: Transaction, row: Row[Any], cause: _Cause, *, at_us: int) -> State:
     before = State(row.state)
-    state = after(before, event, by=by)
-    if event is Event.ARRIVED and state is before:
+    state = after(before, cause.event, by=cause.actor)
+    if cause == _ARRIVED and state is before:
         return state
     transaction.execute(update(rounds).where(rounds.c.id == row.id).values(state=state))
     entry = {
         "study": row.study,
         "round": row.id,
-        "event": event,
+        "event": cause.event,
         "before": before,
         "after": state,
-        "actor": by,
+        "actor": cause.actor,
         "at_us": at_us,
     }
     transaction.execute(insert(events).values(entry))

@@ -19,13 +19,14 @@ def shred(rooms: Rooms, token: str) -> None:
     rooms.studies.forget(token)
     rooms.keyring.destroy(token)
     rooms.folder.end_pack(token)
-    with rooms.database.reading() as transaction:
-        files = set(transaction.execute(select(objects.c.file).where(objects.c.study == token)).scalars())
-    rooms.folder.unsettle(files)
     with rooms.database.writing() as transaction:
+        # locked, so that nothing is kept of it between the look at its files and the end
+        transaction.execute(select(studies.c.token).where(studies.c.token == token).with_for_update())
+        files = set(transaction.execute(select(objects.c.file).where(objects.c.study == token)).scalars())
+        rooms.folder.unsettle(files)
         transaction.execute(delete(studies).where(studies.c.token == token))
-    rooms.database.truncate_log()
     rooms.folder.delete(files)
+    rooms.database.truncate_log()
 
 
 def finish(rooms: Rooms) -> None:

@@ -1,6 +1,7 @@
 """Store: what the service keeps of studies, for those who receive, read, deliver and review."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from zweitblick.store.ingest import Ingest
 from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
-from zweitblick.store.received import ReceivedInstance
+from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
@@ -110,16 +111,22 @@ class Store:
         quiet_time: Callable[[str], timedelta] = lambda _: QUIET_TIME,
     ) -> None:
         self._clock = clock
-        self._keys = Database(places.keys, tables="keys")
-        self._data = Database(places.data, tables="data")
-        keyring = Keyring(self._keys, holder)
-        index = KeyedIndex(_index_key(self._data, keyring))
-        folder = ObjectFolder(places.objects)
-        self._rooms = Rooms(self._data, folder, keyring, index, Studies(self._data, keyring, index))
-        shredding.finish(self._rooms)
-        folder.sweep(lambda files: shredding.named(self._rooms, files))
-        self._objects = Objects(self._rooms)
-        self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
+        with ExitStack() as opening:
+            keys = Database(places.keys, tables="keys")
+            opening.callback(keys.close)
+            self._data = Database(places.data, tables="data")
+            opening.callback(self._data.close)
+            keyring = Keyring(keys, holder)
+            index = KeyedIndex(_index_key(self._data, keyring))
+            folder = ObjectFolder(places.objects)
+            opening.callback(folder.close)
+            self._rooms = Rooms(self._data, folder, keyring, index, Studies(self._data, keyring, index))
+            shredding.finish(self._rooms)
+            folder.sweep(lambda files: shredding.named(self._rooms, files))
+            self._objects = Objects(self._rooms)
+            self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
+            opening.callback(self._ingest.close)
+            self._closing = opening.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -130,13 +137,10 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Commit what is waiting, and leave."""
-        self._ingest.close()
-        self._rooms.folder.close()
-        self._data.close()
-        self._keys.close()
+        """Commit what is waiting, and leave; the second time nothing happens."""
+        self._closing.close()
 
-    def keep(self, instance: ReceivedInstance) -> None:
+    def keep(self, instance: Received) -> None:
         """Return once an instance is durable; as a DICOM file, sealed.
 
         An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
@@ -224,9 +228,19 @@ class Store:
         """
         self._rooms.studies.describe(token, patient_id=patient_id, accession_number=accession_number)
 
-    def instances(self, token: str) -> list[KeptInstance]:
-        """Return the instances of a study in no particular order, those in conflict too."""
-        return self._objects.instances(token)
+    def instances(self, token: str, *, series_instance_uid: str = "", sop_instance_uid: str = "") -> list[KeptInstance]:
+        """Return the instances of a study in no particular order, those in conflict too.
+
+        Parameters
+        ----------
+        token
+            Of the study.
+        series_instance_uid, sop_instance_uid
+            Only those with exactly this UID; all if empty.
+        """
+        return self._objects.instances(
+            token, series_instance_uid=series_instance_uid, sop_instance_uid=sop_instance_uid
+        )
 
     def results(self, round_id: str) -> list[KeptResult]:
         """Return the results of a round in no particular order."""

@@ -1,0 +1,16 @@
+"""The contract on SQLite."""
+
+from pathlib import Path
+
+import pytest
+
+from store.contract import StoreContract, clock, holder, store
+from zweitblick.store.store import StorePlaces
+
+__all__ = ["clock", "holder", "store"]
+
+
+class TestOnSQLite(StoreContract):
+    @pytest.fixture
+    def places(self, tmp_path: Path) -> StorePlaces:
+        return StorePlaces.within(tmp_path / "store")
