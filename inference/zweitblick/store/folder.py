@@ -39,6 +39,8 @@ _OPEN_PACKS = 64
 _SYNCING_THREADS = 16
 _PART = ".part"
 _OWNER_ONLY = 0o600
+_LEFT = -1
+"""No descriptor: a number that was closed may be another file's by now."""
 
 
 @dataclass(frozen=True)
@@ -198,11 +200,13 @@ class ObjectFolder:
             fcntl.flock(self._presence, fcntl.LOCK_SH)
 
     def close(self) -> None:
-        """End all packs and leave."""
+        """End all packs and leave; the second time nothing happens."""
         for study in list(self._packs):
             self.end_pack(study)
         self._syncing.shutdown()
-        os.close(self._presence)
+        if self._presence != _LEFT:
+            os.close(self._presence)
+            self._presence = _LEFT
 
     def _sweep(self, named: Callable[[Collection[str]], Collection[str]]) -> None:
         with _typed_errors():
