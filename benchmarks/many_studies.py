@@ -79,7 +79,13 @@ class House:
         reading = pipeline.read(study, bundles, stamp=Stamp(datetime.now(UTC)), observer=observer)
         with observer("documents"):
             made = documents(reading)
-            files = {MARK: made.json, "seg": made.seg, "sr": made.sr, "pdf": made.pdf, "epdf": made.encapsulated_pdf}
+            files = {
+                MARK: made.json,
+                "segmentation.dcm": made.seg,
+                "report.dcm": made.sr,
+                "report.pdf": made.pdf,
+                "report-pdf.dcm": made.encapsulated_pdf,
+            }
             write_folder(self.room / f"results-{number}", files, overwrite=True)
         self.stages.append(seconds)
         return time.perf_counter() - began
