@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zweitblick.cli.keeping import Keeping
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.errors import KeyHolderError
 from zweitblick.model.bundle import default_models, load_bundles
@@ -42,7 +41,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         worker = stack.enter_context(Worker(store, bundles, settings.data / "data" / "work", clock=_now))
         app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), Keeping(store)))
+        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
             "HTTP": http.address,
