@@ -43,7 +43,7 @@ from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
 from zweitblick.reading import Stamp
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.results import ResultName
+from zweitblick.store.results import ERROR, FINDINGS, ResultName
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 
@@ -57,9 +57,6 @@ AWAY_S = 5.0
 
 STUDIES_AT_ONCE = 2
 """One reads and writes while another is in the network."""
-
-ERROR = "error"
-"""Name of the result of a round that could not be read: JSON with ``code`` and ``message``."""
 
 DICOM, JSON, PDF = "application/dicom", "application/json", "application/pdf"
 
@@ -288,7 +285,7 @@ class Worker:
             ("sr", DICOM, made.sr),
             ("pdf", PDF, made.pdf),
             ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
-            ("json", JSON, made.json),
+            (FINDINGS, JSON, made.json),
         ):
             uid = _sop_instance_uid(content) if media_type == DICOM else ""
             self._store.keep_result(ResultName(round_id, name, media_type, uid), io.BytesIO(content))

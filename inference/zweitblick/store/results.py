@@ -15,6 +15,12 @@ from zweitblick.store.rows import fresh_id, sealed_details
 from zweitblick.store.schema import objects, rounds
 from zweitblick.vault.envelope import SealingWriter
 
+FINDINGS = "json"
+"""Name of the result that holds the findings."""
+
+ERROR = "error"
+"""Name of the result of a round that could not be read: JSON with ``code`` and ``message``."""
+
 _PIECE_BYTES = 2**20
 
 

@@ -11,13 +11,11 @@ from pydantic import BaseModel
 from zweitblick.errors import UnknownObjectError, UnknownStudyError
 from zweitblick.store.life import State
 from zweitblick.store.objects import KeptResult
+from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.web.problems import Problem
 from zweitblick.web.service import Service
-
-FINDINGS, ERROR = "json", "error"
-"""Names of the results that are shown as part of the state."""
 
 WAS_READ = frozenset(
     {State.READ, State.SEALED, State.DELIVERING, State.DELIVERED, State.AWAITING_REVIEW, State.REVIEWED}
