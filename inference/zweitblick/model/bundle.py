@@ -104,20 +104,21 @@ def load_bundle(folder: Path) -> Bundle:
         If metadata, a digest or the self-test do not match.
     """
     metadata = _metadata(folder)
-    name = _network_name(folder, metadata, "network")
-    _verify_file(folder, name, str(metadata["digest"]))
+    name, digest = _network_name(folder, metadata, "network"), str(metadata["digest"])
+    _verify_file(folder, name, digest)
     _verify_files(folder, metadata)
     made_with = _precision(folder, metadata)
     precision, hint = made_with, "f32"
     if "bfloat16" in metadata and computes_bf16():
-        name = _listed(folder, metadata, _network_name(folder, metadata, "bfloat16"))
+        name = _network_name(folder, metadata, "bfloat16")
+        digest = _listed_digest(folder, metadata, name)
         precision, hint = "bf16", "bf16"
     network = opened(folder / name, hint=hint)
     _self_test(folder, network, SELF_TEST_TOLERANCE[made_with])
     return Bundle(
         name=str(metadata["name"]),
         version=str(metadata["version"]),
-        digest=_digest(folder / name),
+        digest=digest,
         network=network,
         validated_ml=_validated_ml(folder, metadata),
         runtime=f"{network.runtime}, {precision}",
@@ -152,13 +153,9 @@ def _verify_file(folder: Path, name: str, released: str) -> None:
     path = folder / name
     if not path.is_file():
         raise BundleMissingError(f"bundle {folder.name} has no {name}; install it anew")
-    digest = _digest(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != released:
         raise BundleDamagedError(f"bundle {folder.name}: {name} has digest {digest[:12]}, not {released[:12]}")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _network_name(folder: Path, metadata: dict[str, Any], key: str) -> str:
@@ -168,11 +165,11 @@ def _network_name(folder: Path, metadata: dict[str, Any], key: str) -> str:
     return name
 
 
-def _listed(folder: Path, metadata: dict[str, Any], name: str) -> str:
-    """Take a file only if its digest was compared."""
+def _listed_digest(folder: Path, metadata: dict[str, Any], name: str) -> str:
+    """Return a file's digest from the list, all of which was compared with the files."""
     if name not in metadata.get("digests", {}):
         raise BundleDamagedError(f"bundle {folder.name}: digests does not list {name}; install it anew")
-    return name
+    return str(metadata["digests"][name])
 
 
 def _precision(folder: Path, metadata: dict[str, Any]) -> str:
