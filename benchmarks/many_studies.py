@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from zweitblick import pipeline
-from zweitblick.cli.output import MARK, write_folder
+from zweitblick.cli.output import write_folder
+from zweitblick.cli.read import files_of
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import documents
 from zweitblick.model.batcher import Batcher
@@ -78,15 +79,7 @@ class House:
             study = read_study(self.paths)
         reading = pipeline.read(study, bundles, stamp=Stamp(datetime.now(UTC)), observer=observer)
         with observer("documents"):
-            made = documents(reading)
-            files = {
-                MARK: made.json,
-                "segmentation.dcm": made.seg,
-                "report.dcm": made.sr,
-                "report.pdf": made.pdf,
-                "report-pdf.dcm": made.encapsulated_pdf,
-            }
-            write_folder(self.room / f"results-{number}", files, overwrite=True)
+            write_folder(self.room / f"results-{number}", files_of(documents(reading)), overwrite=True)
         self.stages.append(seconds)
         return time.perf_counter() - began
 

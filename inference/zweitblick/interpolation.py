@@ -110,6 +110,7 @@ def _fill_in(voxels: Float32, matrix: Float64, fill: float, values: Float32) -> 
                     values[row, column, n] = fill
 
 
+# Walks as `_fill_in` does and shares no more with it: one function for the value of a place takes two thirds longer.
 @compiled
 def _fill_in_within(voxels: Float32, matrix: Float64, mask: Bool, values: Float32, seen: Bool) -> None:
     last_k, last_j, last_i = voxels.shape[0] - 1, voxels.shape[1] - 1, voxels.shape[2] - 1

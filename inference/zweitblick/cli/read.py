@@ -92,7 +92,7 @@ def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
         with stages("bundles"):
             bundles = loading.result()
         reading = pipeline.read(study, bundles, stamp=stamp, observer=stages)
-        files = _files(documents(reading, observer=stages))
+        files = files_of(documents(reading, observer=stages))
         if arguments.secondary_capture:
             with stages("secondary capture"):
                 images = enumerate(secondary_capture(reading), start=1)
@@ -106,7 +106,8 @@ def _networks(bundles: Bundles) -> str:
     return "\n".join(f"{bundle.name} {bundle.version}: {bundle.runtime}" for bundle in used)
 
 
-def _files(made: Documents) -> dict[str, bytes]:
+def files_of(made: Documents) -> dict[str, bytes]:
+    """Give each document the name of its file."""
     return {
         MARK: made.json,
         "segmentation.dcm": made.seg,

@@ -49,7 +49,7 @@ def native_pixels(header: Header) -> NativePixels | None:
     frames = integer(data, "NumberOfFrames") or 1
     grey = text(data, "PhotometricInterpretation").startswith("MONOCHROME") and integer(data, "SamplesPerPixel") == 1
     whole = 0 < rows * columns * frames * allocated // 8 <= length < _NO_LENGTH
-    if not (grey and whole and frames > 0 and allocated in (8, 16) and 0 < stored <= high + 1 <= allocated):
+    if not (grey and whole and frames > 0 and _is_read_depth(allocated, stored, high)):
         return None
     return NativePixels(offset, (frames, rows, columns), allocated, stored, high, signed=sign == 1)
 
@@ -148,7 +148,7 @@ def _check_complete(data: Dataset, instance: Instance) -> None:
     if not photometric.startswith("MONOCHROME") or data.SamplesPerPixel != 1:
         raise PixelDecodeError(f"{_name(instance)}: pixels are {photometric or 'of no known kind'}, not grey values")
     allocated, stored, high = data.BitsAllocated, data.BitsStored, data.HighBit
-    if allocated not in (8, 16) or not 0 < stored <= high + 1 <= allocated:
+    if not _is_read_depth(allocated, stored, high):
         raise PixelDecodeError(
             f"{_name(instance)}: {allocated} bits allocated, {stored} stored, high bit {high}; 8 or 16 bit is read"
         )
@@ -158,6 +158,10 @@ def _check_complete(data: Dataset, instance: Instance) -> None:
         raise DamagedInstanceError(
             f"{_name(instance)}: {found} bytes of pixel data where the header announces {wanted}; send it again"
         )
+
+
+def _is_read_depth(allocated: int, stored: int, high: int) -> bool:
+    return allocated in (8, 16) and 0 < stored <= high + 1 <= allocated
 
 
 def _decoder(instance: Instance) -> Decoder:

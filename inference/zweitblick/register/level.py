@@ -98,15 +98,18 @@ class Head:
 
     Parameters
     ----------
-    volume
-        Smoothed intensities on an isotropic grid along the patient axes.
+    source
+        The volume.
+    smooth
+        Its smoothed intensities on an isotropic grid along the patient axes.
     foreground
         ``(K, J, I)`` bool on that grid, see `Level`.
     shading
         What the intensities are divided by, on a grid of its own.
     """
 
-    volume: Volume
+    source: Volume
+    smooth: Volume
     foreground: Bool
     shading: Volume
 
@@ -116,14 +119,14 @@ class Head:
         grid = covering_grid(volume.grid, HEAD_MM)
         smooth = smoothed(volume, HEAD_MM).resampled(grid)
         foreground = _foreground(smooth.voxels, grid.inside(volume.grid, border=BORDER))
-        return cls(smooth, foreground, _shading(smooth, foreground))
+        return cls(volume, smooth, foreground, _shading(smooth, foreground))
 
-    def level(self, volume: Volume, spacing_mm: float) -> Level:
-        """Prepare the volume that the head was found in at another resolution."""
-        grid = covering_grid(volume.grid, spacing_mm)
-        smooth = self.volume if spacing_mm == HEAD_MM else smoothed(volume, spacing_mm).resampled(grid)
-        covered = grid.inside(volume.grid, border=BORDER)
-        head = Volume(self.foreground.astype(np.float32), self.volume.grid).resampled(grid)
+    def level(self, spacing_mm: float) -> Level:
+        """Prepare the volume at a resolution."""
+        grid = covering_grid(self.source.grid, spacing_mm)
+        smooth = self.smooth if spacing_mm == HEAD_MM else smoothed(self.source, spacing_mm).resampled(grid)
+        covered = grid.inside(self.source.grid, border=BORDER)
+        head = Volume(self.foreground.astype(np.float32), self.smooth.grid).resampled(grid)
         foreground = (head.voxels > 0.5) & covered
         flat = smooth.voxels / self.shading.resampled(grid, fill=1.0).voxels
         low, high = np.percentile(flat[foreground], [1, 99])
@@ -148,7 +151,7 @@ class Pyramid:
         """Level of a spacing; raises what `level` does."""
         with self._lock:
             if spacing_mm not in self._levels:
-                self._levels[spacing_mm] = self._head.level(self._volume, spacing_mm)
+                self._levels[spacing_mm] = self._head.level(spacing_mm)
             return self._levels[spacing_mm]
 
     @cached_property
@@ -164,7 +167,7 @@ def level(volume: Volume, spacing_mm: float) -> Level:
     RegistrationError
         If the volume shows no contrast, hence no head, or a head whose grey values are not positive.
     """
-    return Head.of(volume).level(volume, spacing_mm)
+    return Head.of(volume).level(spacing_mm)
 
 
 def as_image(voxels: Float32, volume: Volume) -> sitk.Image:
