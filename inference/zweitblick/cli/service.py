@@ -14,6 +14,7 @@ from zweitblick.store.store import Store, StorePlaces
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Worker
+from zweitblick.worklist import Notices, Performer, Worklist
 
 TOKEN_BYTES = 32
 
@@ -39,7 +40,9 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings))
         worker = stack.enter_context(Worker(store, bundles, settings.data / "data" / "work", clock=_now))
-        app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
+        worklist = Worklist(store.workitems, Notices(), _now)
+        stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
+        app = create_app(Service(store, worker.submit, lambda: worker.is_working, worklist), token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
         dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))
         yield {

@@ -66,6 +66,13 @@
     │   ├── ResultChangedError          store.result-changed
     │   ├── EventError                  store.event
     │   └── ActorError                  store.actor
+    ├── WorkitemError                   a request about a work item is refused
+    │   ├── WorkitemContentError        workitem.content
+    │   ├── WorkitemQueryError          workitem.query
+    │   ├── UnknownWorkitemError        workitem.unknown
+    │   ├── WorkitemExistsError         workitem.exists
+    │   ├── WorkitemStateError          workitem.state
+    │   └── TransactionError            workitem.transaction
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
@@ -167,6 +174,15 @@ from zweitblick.errors.vault import (
     UnknownKekError,
     VaultError,
 )
+from zweitblick.errors.worklist import (
+    TransactionError,
+    UnknownWorkitemError,
+    WorkitemContentError,
+    WorkitemError,
+    WorkitemExistsError,
+    WorkitemQueryError,
+    WorkitemStateError,
+)
 
 __all__ = [
     "ActorError",
@@ -230,16 +246,23 @@ __all__ = [
     "StudyError",
     "TokenError",
     "TooManyFilesError",
+    "TransactionError",
     "TransferSyntaxError",
     "UnevenSpacingError",
     "UnknownKekError",
     "UnknownObjectError",
     "UnknownRoundError",
     "UnknownStudyError",
+    "UnknownWorkitemError",
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
     "WorkerError",
     "WorkerRunningError",
+    "WorkitemContentError",
+    "WorkitemError",
+    "WorkitemExistsError",
+    "WorkitemQueryError",
+    "WorkitemStateError",
     "ZweitblickError",
 ]
