@@ -16,7 +16,8 @@
     │   ├── PixelDecodeError            instance.pixel-decode
     │   ├── TransferSyntaxError         instance.transfer-syntax
     │   ├── MismatchedInstanceError     instance.mismatched
-    │   └── InstanceTooLargeError       instance.too-large
+    │   ├── InstanceTooLargeError       instance.too-large
+    │   └── NotDeidentifiableError      instance.not-deidentifiable
     ├── SeriesError                     a series is no volume we may read
     │   ├── NotMRError                  series.not-mr
     │   ├── SecondaryCaptureError       series.secondary-capture
@@ -152,6 +153,7 @@ from zweitblick.errors.study import (
     NoPixelDataError,
     NotAHeadError,
     NotAVolumeError,
+    NotDeidentifiableError,
     NotMRError,
     PixelDecodeError,
     SecondaryCaptureError,
@@ -222,6 +224,7 @@ __all__ = [
     "NoPixelDataError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotDeidentifiableError",
     "NotMRError",
     "OutputError",
     "PixelDecodeError",
