@@ -33,6 +33,7 @@ KEY_BYTES = 32
 LONGEST_SHIFT_DAYS = 3650
 
 _IMAGES = frozenset({MRImage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
+_REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _DUMMY = {"PN": "Anonymous", "DA": "19000101", "DT": "19000101000000", "TM": "000000", "AS": "000Y"}
 _NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV"})
 _BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
@@ -136,6 +137,7 @@ def deidentified(file: bytes, pseudonyms: Pseudonyms) -> Deidentified:
         with quietly():
             dataset = pydicom.dcmread(io.BytesIO(file))
             _check(dataset)
+            _check_named(dataset)
             patient_id = next(iter(texts(dataset, "PatientID")), "")
             cleaner = _Cleaner(pseudonyms, pseudonyms.shift(patient_id))
             cleaner.clean(dataset)
@@ -162,6 +164,12 @@ def _check(dataset: Dataset) -> None:
         raise NotDeidentifiableError("it is derived by hand or a capture, which may show names; leave it out")
     if "YES" in texts(dataset, "BurnedInAnnotation"):
         raise NotDeidentifiableError("it says that annotation is burnt into its pixels; leave it out")
+
+
+def _check_named(dataset: Dataset) -> None:
+    missing = [keyword for keyword in _REQUIRED if not dataset.get(keyword)]
+    if missing:
+        raise DamagedInstanceError(f"an instance has no {missing[0]}; leave it out")
 
 
 class _Cleaner:
