@@ -110,7 +110,7 @@ def verified(data: bytes, trust: Trust, *, at: datetime) -> SignedContent:
     """
     try:
         found, others = _found(data)
-    except (*MALFORMED, InvalidSignature, UnsupportedAlgorithm):
+    except (*MALFORMED, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         raise AlteredError from None
     if found.signed_at > at + CLOCK_SKEW:
         raise CertificateNotYetValidError(
@@ -173,11 +173,17 @@ def _found(data: bytes) -> tuple[SignedContent, list[x509.Certificate]]:
         raise AlteredError
     content = bytes(encapsulated["content"])
     (signer_info,) = signed_data["signer_infos"]
-    certificates = [x509.load_der_x509_certificate(one.chosen.dump()) for one in signed_data["certificates"]]
+    certificates = [_certificate(one) for one in signed_data["certificates"]]
     signer = next(one for one in certificates if is_named_by(signer_info["sid"], one))
     signed_at = _checked_attributes(signer_info, content)
     _check_signature(signer_info, signer)
     return SignedContent(content, signer, signed_at), certificates
+
+
+def _certificate(carried: cms.CertificateChoices) -> x509.Certificate:
+    if carried.chosen.serial_number <= 0:  # RFC 5280 section 4.1.2.2; cryptography only warns
+        raise AlteredError
+    return x509.load_der_x509_certificate(carried.chosen.dump())
 
 
 def _checked_attributes(signer_info: cms.SignerInfo, content: bytes) -> datetime:
