@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from asn1crypto import cms
 from asn1crypto import x509 as asn1_x509
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
@@ -306,3 +307,26 @@ def test_a_weak_signer_is_refused() -> None:
     info["content"]["certificates"] = [own]
     with pytest.raises(WeakCryptographyError, match="2048"):
         opened(resealed(info.dump(force=True)))
+
+
+def test_rsa_does_not_tell_that_a_key_does_not_decrypt() -> None:
+    """OpenSSL 3.2 and later return random bytes in place of an error; if that ends, ours still hides the difference."""
+    assert private_key("hospital").decrypt(b"\1" * 384, PKCS1v15()) != private_key("hospital").decrypt(
+        b"\2" * 384, PKCS1v15()
+    )
+
+
+class LoudRecipient:
+    """A recipient whose HSM says that a key does not decrypt."""
+
+    certificate = recipient().certificate
+
+    def decrypt(self, _encrypted: bytes) -> bytes:
+        raise AlteredError
+
+
+def test_an_hsm_that_tells_is_not_heard() -> None:
+    """The content is decrypted with a random key all the same, and fails where altered content does."""
+    with pytest.raises(AlteredError) as caught:
+        opened_file(SEALED, LoudRecipient(), TRUST, at=NOW)
+    assert {"_content", "_found"} & {entry.name for entry in caught.traceback}
