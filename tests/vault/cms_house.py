@@ -88,8 +88,8 @@ def write(folder: Path, **certificates: x509.Certificate) -> dict[str, Path]:
     return {name: folder / f"{name}.crt" for name in certificates}
 
 
-def write_key(folder: Path, name: str) -> Path:
+def write_key(folder: Path, name: str, *, bits: int = 3072) -> Path:
     """Write somebody's private key as a PEM file."""
     path = folder / f"{name}.key"
-    path.write_bytes(private_key(name).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.write_bytes(private_key(name, bits).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return path
