@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from asn1crypto import cms
+from asn1crypto import cms, core
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -286,6 +286,29 @@ def test_sealed_for_someone_else_under_our_name() -> None:
     ours = cms.ContentInfo.load(SEALED)["content"]["recipient_infos"][0].chosen["rid"]
     info["content"]["recipient_infos"][0].chosen["rid"] = ours
     with pytest.raises(AlteredError):
+        opened(info.dump(force=True))
+
+
+@pytest.mark.parametrize("length", [0, 8, 17])
+def test_an_initialization_vector_of_another_length_is_refused(length: int) -> None:
+    info = cms.ContentInfo.load(SEALED)
+    encrypted = info["content"]["encrypted_content_info"]
+    encrypted["content_encryption_algorithm"] = {
+        "algorithm": "aes256_cbc",
+        "parameters": core.OctetString(bytes(length)),
+    }
+    with pytest.raises(AlteredError):
+        opened(info.dump(force=True))
+
+
+@pytest.mark.parametrize("field", ["encrypted_content", "recipient_infos"])
+def test_what_is_missing_is_missed(field: str) -> None:
+    info = cms.ContentInfo.load(SEALED)
+    if field == "recipient_infos":
+        info["content"][field] = []
+    else:
+        del info["content"]["encrypted_content_info"][field]
+    with pytest.raises(CmsError):
         opened(info.dump(force=True))
 
 

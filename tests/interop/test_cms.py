@@ -1,7 +1,10 @@
 """Sealed files before OpenSSL, in both directions, and encrypted attributes before OpenSSL, DCMTK and dicom3tools."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -200,3 +203,20 @@ def test_openssl_decrypts_the_attributes(program: Program, room: Path, encrypted
     verify = ("-verify", "-inform", "DER", "-in", room / "original.p7s", "-CAfile", room / "authority.crt")
     openssl(program, *verify, "-out", room / "original.dcm")
     assert (room / "original.dcm").read_bytes() == (room / "report.dcm").read_bytes()
+
+
+def test_the_commands_of_the_documentation_work(room: Path, tmp_path: Path) -> None:
+    """docs/sealed-reports.md, block by block, in a folder with nothing but a report."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "sealed-reports.md"
+    commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
+    (tmp_path / "report.dcm").write_bytes((room / "report.dcm").read_bytes())
+    (tmp_path / "zweitblick").write_text(f'#!/bin/sh\nexec {sys.executable} -m zweitblick "$@"\n')
+    (tmp_path / "zweitblick").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", commands], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Lesion 1, whole tumour +left +Volume +17\.157 +ml", done.stdout)
+    for name in ("opened.dcm", "verified.dcm"):
+        assert (tmp_path / name).read_bytes() == (room / "report.dcm").read_bytes()

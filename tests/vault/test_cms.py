@@ -199,6 +199,7 @@ def test_a_signer_is_trusted_through_authorities_in_between() -> None:
     made = signed(CONTENT, signer("service", issuer="between"), at=NOW)
     with pytest.raises(WrongSignerError):
         verified(made, Trust((authority(),)), at=NOW)
+    assert verified(made, Trust((between,)), at=NOW).content == CONTENT
     info = cms.ContentInfo.load(made)
     info["content"]["certificates"].append(cms.CertificateChoices.load(between.public_bytes(Encoding.DER)))
     assert verified(info.dump(force=True), Trust((authority(),)), at=NOW).content == CONTENT

@@ -23,8 +23,8 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
 from zweitblick.dicom import codes
 from zweitblick.dicom.context import MANUFACTURER, SR, part10
-from zweitblick.dicom.header import DAMAGE, quietly
-from zweitblick.errors import AlteredError, CmsFormatError, CmsKeyError
+from zweitblick.dicom.header import DAMAGE, quietly, read_header, tags_of
+from zweitblick.errors import AlteredError, CmsFormatError, CmsKeyError, DamagedInstanceError
 
 SECRET_BYTES = 32
 """Shortest key of HMAC-SHA256 that keeps its strength (RFC 2104 section 3)."""
@@ -150,9 +150,9 @@ def reidentified(
     """
     try:
         with quietly():
-            dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=["EncryptedAttributesSequence"])
+            dataset = read_header(content, tags_of(["EncryptedAttributesSequence"])).data
             envelope = bytes(dataset.EncryptedAttributesSequence[0].EncryptedContent)
-    except DAMAGE as error:
+    except (*DAMAGE, DamagedInstanceError) as error:
         raise CmsFormatError("this is no DICOM instance with encrypted attributes; give a sealed one") from error
     return verified(_signed_instance(decrypted(envelope)))
 

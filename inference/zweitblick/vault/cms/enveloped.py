@@ -146,9 +146,9 @@ def _encrypted_key(recipient_infos: cms.RecipientInfos, recipient: Recipient) ->
 
 
 def _content(envelope: _Envelope, key: bytes) -> bytes:
-    decryptor = Cipher(AES(key), CBC(envelope.iv)).decryptor()
     unpadder = PKCS7(AES.block_size).unpadder()
     try:
+        decryptor = Cipher(AES(key), CBC(envelope.iv)).decryptor()
         padded = decryptor.update(envelope.ciphertext) + decryptor.finalize()
         content = unpadder.update(padded) + unpadder.finalize()
         if envelope.content_type == "data":

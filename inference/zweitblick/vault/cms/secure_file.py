@@ -18,7 +18,7 @@ def sealed_file(content: bytes, recipients: Recipients, signer: Signer, *, at: d
     Parameters
     ----------
     content
-        Part 10 bytes. In memory, with up to some six times its size at the peak.
+        Part 10 bytes; memory grows by some five times their size meanwhile.
     recipients
         Who may open it.
     signer
@@ -50,7 +50,8 @@ def opened_file(data: bytes, recipient: Recipient, trust: Trust, *, at: datetime
     Parameters
     ----------
     data
-        What `sealed_file` or another program made; content type data or signed-data.
+        What `sealed_file` or another program made, of content type data or signed-data; memory grows by some six times
+        its size meanwhile.
     recipient
         Has a key for which it was sealed.
     trust
