@@ -243,6 +243,29 @@ def test_attributes_that_are_sound_but_not_those_asked_for_are_refused() -> None
             opened(with_attributes(**wrong))
 
 
+@pytest.mark.parametrize("algorithm", ["sha512_rsa", "rsassa_pss", "sha256_ecdsa"])
+def test_a_signature_must_be_what_it_says(algorithm: str) -> None:
+    with pytest.raises(AlteredError):
+        opened(resealed(altered("signature_algorithm", {"algorithm": algorithm})))
+
+
+def test_the_content_must_be_of_the_type_that_is_signed() -> None:
+    data = bytes.fromhex("06092a864886f70d010701")
+    assert SIGNED.count(data) == 2  # of the content, and of the signed attribute
+    with pytest.raises(AlteredError):
+        opened(resealed(SIGNED.replace(data, data[:-1] + b"\x09", 1)))
+
+
+def test_a_negative_serial_number_is_refused() -> None:
+    """`cryptography` reads one with a warning only, which the tests make an error."""
+    serial = signer().certificate.serial_number
+    positive = serial.to_bytes((serial.bit_length() + 8) // 8)
+    negative = bytes([positive[0] | 0x80]) + positive[1:]
+    assert SIGNED.count(positive) == 2
+    with pytest.raises(AlteredError):
+        opened(resealed(SIGNED.replace(positive, negative)))
+
+
 def test_two_signers_or_none_are_refused() -> None:
     for count in (0, 2):
         info = cms.ContentInfo.load(SIGNED)
@@ -309,6 +332,20 @@ def test_what_is_missing_is_missed(field: str) -> None:
     else:
         del info["content"]["encrypted_content_info"][field]
     with pytest.raises(CmsError):
+        opened(info.dump(force=True))
+
+
+def test_another_key_transport_is_refused() -> None:
+    info = cms.ContentInfo.load(SEALED)
+    info["content"]["recipient_infos"][0].chosen["key_encryption_algorithm"] = {"algorithm": "rsaes_oaep"}
+    with pytest.raises(WeakCryptographyError, match="rsaes_oaep"):
+        opened(info.dump(force=True))
+
+
+def test_another_content_type_is_refused() -> None:
+    info = cms.ContentInfo.load(SEALED)
+    info["content"]["encrypted_content_info"]["content_type"] = "digested_data"
+    with pytest.raises(CmsFormatError):
         opened(info.dump(force=True))
 
 

@@ -39,18 +39,21 @@ def certificate(
     bits: int = 3072,
     start: datetime = NOW - DAY,
     end: datetime = NOW + DAY,
+    serial: int | None = None,
+    is_authority: bool | None = None,
 ) -> x509.Certificate:
     """Certificate of somebody's key for one use of `KEY_USAGES`, or, for None, without Key Usage."""
+    is_authority = usage == "key_cert_sign" if is_authority is None else is_authority
     key = private_key(name, bits).public_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject(name))
         .issuer_name(subject(issuer))
         .public_key(key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial or x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=usage == "key_cert_sign", path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
     if usage:

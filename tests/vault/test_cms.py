@@ -213,13 +213,37 @@ def test_a_signer_is_trusted_through_authorities_in_between() -> None:
         lambda: Trust(authorities=(certificate("other", "key_cert_sign", issuer="other"),)),
         lambda: Trust(authorities=(certificate("authority", "key_cert_sign", end=NOW - DAY / 2, issuer="authority"),)),
         lambda: Trust(authorities=(certificate("authority", "digital_signature"),)),
+        lambda: Trust(authorities=(certificate("authority", "digital_signature", is_authority=True),)),
         lambda: Trust(signers=(certificate("service", "digital_signature"),)),
     ],
-    ids=["nobody", "another signer", "another authority", "expired authority", "no authority", "same key, other paper"],
+    ids=[
+        "nobody",
+        "another signer",
+        "another authority",
+        "expired authority",
+        "no authority",
+        "authority for else",
+        "same key, other paper",
+    ],
 )
 def test_a_signer_that_nobody_trusted_vouches_for_is_refused(sealed: bytes, trust: Callable[[], Trust]) -> None:
     with pytest.raises(WrongSignerError, match=fingerprint(signer().certificate)):
         opened_file(sealed, recipient(), trust(), at=NOW)
+
+
+def test_a_path_is_looked_at_as_of_when_it_was_signed() -> None:
+    then = datetime(2020, 6, 1, tzinfo=UTC)
+    old = certificate("authority", "key_cert_sign", start=then - DAY, end=then + DAY)
+    paper = certificate("service", "digital_signature", start=then - DAY, end=then + DAY)
+    made = signed(CONTENT, FileKey(private_key("service"), paper), at=then)
+    assert verified(made, Trust((old,)), at=NOW).signed_at == then
+
+
+def test_a_certificate_of_the_same_number_by_another_authority_is_another() -> None:
+    ours = FileKey(private_key("hospital"), certificate("hospital", "key_encipherment", serial=7))
+    theirs = certificate("hospital", "key_encipherment", issuer="forger", serial=7)
+    with pytest.raises(NotForUsError):
+        decrypted(enveloped(CONTENT, Recipients((theirs,)), at=NOW), ours)
 
 
 def test_a_trusted_signer_cannot_make_others_trusted(trust: Trust) -> None:
