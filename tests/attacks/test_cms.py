@@ -25,7 +25,7 @@ from zweitblick.errors import (
     WrongSignerError,
 )
 from zweitblick.vault.cms.certificates import Recipients, Trust
-from zweitblick.vault.cms.enveloped import enveloped
+from zweitblick.vault.cms.enveloped import decrypted, enveloped
 from zweitblick.vault.cms.keys import FileKey
 from zweitblick.vault.cms.secure_file import opened_file, sealed_file
 from zweitblick.vault.cms.signed import signed
@@ -296,6 +296,13 @@ def test_a_content_cannot_be_put_under_another_contents_signature() -> None:
     info["content"]["encap_content_info"]["content"] = CONTENT + b"!"
     with pytest.raises(AlteredError):
         opened(resealed(info.dump(force=True)))
+
+
+def test_a_recipient_can_forward_what_was_signed_and_change_nothing_of_it() -> None:
+    """Not prevented, and said so in docs/sealed-reports.md: a signature says who wrote it, not for whom."""
+    for_them = sealed_file(CONTENT, Recipients((recipient("other").certificate,)), signer(), at=NOW)
+    forwarded = opened_file(resealed(decrypted(for_them, recipient("other"))), recipient(), TRUST, at=NOW)
+    assert (forwarded.content, forwarded.signer) == (CONTENT, signer().certificate)
 
 
 def test_sealed_for_someone_else() -> None:
