@@ -50,6 +50,16 @@
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
     │   └── KeyHolderError              vault.key-holder
+    ├── CmsError                        something cannot be signed, enveloped or opened for others
+    │   ├── CmsFormatError              cms.format
+    │   ├── CmsKeyError                 cms.key
+    │   ├── NotForUsError               cms.not-for-us
+    │   ├── AlteredError                cms.altered
+    │   ├── WrongSignerError            cms.wrong-signer
+    │   ├── WeakCryptographyError       cms.weak
+    │   ├── CertificateExpiredError     cms.expired
+    │   ├── CertificateNotYetValidError cms.not-yet-valid
+    │   └── KeyUsageError               cms.key-usage
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -88,6 +98,18 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.cms import (
+    AlteredError,
+    CertificateExpiredError,
+    CertificateNotYetValidError,
+    CmsError,
+    CmsFormatError,
+    CmsKeyError,
+    KeyUsageError,
+    NotForUsError,
+    WeakCryptographyError,
+    WrongSignerError,
+)
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
@@ -188,12 +210,18 @@ from zweitblick.errors.worklist import (
 
 __all__ = [
     "ActorError",
+    "AlteredError",
     "ArchiveTooLargeError",
     "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
     "BundleMissingError",
     "CertificateError",
+    "CertificateExpiredError",
+    "CertificateNotYetValidError",
+    "CmsError",
+    "CmsFormatError",
+    "CmsKeyError",
     "DamagedArchiveError",
     "DamagedInstanceError",
     "DataKeyError",
@@ -205,6 +233,7 @@ __all__ = [
     "InstanceTooLargeError",
     "KeyHolderError",
     "KeyUnwrapError",
+    "KeyUsageError",
     "LocalizerError",
     "MismatchedInstanceError",
     "MissingGeometryError",
@@ -225,6 +254,7 @@ __all__ = [
     "NotAHeadError",
     "NotAVolumeError",
     "NotDeidentifiableError",
+    "NotForUsError",
     "NotMRError",
     "OutputError",
     "PixelDecodeError",
@@ -260,6 +290,7 @@ __all__ = [
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
+    "WeakCryptographyError",
     "WorkerError",
     "WorkerRunningError",
     "WorkitemContentError",
@@ -267,5 +298,6 @@ __all__ = [
     "WorkitemExistsError",
     "WorkitemQueryError",
     "WorkitemStateError",
+    "WrongSignerError",
     "ZweitblickError",
 ]
