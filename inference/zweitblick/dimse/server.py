@@ -23,6 +23,7 @@ from zweitblick.dimse.instance import Keeper
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
 from zweitblick.errors import DimseSettingError
+from zweitblick.silence import silence
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class DicomServer:
 
     def __init__(self, config: ListenerConfig, keeper: Keeper, *, observer: Observer | None = None) -> None:
         observer = observer or Unobserved()
-        _silence_pynetdicom()
+        silence("pynetdicom")
         try:
             self._listener = _Listener(config, Storage(keeper, observer), observer)
         except OSError as error:
@@ -119,20 +120,6 @@ class DicomServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _silence_pynetdicom() -> None:
-    """Drop what pynetdicom would log of patients and senders: AE titles, UIDs, data sets, and tracebacks around them.
-
-    Its modules each log by a name of their own below "pynetdicom"; a filter on each is passed whatever the levels are
-    set to.
-    """
-    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "pynetdicom"]:
-        logging.getLogger(name).addFilter(_is_dropped)  # added once however often it is called
-
-
-def _is_dropped(_record: logging.LogRecord) -> bool:
-    return False
 
 
 class _Handler(RequestHandler):

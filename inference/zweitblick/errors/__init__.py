@@ -66,6 +66,18 @@
     │   ├── ResultChangedError          store.result-changed
     │   ├── EventError                  store.event
     │   └── ActorError                  store.actor
+    ├── PeerError                       a destination has not acknowledged what was sent
+    │   ├── PeerUnreachableError        peer.unreachable
+    │   ├── PeerTimeoutError            peer.timeout
+    │   ├── PeerBrokenOffError          peer.broken-off
+    │   ├── PeerRejectedError           peer.rejected
+    │   ├── PeerBusyError               peer.busy
+    │   ├── PeerAnswerError             peer.answer
+    │   ├── PeerRefusedError            peer.refused
+    │   ├── PeerContextError            peer.context
+    │   ├── PeerCredentialsError        peer.credentials
+    │   ├── NotCommittedError           peer.not-committed
+    │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
@@ -83,6 +95,20 @@ a series is named by its Series Number (0020,0011), an instance by its Instance 
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+)
+from zweitblick.errors.peers import (
+    NotCommittedError,
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerContextError,
+    PeerCredentialsError,
+    PeerError,
+    PeerRefusedError,
+    PeerRejectedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    UnknownDestinationError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -206,8 +232,19 @@ __all__ = [
     "NoPixelDataError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotCommittedError",
     "NotMRError",
     "OutputError",
+    "PeerAnswerError",
+    "PeerBrokenOffError",
+    "PeerBusyError",
+    "PeerContextError",
+    "PeerCredentialsError",
+    "PeerError",
+    "PeerRefusedError",
+    "PeerRejectedError",
+    "PeerTimeoutError",
+    "PeerUnreachableError",
     "PixelDecodeError",
     "ProviderError",
     "RegistrationError",
@@ -232,6 +269,7 @@ __all__ = [
     "TooManyFilesError",
     "TransferSyntaxError",
     "UnevenSpacingError",
+    "UnknownDestinationError",
     "UnknownKekError",
     "UnknownObjectError",
     "UnknownRoundError",
