@@ -16,7 +16,7 @@ NOUNS = {
     "study": "Frame Instance NativePixels Patient Physics Sequence Series Study",
     "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
     "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
-    "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp",
+    "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp UID_ROOT is_ours",
     "pipeline": "BASIS_SEEN_ON FAULTS Observer REFERENCE_ORDER REPORTING_LIMIT_ML outlined prepared_head read "
     "reference_of segment silent",
 }
