@@ -55,10 +55,13 @@ class StorePeer:
     ``statuses`` are said one after the other, then success; ``manner`` is how it behaves.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, sop_classes: tuple[str, ...] = (SEG, SR, PDF)) -> None:
+    def __init__(
+        self, *, tls: ssl.SSLContext | None = None, sop_classes: tuple[str, ...] = (SEG, SR, PDF), port: int = 0
+    ) -> None:
         self.statuses: list[int] = []
         self.manner = "polite"
         self.taken: dict[str, bytes] = {}
+        self.received: list[str] = []
         self.proposed: list[tuple[str, list[str]]] = []
         self.done = threading.Event()
         entity = AE("PEER")
@@ -66,7 +69,7 @@ class StorePeer:
         for sop_class in sop_classes:
             entity.add_supported_context(sop_class)
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
-        self._server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
+        self._server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
         self.destination = StoreDestination(
             "PACS", "127.0.0.1", self._server.server_address[1], "PEER", trust=Trust() if tls else None
         )
@@ -87,6 +90,7 @@ class StorePeer:
         if self.manner == "rude":
             event.assoc.abort()
             return 0x0110
+        self.received.append(event.request.AffectedSOPInstanceUID)
         self.taken[event.request.AffectedSOPInstanceUID] = event.request.DataSet.getvalue()
         return self.statuses.pop(0) if self.statuses else 0x0000
 

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import BinaryIO, Protocol
 
 from pydicom.filereader import read_partial
@@ -89,8 +90,7 @@ def outgoing(open_file: Callable[[], BinaryIO], *, size: int) -> Outgoing:
         group, element, vr, _, length = _GROUP_LENGTH.unpack_from(head, _PREAMBLE_BYTES)
         if (group, element, vr) != (2, 0, b"UL"):
             raise DamagedInstanceError("a result's file meta information has no length; a defect in zweitblick")
-        file.seek(0)
-        meta = read_partial(file, stop_when=lambda _tag, _vr, _length: True).file_meta
+        meta = read_partial(BytesIO(head + file.read(length))).file_meta
     return Outgoing(
         sop_class_uid=str(meta.MediaStorageSOPClassUID),
         sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
