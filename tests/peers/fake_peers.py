@@ -111,7 +111,7 @@ class StowPeer:
         self.statuses: list[int] = []
         self.manner = "polite"
         self.taken: dict[str, bytes] = {}
-        self.parts: list[tuple[str, str]] = []
+        self.parts: list[str] = []
         self.requests: list[dict[str, str]] = []
         self.status: int | None = None
         self.answer: bytes | None = None
@@ -136,7 +136,7 @@ class StowPeer:
         refused: list[dict[str, Any]] = []
         for part in message.iter_parts():
             file = part.get_payload(decode=True)
-            self.parts.append((part.get_content_type(), part["Content-Type"].params["transfer-syntax"]))
+            self.parts.append(part["Content-Type"])
             uid = str(pydicom.dcmread(BytesIO(file)).SOPInstanceUID)
             self.taken[uid] = data_of(file)
             status = self.statuses.pop(0) if self.statuses else 0

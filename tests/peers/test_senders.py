@@ -211,7 +211,7 @@ def test_each_part_says_what_it_is(stow: StowPeer) -> None:
     (request,) = stow.requests
     assert request["path"] == "/dicom-web/studies"
     assert request["accept"] == "application/dicom+json"
-    assert stow.parts == [("application/dicom", "1.2.840.10008.1.2.1")]
+    assert stow.parts == ["application/dicom"]
     assert "authorization" not in request
 
 

@@ -164,12 +164,12 @@ class StowSender:
 
 def _length(instances: Sequence[Outgoing], boundary: str) -> int:
     """Bytes of the body: some servers take none of unknown length."""
-    return sum(len(_head(one, boundary)) + one.size + 2 for one in instances) + len(_tail(boundary))
+    return sum(len(_head(boundary)) + one.size + 2 for one in instances) + len(_tail(boundary))
 
 
 def _body(instances: Sequence[Outgoing], boundary: str) -> Iterator[bytes]:
     for one in instances:
-        yield _head(one, boundary)
+        yield _head(boundary)
         with one.open() as file:
             while piece := file.read(_PIECE_BYTES):
                 yield piece
@@ -177,9 +177,9 @@ def _body(instances: Sequence[Outgoing], boundary: str) -> Iterator[bytes]:
     yield _tail(boundary)
 
 
-def _head(instance: Outgoing, boundary: str) -> bytes:
-    kind = f"application/dicom; transfer-syntax={instance.transfer_syntax_uid}"
-    return f"--{boundary}\r\nContent-Type: {kind}\r\n\r\n".encode()
+def _head(boundary: str) -> bytes:
+    """Head of a part; without the transfer syntax, which the file says, since Orthanc skips parts that name one."""
+    return f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
 
 
 def _tail(boundary: str) -> bytes:

@@ -1,0 +1,182 @@
+"""Orthanc sends a study and gets findings back: by C-STORE, over TLS and by STOW-RS, once, though one was down."""
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from dimse.certificates import new_authority
+from interop.orthanc import Orthanc
+from interop.service import Service, serving
+from kept_study import files_of, wait_until
+from zweitblick.sample import SampleTruth
+from zweitblick.store.ingest import Outcome
+from zweitblick.store.store import Store, StorePlaces
+from zweitblick.vault.keyholders import FileKeyHolder
+
+RESULTS = {"seg": "SEG", "sr": "SR", "encapsulated-pdf": "DOC"}
+"""Results, and the modality of each."""
+
+
+@dataclass
+class House:
+    """What is left after a study went from a PACS to us and back to three."""
+
+    pacs: Orthanc
+    secured: Orthanc
+    archive: Orthanc
+    home: Path
+    source: list[pydicom.Dataset]
+    results: dict[str, bytes]
+    waiting: dict[str, Any]
+    shown: dict[str, Any]
+
+    @property
+    def all(self) -> list[Orthanc]:
+        return [self.pacs, self.secured, self.archive]
+
+
+@pytest.fixture(scope="module")
+def study(sample: SampleTruth) -> Path:
+    return next(iter(sample.series.values())).folder.parent
+
+
+@pytest.fixture(scope="module")
+def house(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    authority = new_authority(folder, "authority")
+    pacs = Orthanc(folder / "pacs", "PACS", forwards=True)
+    secured = Orthanc(folder / "secured", "SECURED", authority=authority)
+    archive = Orthanc(folder / "archive", "ARCHIVE")
+    with ExitStack() as stack:
+        for one in (pacs, secured, archive):
+            stack.callback(one.close)
+            one.start()
+            one.upload(files_of(study))
+        archive.stop()
+        ours = authority.issue("zweitblick")
+        settings = folder / "settings.toml"
+        settings.write_text(f"""
+            [[destinations]]
+            name = "PACS"
+            host = "127.0.0.1"
+            port = {pacs.dicom_port}
+            called_ae_title = "PACS"
+            [[destinations]]
+            name = "SECURED"
+            host = "127.0.0.1"
+            port = {secured.dicom_port}
+            called_ae_title = "SECURED"
+            tls = true
+            ca = "{authority.files.certificate}"
+            certificate = "{ours.certificate}"
+            key = "{ours.key}"
+            [[destinations]]
+            name = "ARCHIVE"
+            url = "http://127.0.0.1:{archive.http_port}/dicom-web"
+            modalities = ["MR"]
+            [[destinations]]
+            name = "ELSEWHERE"
+            host = "127.0.0.1"
+            port = {pacs.dicom_port}
+            called_ae_title = "ELSEWHERE"
+            senders = ["ANOTHER"]
+        """)
+        with serving(folder, "--config", str(settings)) as service:
+            yield sent_and_returned(service, (pacs, secured, archive), folder, files_of(study))
+
+
+def sent_and_returned(
+    service: Service, stations: tuple[Orthanc, Orthanc, Orthanc], home: Path, files: list[Path]
+) -> House:
+    pacs, secured, archive = stations
+    source = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    uid = source[0].StudyInstanceUID
+    pacs.send_study(service.port)
+    wait_until(lambda: attempts(service.read(uid)) == {"PACS": 1, "SECURED": 1, "ARCHIVE": 1})
+    waiting = service.read(uid)
+    archive.start()
+    shown = service.reached(uid, "awaiting review")
+    wait_until(lambda: pacs.forwarded() == len(RESULTS))
+    results = {name: service.result(uid, name) for name in RESULTS}
+    shown = service.read(uid)
+    service.process.terminate()
+    service.process.wait(60)
+    return House(pacs, secured, archive, home, source, results, waiting, shown)
+
+
+def attempts(shown: dict[str, Any]) -> dict[str, int]:
+    return {one["destination"]: one["attempts"] for one in shown["deliveries"] if one["attempts"]}
+
+
+def test_a_destination_that_is_down_keeps_nobody_waiting_and_loses_nothing(house: House) -> None:
+    assert house.waiting["state"] == "delivering"
+    assert {one["destination"]: (one["state"], one["error"]) for one in house.waiting["deliveries"]} == {
+        "ARCHIVE": ("waiting", "peer.unreachable"),
+        "PACS": ("delivered", None),
+        "SECURED": ("delivered", None),
+    }
+    assert {one["destination"]: (one["state"], one["error"]) for one in house.shown["deliveries"]} == {
+        "ARCHIVE": ("delivered", None),
+        "PACS": ("delivered", None),
+        "SECURED": ("delivered", None),
+    }
+
+
+def test_results_come_back_in_the_same_study_of_the_same_patient_once(house: House) -> None:
+    for orthanc in house.all:
+        assert len(orthanc.get("/patients")) == len(orthanc.get("/studies")) == 1
+        assert len(orthanc.get("/instances")) == len(house.source) + len(RESULTS)
+
+
+def test_results_are_those_that_we_keep(house: House) -> None:
+    for orthanc in house.all:
+        for name, modality in RESULTS.items():
+            theirs, ours = orthanc.of_modality(modality), pydicom.dcmread(io.BytesIO(house.results[name]))
+            assert theirs == ours
+            assert theirs.file_meta.TransferSyntaxUID == ours.file_meta.TransferSyntaxUID
+
+
+def test_the_outline_lies_in_the_space_of_the_images(house: House) -> None:
+    frames = {one.FrameOfReferenceUID for one in house.source}
+    for orthanc in house.all:
+        seg = orthanc.of_modality("SEG")
+        assert seg.FrameOfReferenceUID in frames
+        assert seg.PatientID == house.source[0].PatientID
+        assert seg.PatientName == house.source[0].PatientName
+        assert seg.StudyInstanceUID == house.source[0].StudyInstanceUID
+        kept = {one.SOPInstanceUID for one in house.source}
+        referenced = {
+            item.ReferencedSOPInstanceUID
+            for series in seg.ReferencedSeriesSequence
+            for item in series.ReferencedInstanceSequence
+        }
+        assert referenced
+        assert referenced <= kept
+
+
+def test_results_are_found_by_qido(house: House) -> None:
+    uid = house.source[0].StudyInstanceUID
+    found = house.archive.get(f"/dicom-web/studies/{uid}/series")
+    modalities = [one["00080060"]["Value"][0] for one in found]
+    assert sorted(set(modalities)) == ["DOC", "MR", "SEG", "SR"]
+    assert len([one for one in modalities if one != "MR"]) == len(RESULTS)
+
+
+def test_our_objects_that_auto_routing_sends_back_begin_no_round(house: House) -> None:
+    assert house.shown["round"] == 1
+    assert house.shown["state"] == "awaiting review"
+    holder = FileKeyHolder(house.home / ".config" / "zweitblick" / "key")
+    places = StorePlaces.within(house.home / ".local" / "share" / "zweitblick")
+    with Store(places, holder, clock=lambda: datetime.now(UTC)) as store:
+        token = store.token(house.source[0].StudyInstanceUID)
+        outcomes = [one.outcome for one in store.receptions(token)]
+        assert outcomes.count(Outcome.RETURNED) == len(RESULTS)
+        assert len(store.rounds(token)) == 1
+        assert len(store.instances(token)) == len(house.source)
