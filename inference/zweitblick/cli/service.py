@@ -43,7 +43,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         worker = stack.enter_context(Worker(store, bundles, work, clock=_now, deliverer=deliverer))
         app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))
+        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store, committed=deliverer.committed))
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
             "HTTP": http.address,

@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFo
 
 from zweitblick.delivery.origin import origin
 from zweitblick.delivery.route import Route
+from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.errors import (
     KeyHolderError,
     NotCommittedError,
@@ -25,6 +27,7 @@ from zweitblick.errors import (
     PeerBrokenOffError,
     PeerBusyError,
     PeerCredentialsError,
+    PeerError,
     PeerRejectedError,
     PeerTimeoutError,
     PeerUnreachableError,
@@ -36,6 +39,8 @@ from zweitblick.errors import (
     ZweitblickError,
 )
 from zweitblick.peers.association import PATIENCE, Patience
+from zweitblick.peers.commitment import ask_commitment
+from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import Outgoing, outgoing
 from zweitblick.peers.sender import sender
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
@@ -142,6 +147,20 @@ class Deliverer:
             self._enqueue(delivery, destination, attempts + 1, delay_s=None)
         return begun != "[]"
 
+    def committed(self, report: CommitmentReport) -> None:
+        """Take what a destination reports of a request for storage commitment.
+
+        Raises
+        ------
+        UnknownRoundError
+            If nothing under way was asked so.
+        StoreError
+            If it cannot be noted.
+        """
+        told = self._told(report)
+        if told.state is DeliveryState.WAITING:
+            DBOS.set_workflow_delay(_name(told.id, told.attempts + 1), delay_seconds=self._delay_s(told.attempts))
+
     def close(self) -> None:
         """Begin no attempt any more, and wait for those under way; a peer's patience bounds each."""
         self._closing.set()
@@ -158,7 +177,7 @@ class Deliverer:
 
     def _enqueue(self, delivery: str, destination: str, number: int, *, delay_s: float | None) -> None:
         options = SetEnqueueOptions(delay_seconds=delay_s, queue_partition_key=destination)
-        with SetWorkflowID(f"{delivery}-{number}"), options:
+        with SetWorkflowID(_name(delivery, number)), options:
             DBOS.enqueue_workflow(_QUEUE, self._workflow, delivery, number)
 
     def _deliver(self, delivery: str, number: int) -> str:
@@ -168,7 +187,9 @@ class Deliverer:
             ended = DBOS.run_step({"name": "attempt"}, attempted, delivery, number)
             state, destination = json.loads(ended)
             if state in UNDER_WAY:
-                self._enqueue(delivery, destination, number + 1, delay_s=self._delay_s(number))
+                is_asked = state == DeliveryState.COMMITTING
+                delay_s = self._patience.commitment_s if is_asked else self._delay_s(number)
+                self._enqueue(delivery, destination, number + 1, delay_s=delay_s)
             return str(state)
 
     @contextmanager
@@ -205,6 +226,8 @@ class Deliverer:
         now = self._store.deliveries.get(delivery)
         if now.state in UNDER_WAY and now.attempts < number:
             now = self._store.deliveries.note(delivery, self._attempt(now, number))
+            if now.state is DeliveryState.COMMITTING:
+                now = self._asked(now)
             log.info("round %s to %s, attempt %d: %s", now.round, now.destination, number, now.state)
         return json.dumps((now.state, now.destination))
 
@@ -236,7 +259,28 @@ class Deliverer:
         if receipt.warnings:
             told = ", ".join(f"0x{status:04X}" for status in receipt.warnings)
             log.info("round %s to %s was taken with warnings: %s", delivery.round, delivery.destination, told)
-        return Attempt(number, DeliveryState.DELIVERED)
+        if not isinstance(route.destination, StoreDestination) or not route.destination.storage_commitment:
+            return Attempt(number, DeliveryState.DELIVERED)
+        # noted before it is asked, so that its report is known whenever it comes
+        late = NotCommittedError.code if delivery.state is DeliveryState.COMMITTING else None
+        return Attempt(number, DeliveryState.COMMITTING, late, f"2.25.{uuid.uuid4().int}")
+
+    def _asked(self, delivery: Delivery) -> Delivery:
+        """Ask the destination to commit itself to keep what it took; return the delivery after that."""
+        route, transaction = self._routes[delivery.destination], str(delivery.transaction_uid)
+        if not isinstance(route.destination, StoreDestination):
+            return delivery
+        instances = self._instances(delivery.round, route.results)
+        try:
+            report = ask_commitment(route.destination, instances, transaction_uid=transaction, patience=self._patience)
+        except PeerError as error:
+            log.warning("round %s to %s is not committed: %s", delivery.round, delivery.destination, error)
+            return self._store.deliveries.committed(transaction, error_code=error.code)
+        return delivery if report is None else self._told(report)
+
+    def _told(self, report: CommitmentReport) -> Delivery:
+        code = NotCommittedError.code if report.failures else None
+        return self._store.deliveries.committed(report.transaction_uid, error_code=code)
 
     def _instances(self, round_id: str, names: Sequence[str]) -> list[Outgoing]:
         kept = {one.name: one for one in self._store.results(round_id)}
@@ -251,3 +295,8 @@ class Deliverer:
             self._store.keep_result(ResultName(delivery.round, ERROR, "application/json"), io.BytesIO(content))
         except ResultChangedError:  # the first one stays
             log.warning("round %s has another error already", delivery.round)
+
+
+def _name(delivery: str, number: int) -> str:
+    """Id of an attempt's workflow."""
+    return f"{delivery}-{number}"

@@ -57,11 +57,17 @@ class Patience:
         To answer the association request, and to release.
     answer_s
         To take an instance and answer.
+    report_s
+        To report what it commits itself to keep, on the association on which it was asked.
+    commitment_s
+        To report it in another way; after that it is sent everything again.
     """
 
     connection_s: float = 10.0
     association_s: float = 30.0
     answer_s: float = 120.0
+    report_s: float = 5.0
+    commitment_s: float = 3600.0
 
 
 PATIENCE = Patience()

@@ -218,7 +218,7 @@ class Deliveries:
         )
         if _round(transaction, before.round).state != State.DELIVERING:
             return  # superseded, and what was sent stays
-        if attempt.state == DeliveryState.WAITING:
+        if attempt.error_code and attempt.state in UNDER_WAY:
             self._advance(transaction, before.round, Event.ATTEMPT_FAILED)
         self._end_round(transaction, before.round)
 
