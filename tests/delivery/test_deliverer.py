@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from kept_study import files_of, sent, wait_until
-from peers.fake_peers import PDF, SEG, SR, StorePeer, StowPeer, data_of, free_port, made
+from peers.fake_peers import PDF, SEG, SR, CommittingPeer, StorePeer, StowPeer, data_of, free_port, made
 from reading_house import House, last, reached
 from zweitblick.delivery.deliverer import Deliverer, back_off
 from zweitblick.delivery.route import Route
+from zweitblick.dicom.commitment import CommitmentReport
+from zweitblick.dimse import DicomServer, ListenerConfig
+from zweitblick.errors import UnknownRoundError
 from zweitblick.model.bundle import Bundles
 from zweitblick.peers.association import Patience
 from zweitblick.sample import SampleTruth
@@ -220,6 +223,46 @@ def test_deliveries_that_wait_hold_no_reading_up(house: House, study: Path) -> N
             worker.submit(unreadable)
             reached(store, unreadable.study, State.FAILED)
         assert all(last(store, one.study).state is State.DELIVERING for one in waiting)
+
+
+def test_a_destination_that_commits_itself_has_it_only_then(house: House, study: Path) -> None:
+    """The first time it does not, and everything is sent and asked again."""
+    with house.store() as store, ExitStack() as stack:
+        reports: list[CommitmentReport] = []
+        server = stack.enter_context(DicomServer(ListenerConfig(port=0), store, committed=reports.append))
+        peer = stack.enter_context(CommittingPeer(report_to=server.port))
+        peer.failures = [0x0110]
+        deliverer = Deliverer(
+            store, [Route(peer.destination)], delay_s=lambda _: 0.01, patience=replace(PATIENT, report_s=0.01)
+        )
+        one, results = read_round(store, files_of(study, "T1")[0])
+        with house.worker(store, deliverer=deliverer) as worker:
+            worker.submit(one)
+            for count in (1, 2):
+                wait_until(lambda: len(reports) == count)  # noqa: B023 -- called before the next round
+                wait_until(lambda: shown(store, one)[0][1:3] == ("committing", count))  # noqa: B023 -- as before
+                assert last(store, one.study).state is State.DELIVERING
+                deliverer.committed(reports[-1])
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert peer.taken == results
+        assert len(peer.received) == 6
+        assert len({report.transaction_uid for report in reports}) == 2
+        assert events_of(store, one.study) == [DELIVERY[0], Event.ATTEMPT_FAILED, *DELIVERY[1:]]
+        with pytest.raises(UnknownRoundError):
+            deliverer.committed(CommitmentReport("2.25.1"))
+
+
+def test_a_destination_that_never_reports_is_asked_again(house: House, study: Path) -> None:
+    with house.store() as store, CommittingPeer(report_to=0) as peer:
+        patience = replace(PATIENT, report_s=0.01, commitment_s=0.01)
+        deliverer = Deliverer(store, [Route(peer.destination)], delay_s=lambda _: 0.01, patience=patience)
+        one, _ = read_round(store, files_of(study, "T1")[0])
+        with house.worker(store, deliverer=deliverer) as worker:
+            worker.submit(one)
+            wait_until(lambda: len(peer.asked) == 2)
+            peer.report_to = None
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert Event.ATTEMPT_FAILED in events_of(store, one.study)
 
 
 class Crash(BaseException):

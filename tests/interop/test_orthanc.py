@@ -68,6 +68,7 @@ def house(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hou
             host = "127.0.0.1"
             port = {pacs.dicom_port}
             called_ae_title = "PACS"
+            storage_commitment = true
             [[destinations]]
             name = "SECURED"
             host = "127.0.0.1"

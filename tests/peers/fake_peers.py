@@ -20,12 +20,15 @@ from typing import Any, Self
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
 from zweitblick.peers.instance import Outgoing, outgoing
 
 SEG, SR, PDF = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.104.1"
+COMMITMENT = StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1"
 LONG_S = 30.0
 
 
@@ -64,15 +67,22 @@ class StorePeer:
         self.received: list[str] = []
         self.proposed: list[tuple[str, list[str]]] = []
         self.done = threading.Event()
+        self._server = self._entity(sop_classes).start_server(
+            ("127.0.0.1", port), block=False, evt_handlers=self._handlers(), ssl_context=tls
+        )
+        self.destination = StoreDestination(
+            "PACS", "127.0.0.1", self._server.server_address[1], "PEER", trust=Trust() if tls else None
+        )
+
+    def _entity(self, sop_classes: tuple[str, ...]) -> AE:
         entity = AE("PEER")
         entity.require_called_aet = True
         for sop_class in sop_classes:
             entity.add_supported_context(sop_class)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
-        self._server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
-        self.destination = StoreDestination(
-            "PACS", "127.0.0.1", self._server.server_address[1], "PEER", trust=Trust() if tls else None
-        )
+        return entity
+
+    def _handlers(self) -> list[tuple[Any, Any]]:
+        return [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
 
     def trusting(self, trust: Trust) -> StoreDestination:
         return replace(self.destination, trust=trust)
@@ -102,6 +112,72 @@ class StorePeer:
     ) -> None:
         self.done.set()
         self._server.shutdown()
+
+
+class CommittingPeer(StorePeer):
+    """A C-STORE provider that commits itself to storage, as pynetdicom does it.
+
+    Parameters
+    ----------
+    report_to
+        Port at which the requestor takes reports on a new association; None reports on the same one, 0 not at all.
+    """
+
+    def __init__(self, *, report_to: int | None = None) -> None:
+        self.asked: list[Dataset] = []
+        self.failures: list[int] = []
+        self.answers: list[int] = []
+        self.report_to = report_to
+        self.action_status = 0x0000
+        self._reporting: list[threading.Thread] = []
+        super().__init__()
+        self.destination = replace(self.destination, storage_commitment=True)
+
+    def _entity(self, sop_classes: tuple[str, ...]) -> AE:
+        entity = super()._entity(sop_classes)
+        entity.add_supported_context(StorageCommitmentPushModel)
+        return entity
+
+    def _handlers(self) -> list[tuple[Any, Any]]:
+        return [*super()._handlers(), (evt.EVT_N_ACTION, self._commit)]
+
+    def _commit(self, event: evt.Event) -> tuple[int, None]:
+        self.asked.append(event.action_information)
+        if self.report_to != 0 and self.action_status == 0:
+            reporting = threading.Thread(target=self._report, args=(event.assoc, event.action_information))
+            self._reporting.append(reporting)
+            reporting.start()
+        return self.action_status, None
+
+    def _report(self, association: Association, asked: Dataset) -> None:
+        report = Dataset()
+        report.TransactionUID = asked.TransactionUID
+        items = list(asked.ReferencedSOPSequence)
+        if self.failures:
+            items[0].FailureReason = self.failures.pop(0)
+            report.FailedSOPSequence = items[:1]
+            items = items[1:]
+        report.ReferencedSOPSequence = items
+        kind = 2 if "FailedSOPSequence" in report else 1
+        if self.report_to is None:
+            self._said(association.send_n_event_report(report, kind, *COMMITMENT))
+            return
+        entity = AE("PEER")
+        entity.add_requested_context(StorageCommitmentPushModel)
+        role = build_role(StorageCommitmentPushModel, scp_role=True)
+        back = entity.associate("127.0.0.1", self.report_to, ext_neg=[role])
+        self._said(back.send_n_event_report(report, kind, *COMMITMENT))
+        back.release()
+
+    def _said(self, answer: tuple[Dataset, Any]) -> None:
+        self.answers.append(int(answer[0].Status))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for reporting in self._reporting:
+            reporting.join()
+        super().__exit__(kind, error, trace)
 
 
 class StowPeer:
