@@ -292,6 +292,13 @@ def test_destinations_are_tables(tmp_path: Path, text: str) -> None:
         loaded(tmp_path, text)
 
 
+@pytest.mark.parametrize(("guide", "names"), [("serve", {"PACS", "ARCHIVE"}), ("pacs", {"ORTHANC", "DCM4CHEE"})])
+def test_the_documented_destinations_load(tmp_path: Path, guide: str, names: set[str]) -> None:
+    text = (Path(__file__).parents[1] / "docs" / f"{guide}.md").read_text(encoding="utf-8")
+    found = [loaded(tmp_path, example).routes for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    assert {route.destination.name for routes in found for route in routes} == names
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nowhere"):
         load_settings(tmp_path / "nowhere.toml", HOME)

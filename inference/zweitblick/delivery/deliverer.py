@@ -276,7 +276,7 @@ class Deliverer:
         except PeerError as error:
             log.warning("round %s to %s is not committed: %s", delivery.round, delivery.destination, error)
             return self._store.deliveries.committed(transaction, error_code=error.code)
-        return delivery if report is None else self._told(report)
+        return self._store.deliveries.get(delivery.id) if report is None else self._told(report)
 
     def _told(self, report: CommitmentReport) -> Delivery:
         code = NotCommittedError.code if report.failures else None

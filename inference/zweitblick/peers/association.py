@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom._handlers import (
     standard_dimse_recv_handler,
@@ -20,6 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from zweitblick import __version__
 from zweitblick.errors import (
     CertificateError,
     PeerBrokenOffError,
@@ -30,6 +32,7 @@ from zweitblick.errors import (
     PeerUnreachableError,
 )
 from zweitblick.peers.destination import StoreDestination
+from zweitblick.reading import UID_ROOT
 from zweitblick.silence import silence
 from zweitblick.tls import client_context
 
@@ -66,7 +69,7 @@ class Patience:
     connection_s: float = 10.0
     association_s: float = 30.0
     answer_s: float = 120.0
-    report_s: float = 5.0
+    report_s: float = 2.0
     commitment_s: float = 3600.0
 
 
@@ -142,6 +145,8 @@ def _requested(
     handlers: Sequence[Handler],
 ) -> Association:
     entity = _Entity(destination.calling_ae_title)
+    entity.implementation_class_uid = UID(UID_ROOT)
+    entity.implementation_version_name = f"ZWEITBLICK_{__version__}"[:16]
     entity.connection_timeout = patience.connection_s
     entity.acse_timeout = patience.association_s
     entity.dimse_timeout = patience.answer_s
