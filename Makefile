@@ -13,6 +13,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# where Debian puts Orthanc
+export PATH := $(PATH):/usr/sbin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PROGRAMS := dcm2niix dcmdump dciodvfy Orthanc pdftotext psql strace
 PACKAGES := dcm2niix dcmtk dicom3tools orthanc orthanc-dicomweb poppler-utils postgresql strace

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -18,7 +19,7 @@ from zweitblick.delivery.deliverer import Deliverer, back_off
 from zweitblick.delivery.route import Route
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.dimse import DicomServer, ListenerConfig
-from zweitblick.errors import UnknownRoundError
+from zweitblick.errors import StoreUnavailableError, UnknownRoundError
 from zweitblick.model.bundle import Bundles
 from zweitblick.peers.association import Patience
 from zweitblick.sample import SampleTruth
@@ -263,6 +264,32 @@ def test_a_destination_that_never_reports_is_asked_again(house: House, study: Pa
             peer.report_to = None
             reached(store, one.study, State.AWAITING_REVIEW)
         assert Event.ATTEMPT_FAILED in events_of(store, one.study)
+
+
+class Forgetful(Store):
+    """Cannot be read the first time."""
+
+    def open(self, object_id: str) -> BinaryIO:
+        if not self.asked.is_set():
+            self.asked.set()
+            raise StoreUnavailableError("the folder of objects is away")
+        return super().open(object_id)
+
+    @cached_property
+    def asked(self) -> threading.Event:
+        return threading.Event()
+
+
+def test_a_store_that_is_away_is_waited_for_and_is_no_failure_of_the_destination(house: House, study: Path) -> None:
+    with house.store() as store:
+        one, results = read_round(store, files_of(study, "T1")[0])
+    with house.store(Forgetful) as store, StorePeer() as pacs:
+        with house.worker(store, deliverer=delivering(store, Route(pacs.destination, results=("seg",)))) as worker:
+            worker.submit(one)
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert shown(store, one) == [("PACS", "delivered", 1, None)]
+        assert events_of(store, one.study) == DELIVERY
+        assert list(pacs.taken.values()) == list(results.values())[:1]
 
 
 class Crash(BaseException):

@@ -79,10 +79,14 @@ class Orthanc:
 
     def send_study(self, port: str) -> None:
         """Send the one study that is there to us."""
+        (study,) = self.get("/studies")
+        self.send(study, port)
+
+    def send(self, resource: str, port: str) -> None:
+        """Send a study or a series to us."""
         us = {"AET": "ZWEITBLICK", "Host": "127.0.0.1", "Port": int(port), "UseDicomTls": self.authority is not None}
         assert self.client.put("/modalities/zweitblick", json=us).status_code == 200
-        (study,) = self.get("/studies")
-        sent = self.client.post("/modalities/zweitblick/store", json={"Resources": [study], "Synchronous": True})
+        sent = self.client.post("/modalities/zweitblick/store", json={"Resources": [resource], "Synchronous": True})
         assert sent.status_code == 200
         assert sent.json()["FailedInstancesCount"] == 0
 

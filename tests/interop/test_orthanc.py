@@ -22,6 +22,8 @@ from zweitblick.vault.keyholders import FileKeyHolder
 
 RESULTS = {"seg": "SEG", "sr": "SR", "encapsulated-pdf": "DOC"}
 """Results, and the modality of each."""
+T1 = "3"
+"""Series Number of the sample study's T1, which is not enough to read a study."""
 
 
 @dataclass
@@ -163,6 +165,17 @@ def test_results_are_found_by_qido(house: House) -> None:
     assert len([one for one in modalities if one != "MR"]) == len(RESULTS)
 
 
+def test_nothing_that_is_kept_or_logged_names_patient_or_study(house: House) -> None:
+    first = house.source[0]
+    secrets = [str(first.PatientName), first.PatientID, first.StudyInstanceUID]
+    secrets += [pydicom.dcmread(io.BytesIO(result)).SOPInstanceUID for result in house.results.values()]
+    kept = [path for path in (house.home / ".local").rglob("*") if path.is_file()]
+    assert {"store.sqlite", "work.sqlite"} <= {path.name for path in kept}
+    for path in [*kept, house.home / "log"]:
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], path.name
+
+
 def test_our_objects_that_auto_routing_sends_back_begin_no_round(house: House) -> None:
     assert house.shown["round"] == 1
     assert house.shown["state"] == "awaiting review"
@@ -174,3 +187,25 @@ def test_our_objects_that_auto_routing_sends_back_begin_no_round(house: House) -
         assert outcomes.count(Outcome.RETURNED) == len(RESULTS)
         assert len(store.rounds(token)) == 1
         assert len(store.instances(token)) == len(house.source)
+
+
+def test_a_study_is_taken_over_tls(house: House, tmp_path: Path) -> None:
+    """Of one series, so that nothing has to be read."""
+    authority = house.secured.authority
+    ours = authority.issue("receiver")
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f"""
+        [dicom]
+        ae_title = "ZWEITBLICK"
+        calling_ae_titles = ["SECURED"]
+        certificate = "{ours.certificate}"
+        key = "{ours.key}"
+        client_cas = "{authority.files.certificate}"
+    """)
+    uid = house.source[0].StudyInstanceUID
+    series = next(
+        one["ID"] for one in house.secured.get("/series?expand") if one["MainDicomTags"]["SeriesNumber"] == T1
+    )
+    with serving(tmp_path, "--config", str(settings)) as service:
+        house.secured.send(series, service.port)
+        assert service.reached(uid, "failed")["error"]["code"] == "study.missing-sequence"

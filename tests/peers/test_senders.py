@@ -170,6 +170,13 @@ def test_a_peer_that_takes_nothing_of_what_is_sent() -> None:
         send(peer.destination, SEG)
 
 
+def test_a_host_is_reached_at_whichever_address_it_listens_on() -> None:
+    """The name has an address of IPv6 too on most machines, at which nobody listens here."""
+    with StorePeer() as peer:
+        send(replace(peer.destination, host="localhost"))
+        assert len(peer.taken) == 1
+
+
 def test_an_association_may_be_rejected() -> None:
     with StorePeer() as peer, pytest.raises(PeerRejectedError, match=r"PACS.*[Cc]alled AE title"):
         send(replace(peer.destination, called_ae_title="OTHER"))

@@ -52,5 +52,5 @@ def _said(store: Store, object_id: str) -> dict[str, list[str]]:
         try:
             header = read_partial(BytesIO(head), stop_when=lambda tag, _vr, _length: tag > _LAST)
             return {keyword: [word.strip().upper() for word in texts(header, keyword)] for keyword in _KEYWORDS}
-        except DAMAGE:
+        except (*DAMAGE, OSError):  # pydicom raises OSError where a sequence is cut short
             return {keyword: [] for keyword in _KEYWORDS}

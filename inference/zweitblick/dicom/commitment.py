@@ -66,5 +66,5 @@ def commitment_report(information: Dataset) -> CommitmentReport:
             return CommitmentReport(
                 str(information.TransactionUID), tuple(int(item.get("FailureReason", 0x0110)) for item in failed)
             )
-        except DAMAGE as error:
+        except (*DAMAGE, OSError) as error:  # pydicom raises OSError where a sequence is cut short
             raise DamagedInstanceError("a storage commitment report cannot be read; repair its sender") from error

@@ -43,6 +43,6 @@ def _report(request: Request, syntax: UID) -> CommitmentReport:
     with quietly():
         try:
             information = read_dataset(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian)
-        except DAMAGE as error:
+        except (*DAMAGE, OSError) as error:  # pydicom raises OSError where a sequence is cut short
             raise DamagedInstanceError("a storage commitment report cannot be read; repair its sender") from error
     return commitment_report(information)

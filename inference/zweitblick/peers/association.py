@@ -151,19 +151,23 @@ def _requested(
     entity.acse_timeout = patience.association_s
     entity.dimse_timeout = patience.answer_s
     entity.network_timeout = patience.answer_s
-    opened: list[object] = []
-    association = entity.associate(
-        _address(destination),
-        destination.port,
-        contexts=list(contexts),
-        ae_title=destination.called_ae_title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, opened.append), *handlers],
-        tls_args=_tls(destination),
-    )
-    for event, handler in _LOGGING_HANDLERS:
-        association.unbind(event, handler)
-    if association.is_established:
-        return association
+    addresses = _addresses(destination)
+    for address in addresses:
+        opened: list[object] = []
+        association = entity.associate(
+            address,
+            destination.port,
+            contexts=list(contexts),
+            ae_title=destination.called_ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, opened.append), *handlers],
+            tls_args=_tls(destination),
+        )
+        for event, handler in _LOGGING_HANDLERS:
+            association.unbind(event, handler)
+        if association.is_established:
+            return association
+        if opened or address == addresses[-1]:
+            break
     raise _failure(association, destination, was_open=bool(opened))
 
 
@@ -205,15 +209,15 @@ def _failure(association: Association, destination: StoreDestination, *, was_ope
     return PeerTimeoutError(f"{where} did not answer the association request; it is sent again")
 
 
-def _address(destination: StoreDestination) -> str:
-    """IP address of the destination's host; pynetdicom takes a name without dots for one of IPv6."""
+def _addresses(destination: StoreDestination) -> list[str]:
+    """IP addresses of the destination's host; pynetdicom takes a name without dots for one of IPv6."""
     try:
         found = socket.getaddrinfo(destination.host, destination.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise PeerUnreachableError(
             f"the host {destination.host} of {destination.name} is not found; check its name"
         ) from error
-    return str(found[0][4][0])
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _tls(destination: StoreDestination) -> tuple[ssl.SSLContext, str] | None:
