@@ -62,37 +62,41 @@ def house(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hou
             one.start()
             one.upload(files_of(study))
         archive.stop()
-        ours = authority.issue("zweitblick")
         settings = folder / "settings.toml"
-        settings.write_text(f"""
-            [[destinations]]
-            name = "PACS"
-            host = "127.0.0.1"
-            port = {pacs.dicom_port}
-            called_ae_title = "PACS"
-            storage_commitment = true
-            [[destinations]]
-            name = "SECURED"
-            host = "127.0.0.1"
-            port = {secured.dicom_port}
-            called_ae_title = "SECURED"
-            tls = true
-            ca = "{authority.files.certificate}"
-            certificate = "{ours.certificate}"
-            key = "{ours.key}"
-            [[destinations]]
-            name = "ARCHIVE"
-            url = "http://127.0.0.1:{archive.http_port}/dicom-web"
-            modalities = ["MR"]
-            [[destinations]]
-            name = "ELSEWHERE"
-            host = "127.0.0.1"
-            port = {pacs.dicom_port}
-            called_ae_title = "ELSEWHERE"
-            senders = ["ANOTHER"]
-        """)
+        settings.write_text(destinations(pacs, secured, archive))
         with serving(folder, "--config", str(settings)) as service:
             yield sent_and_returned(service, (pacs, secured, archive), folder, files_of(study))
+
+
+def destinations(pacs: Orthanc, secured: Orthanc, archive: Orthanc) -> str:
+    ours = secured.authority.issue("zweitblick")
+    return f"""
+        [[destinations]]
+        name = "PACS"
+        host = "127.0.0.1"
+        port = {pacs.dicom_port}
+        called_ae_title = "PACS"
+        storage_commitment = true
+        [[destinations]]
+        name = "SECURED"
+        host = "127.0.0.1"
+        port = {secured.dicom_port}
+        called_ae_title = "SECURED"
+        tls = true
+        ca = "{secured.authority.files.certificate}"
+        certificate = "{ours.certificate}"
+        key = "{ours.key}"
+        [[destinations]]
+        name = "ARCHIVE"
+        url = "http://127.0.0.1:{archive.http_port}/dicom-web"
+        modalities = ["MR"]
+        [[destinations]]
+        name = "ELSEWHERE"
+        host = "127.0.0.1"
+        port = {pacs.dicom_port}
+        called_ae_title = "ELSEWHERE"
+        senders = ["ANOTHER"]
+    """
 
 
 def sent_and_returned(
