@@ -253,6 +253,17 @@ def test_a_destination_that_commits_itself_has_it_only_then(house: House, study:
             deliverer.committed(CommitmentReport("2.25.1"))
 
 
+def test_a_destination_that_does_not_offer_what_it_is_said_to_refuses(house: House, study: Path) -> None:
+    with house.store() as store, StorePeer() as peer:
+        one, results = read_round(store, files_of(study, "T1")[0])
+        route = Route(replace(peer.destination, storage_commitment=True))
+        with house.worker(store, deliverer=delivering(store, route)) as worker:
+            worker.submit(one)
+            reached(store, one.study, State.FAILED)
+        assert peer.taken == results
+        assert shown(store, one) == [("PACS", "refused", 1, "peer.context")]
+
+
 def test_a_destination_that_never_reports_is_asked_again(house: House, study: Path) -> None:
     with house.store() as store, CommittingPeer(report_to=0) as peer:
         patience = replace(PATIENT, report_s=0.01, commitment_s=0.01)

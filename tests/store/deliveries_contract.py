@@ -128,17 +128,24 @@ class DeliveriesContract:
         assert (asked.state, asked.asked_at, asked.acknowledged_at) == (COMMITTING, clock.now, None)
         assert state_of(store) is State.DELIVERING
         with pytest.raises(UnknownRoundError):
-            store.deliveries.committed("2.25.2")
-        assert store.deliveries.committed("2.25.1").state is DELIVERED
-        assert store.deliveries.committed("2.25.1", error_code="peer.not-committed").state is DELIVERED
+            store.deliveries.answered("2.25.2", DELIVERED)
+        assert store.deliveries.answered("2.25.1", DELIVERED).state is DELIVERED
+        again = store.deliveries.answered("2.25.1", WAITING, error_code="peer.not-committed")
+        assert again.state is DELIVERED
         assert state_of(store) is State.AWAITING_REVIEW
 
     def test_a_commitment_that_is_not_given_is_asked_for_again(self, store: Store) -> None:
         (one,) = store.deliveries.begin(sealed_round(store), ["PACS"])
         store.deliveries.note(one.id, Attempt(1, COMMITTING, transaction_uid="2.25.1"))
-        failed = store.deliveries.committed("2.25.1", error_code="peer.not-committed")
+        failed = store.deliveries.answered("2.25.1", WAITING, error_code="peer.not-committed")
         assert (failed.state, failed.attempts, failed.error_code) == (WAITING, 1, "peer.not-committed")
         assert events_of(store)[-1] is Event.ATTEMPT_FAILED
+
+    def test_a_commitment_that_is_refused_ends_the_round(self, store: Store) -> None:
+        (one,) = store.deliveries.begin(sealed_round(store), ["PACS"])
+        store.deliveries.note(one.id, Attempt(1, COMMITTING, transaction_uid="2.25.1"))
+        assert store.deliveries.answered("2.25.1", REFUSED, error_code="peer.context").state is REFUSED
+        assert state_of(store) is State.FAILED
 
     def test_deliveries_go_with_their_study(self, store: Store) -> None:
         round_id = sealed_round(store)

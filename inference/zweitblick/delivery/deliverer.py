@@ -27,7 +27,6 @@ from zweitblick.errors import (
     PeerBrokenOffError,
     PeerBusyError,
     PeerCredentialsError,
-    PeerError,
     PeerRejectedError,
     PeerTimeoutError,
     PeerUnreachableError,
@@ -266,28 +265,55 @@ class Deliverer:
         return Attempt(number, DeliveryState.COMMITTING, late, f"2.25.{uuid.uuid4().int}")
 
     def _asked(self, delivery: Delivery) -> Delivery:
-        """Ask the destination to commit itself to keep what it took; return the delivery after that."""
-        route, transaction = self._routes[delivery.destination], str(delivery.transaction_uid)
-        if not isinstance(route.destination, StoreDestination):
-            return delivery
-        instances = self._instances(delivery.round, route.results)
+        """Ask the destination to commit itself to keep what it took; return the delivery after that.
+
+        The job's edge, as in `_attempt`.
+        """
         try:
-            report = ask_commitment(route.destination, instances, transaction_uid=transaction, patience=self._patience)
-        except PeerError as error:
+            report = self._report(delivery)
+        except (*AWAY, UnknownRoundError):
+            raise
+        except PASSING as error:
             log.warning("round %s to %s is not committed: %s", delivery.round, delivery.destination, error)
-            return self._store.deliveries.committed(transaction, error_code=error.code)
+            return self._answered(delivery, DeliveryState.WAITING, error.code)
+        except ZweitblickError as error:
+            log.warning("round %s to %s will not be committed: %s", delivery.round, delivery.destination, error)
+            self._keep_fault(delivery, error)
+            return self._answered(delivery, DeliveryState.REFUSED, error.code)
+        except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
+            log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
+            return self._answered(delivery, DeliveryState.WAITING, INTERNAL)
         return self._store.deliveries.get(delivery.id) if report is None else self._told(report)
 
+    def _report(self, delivery: Delivery) -> CommitmentReport | None:
+        route = self._routes[delivery.destination]
+        if not isinstance(route.destination, StoreDestination):
+            return None
+        return ask_commitment(
+            route.destination,
+            self._instances(delivery.round, route.results),
+            transaction_uid=str(delivery.transaction_uid),
+            patience=self._patience,
+        )
+
+    def _answered(self, delivery: Delivery, state: DeliveryState, code: str) -> Delivery:
+        return self._store.deliveries.answered(str(delivery.transaction_uid), state, error_code=code)
+
     def _told(self, report: CommitmentReport) -> Delivery:
-        code = NotCommittedError.code if report.failures else None
-        return self._store.deliveries.committed(report.transaction_uid, error_code=code)
+        answered = partial(self._store.deliveries.answered, report.transaction_uid)
+        if report.failures:
+            return answered(DeliveryState.WAITING, error_code=NotCommittedError.code)
+        return answered(DeliveryState.DELIVERED)
 
     def _instances(self, round_id: str, names: Sequence[str]) -> list[Outgoing]:
         kept = {one.name: one for one in self._store.results(round_id)}
         return [outgoing(partial(self._store.open, kept[name].id), size=kept[name].plain_bytes) for name in names]
 
     def _state(self, delivery: Delivery) -> State:
-        return next(one.state for one in self._store.rounds(delivery.study) if one.id == delivery.round)
+        for one in self._store.rounds(delivery.study):
+            if one.id == delivery.round:
+                return one.state
+        raise UnknownRoundError(f"no round {delivery.round} is kept; its study may have been shredded")
 
     def _keep_fault(self, delivery: Delivery, error: ZweitblickError) -> None:
         content = json.dumps({"code": error.code, "message": str(error)}).encode()

@@ -153,15 +153,18 @@ class Deliveries:
                 self._change(transaction, before, attempt)
             return _one(transaction, delivery_id)
 
-    def committed(self, transaction_uid: str, *, error_code: str | None = None) -> Delivery:
-        """Note that a destination has committed itself to keep what it took, or has not; return the delivery after it.
+    def answered(self, transaction_uid: str, state: DeliveryState, *, error_code: str | None = None) -> Delivery:
+        """Note what came of a request for storage commitment, and return the delivery after it.
 
         Parameters
         ----------
         transaction_uid
             Of the request.
+        state
+            ``DELIVERED`` if the destination has committed itself, ``WAITING`` if it is to be sent and asked again,
+            ``REFUSED`` if that would be in vain.
         error_code
-            If it has not.
+            If it has not committed itself.
 
         Raises
         ------
@@ -171,7 +174,6 @@ class Deliveries:
         with self._database.writing() as transaction:
             before = _locked(transaction, deliveries.c.transaction_uid == transaction_uid)
             if before.state == DeliveryState.COMMITTING:
-                state = DeliveryState.WAITING if error_code else DeliveryState.DELIVERED
                 self._change(transaction, before, Attempt(before.attempts, state, error_code, transaction_uid))
             return _one(transaction, before.id)
 
