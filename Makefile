@@ -13,9 +13,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# where Debian puts Orthanc
+export PATH := $(PATH):/usr/sbin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dcm2niix dcmdump dciodvfy openssl Orthanc pdftotext psql softhsm2-util strace
-PACKAGES := dcm2niix dcmtk dicom3tools openssl orthanc poppler-utils postgresql softhsm2 strace
+PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext psql softhsm2-util strace
+PACKAGES := dcm2niix dcmtk dicom3tools openssl orthanc orthanc-dicomweb poppler-utils postgresql softhsm2 strace
 
 .PHONY: demo test system test-interop lint bench clean
 .DELETE_ON_ERROR:

@@ -16,7 +16,7 @@ NOUNS = {
     "study": "Frame Instance NativePixels Patient Physics Sequence Series Study",
     "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
     "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
-    "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp",
+    "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp UID_ROOT is_ours",
     "pipeline": "BASIS_SEEN_ON FAULTS Observer REFERENCE_ORDER REPORTING_LIMIT_ML outlined prepared_head read "
     "reference_of segment silent",
 }
@@ -51,7 +51,9 @@ DOORS = {
     "store.life.after": "state, event, *, by",
     "documents.documents": "reading, *, observer",
     "settings.load_settings": "file, environment",
-    "worker.Worker": "store, bundles, folder, *, clock",
+    "peers.sender.sender": "destination, *, patience",
+    "delivery.deliverer.Deliverer": "store, routes, *, delay_s, patience",
+    "worker.Worker": "store, bundles, folder, *, clock, deliverer",
     "web.create_app": "service, *, token",
     "web.HttpServer": "app, *, host, port",
     "vault.data_key.DataKey": "secret",

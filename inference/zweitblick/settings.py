@@ -9,11 +9,13 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from zweitblick.delivery.route import Route
+from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 
 PREFIX = "ZWEITBLICK_"
@@ -80,6 +82,8 @@ class Settings:
         The same by calling AE title, where it differs.
     dicom, http
         Where to listen.
+    routes
+        Where results go.
     """
 
     data: Path
@@ -89,6 +93,7 @@ class Settings:
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
+    routes: tuple[Route, ...] = ()
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -108,11 +113,12 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     """
     faults: list[str] = []
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
+    found = routes(given.pop("destinations", []), faults, Readers(_path, _port, _title, _titles))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
     faults += _unsafe(values)
     if faults:
         raise SettingsError("; ".join(faults))
-    return _composed(values, environment)
+    return replace(_composed(values, environment), routes=found)
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def _from(environment: Mapping[str, str]) -> dict[str, Any]:
 def _read(key: str, raw: object, faults: list[str]) -> Any:
     """Return the value of a key; where there is a fault, note it and return None, which is no key's value."""
     if key not in _READERS:
-        faults.append(f"{key} is no setting; known: {', '.join(_READERS)}")
+        faults.append(f"{key} is no setting; known: {', '.join(_READERS)}, destinations")
         return None
     try:
         return _READERS[key](raw)

@@ -25,6 +25,7 @@ import pydicom
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerializationFormat
 
 from zweitblick import pipeline
+from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
@@ -72,7 +73,7 @@ INTERNAL = "internal"
 """Code of a defect of ours."""
 
 _QUEUE = "read"
-_WORKFLOWS = "1"
+_WORKFLOWS = "2"
 """Version of the workflows' steps; a change of their order or meaning needs another, and the queue empty before."""
 
 
@@ -99,6 +100,8 @@ class Worker:
         Of DBOS's database; made if absent.
     clock
         Tells the time, aware.
+    deliverer
+        Delivers what is sealed; closed with the worker. If not given, nothing is delivered.
 
     Raises
     ------
@@ -106,8 +109,17 @@ class Worker:
         If another process is at work with this folder; it would take over what that one has begun.
     """
 
-    def __init__(self, store: Store, bundles: Bundles, folder: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bundles: Bundles,
+        folder: Path,
+        *,
+        clock: Callable[[], datetime],
+        deliverer: Deliverer | None = None,
+    ) -> None:
         self._store = store
+        self._deliverer = deliverer or Deliverer(store, ())
         self._bundles = bundles
         self._clock = clock
         self._closing = threading.Event()
@@ -116,7 +128,9 @@ class Worker:
         self._lock = _locked(folder)
         self._batcher = Batcher()
         self._workflow = self._registered()
+        self._deliverer.register()
         _launch(folder)
+        self._deliverer.launch()
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
         self._poller.start()
 
@@ -161,6 +175,7 @@ class Worker:
         self._batcher.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._working)
+        self._deliverer.close()
         DBOS.destroy(destroy_registry=True)
         self._lock.close()
 
@@ -195,10 +210,14 @@ class Worker:
             stamp = DBOS.run_step({"name": "stamp"}, lambda: self._clock().isoformat())
             DBOS.run_step({"name": "complete"}, self._kept_at(self._completed), study, round_id, arrived)
             DBOS.run_step({"name": "read"}, self._kept_at(self._read), study, round_id, stamp)
-            for event in (Event.SEALED, Event.REVIEW_ASKED):
-                state = DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
+            state = self._step(Event.SEALED, study, round_id)
+            if not self._deliverer.begin(study, round_id):
+                state = self._step(Event.REVIEW_ASKED, study, round_id)
             log.info("round %s of study %s is %s", round_id, study, state)
             return state
+
+    def _step(self, event: Event, study: str, round_id: str) -> str:
+        return DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
 
     @contextmanager
     def _alone(self, round_id: str) -> Iterator[bool]:

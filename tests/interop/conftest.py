@@ -27,7 +27,7 @@ PACKAGES = {
     "strace": "strace",
     "openssl": "openssl",
     "softhsm2-util": "softhsm2",
-    "Orthanc": "orthanc",
+    "Orthanc": "orthanc, orthanc-dicomweb",
 }
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.errors import KeyHolderError
 from zweitblick.model.bundle import default_models, load_bundles
@@ -39,12 +40,13 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings))
-        worker = stack.enter_context(Worker(store, bundles, settings.data / "data" / "work", clock=_now))
+        work, deliverer = settings.data / "data" / "work", Deliverer(store, settings.routes)
+        worker = stack.enter_context(Worker(store, bundles, work, clock=_now, deliverer=deliverer))
         worklist = Worklist(store.workitems, Notices(), _now)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
         app = create_app(Service(store, worker.submit, lambda: worker.is_working, worklist), token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))
+        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store, committed=deliverer.committed))
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
             "HTTP": http.address,

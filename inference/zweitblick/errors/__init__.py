@@ -84,6 +84,18 @@
     │   ├── WorkitemExistsError         workitem.exists
     │   ├── WorkitemStateError          workitem.state
     │   └── TransactionError            workitem.transaction
+    ├── PeerError                       a destination has not acknowledged what was sent
+    │   ├── PeerUnreachableError        peer.unreachable
+    │   ├── PeerTimeoutError            peer.timeout
+    │   ├── PeerBrokenOffError          peer.broken-off
+    │   ├── PeerRejectedError           peer.rejected
+    │   ├── PeerBusyError               peer.busy
+    │   ├── PeerAnswerError             peer.answer
+    │   ├── PeerRefusedError            peer.refused
+    │   ├── PeerContextError            peer.context
+    │   ├── PeerCredentialsError        peer.credentials
+    │   ├── NotCommittedError           peer.not-committed
+    │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
@@ -113,6 +125,20 @@ from zweitblick.errors.cms import (
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+)
+from zweitblick.errors.peers import (
+    NotCommittedError,
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerContextError,
+    PeerCredentialsError,
+    PeerError,
+    PeerRefusedError,
+    PeerRejectedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    UnknownDestinationError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -253,10 +279,21 @@ __all__ = [
     "NoPixelDataError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotCommittedError",
     "NotDeidentifiableError",
     "NotForUsError",
     "NotMRError",
     "OutputError",
+    "PeerAnswerError",
+    "PeerBrokenOffError",
+    "PeerBusyError",
+    "PeerContextError",
+    "PeerCredentialsError",
+    "PeerError",
+    "PeerRefusedError",
+    "PeerRejectedError",
+    "PeerTimeoutError",
+    "PeerUnreachableError",
     "PixelDecodeError",
     "ProviderError",
     "RegistrationError",
@@ -282,6 +319,7 @@ __all__ = [
     "TransactionError",
     "TransferSyntaxError",
     "UnevenSpacingError",
+    "UnknownDestinationError",
     "UnknownKekError",
     "UnknownObjectError",
     "UnknownRoundError",

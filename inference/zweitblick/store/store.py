@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 from zweitblick.errors import StoreKeyError, StoreUnavailableError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
+from zweitblick.store.deliveries import Deliveries
 from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.index import KeyedIndex
 from zweitblick.store.ingest import Ingest
@@ -130,6 +131,7 @@ class Store:
             shredding.finish(self._rooms)
             folder.sweep(lambda files: shredding.named(self._rooms, files))
             self._objects = Objects(self._rooms)
+            self._deliveries = Deliveries(self._data, clock=clock)
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
             self.workitems = Workitems(self._rooms, clock)
@@ -152,7 +154,8 @@ class Store:
 
         An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
         and other content, is kept apart and does not count as one to read. One with the UID of a result of ours is that
-        result, coming back, and is not stored. All of this is in `receptions`. A new instance that comes when the study
+        result, coming back, and is not stored. All of this is in `receptions`. One that bears our UID root, made by
+        another store, is not stored either, and begins no study. A new instance that comes when the study
         is being read, or was read, begins its next round.
 
         Raises
@@ -284,6 +287,11 @@ class Store:
         """Return what happened to a study's rounds, in order."""
         with self._data.reading() as transaction:
             return rounds.history(transaction, token)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Of rounds to destinations."""
+        return self._deliveries
 
     def shred(self, token: str) -> None:
         """Destroy a study's key, then delete its rows and files; the second time nothing happens.
