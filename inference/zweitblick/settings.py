@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zweitblick.errors import SettingsError
+from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
 
 PREFIX = "ZWEITBLICK_"
 LONGEST_QUIET_TIME_S = 86400.0
@@ -80,6 +81,8 @@ class Settings:
         The same by calling AE title, where it differs.
     dicom, http
         Where to listen.
+    keys
+        Who keeps the key-encryption keys.
     """
 
     data: Path
@@ -89,6 +92,7 @@ class Settings:
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
+    keys: KeySettings = USUAL_KEYS
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -128,7 +132,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("dicom", "http") and isinstance(value, dict):
+        if name in ("dicom", "http", "keys") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -171,7 +175,7 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
         faults.append("dicom.certificate and dicom.key go together; set both or none")
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    return faults
+    return faults + without_holder(values)
 
 
 def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -186,6 +190,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         quiet_times=values.get("quiet_times_s", {}),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
+        keys=composed_keys(section("keys")),
     )
 
 
@@ -267,5 +272,10 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.client_cas": _path,
     "http.host": _host,
     "http.port": _port,
+    "keys.pkcs11_module": _path,
+    "keys.pkcs11_pin_file": _path,
+    "keys.vault_token_file": _path,
+    "keys.vault_ca": _path,
+    **READERS,
 }
 """Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

@@ -48,7 +48,10 @@
     │   ├── DataKeyError                vault.data-key
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
-    │   └── KeyHolderError              vault.key-holder
+    │   ├── KeyHolderError              vault.key-holder
+    │   ├── KekInUseError               vault.kek-in-use
+    │   └── ShareError                  vault.share
+    ├── NotConfirmedError               keys.not-confirmed
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -84,6 +87,7 @@ from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
 )
+from zweitblick.errors.keys import NotConfirmedError
 from zweitblick.errors.reading import (
     BundleDamagedError,
     BundleError,
@@ -159,10 +163,12 @@ from zweitblick.errors.study import (
 )
 from zweitblick.errors.vault import (
     DataKeyError,
+    KekInUseError,
     KeyHolderError,
     KeyUnwrapError,
     SealBrokenError,
     SealVersionError,
+    ShareError,
     SinkError,
     UnknownKekError,
     VaultError,
@@ -185,6 +191,7 @@ __all__ = [
     "GeometryError",
     "InstanceError",
     "InstanceTooLargeError",
+    "KekInUseError",
     "KeyHolderError",
     "KeyUnwrapError",
     "LocalizerError",
@@ -206,6 +213,7 @@ __all__ = [
     "NoPixelDataError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotConfirmedError",
     "NotMRError",
     "OutputError",
     "PixelDecodeError",
@@ -218,6 +226,7 @@ __all__ = [
     "SecondaryCaptureError",
     "SeriesError",
     "SettingsError",
+    "ShareError",
     "SinkError",
     "SourceError",
     "SourceMissingError",

@@ -6,8 +6,12 @@ yesterday's backup of the data has ciphertext without a key.
 
 from collections.abc import Collection
 
+import pydicom
+from pydicom.errors import InvalidDicomError
 from sqlalchemy import delete, select, update
 
+from zweitblick.dicom.header import DAMAGE, text
+from zweitblick.store.objects import KeptInstance, Objects
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.schema import objects, studies
 
@@ -42,3 +46,25 @@ def named(rooms: Rooms, files: Collection[str]) -> Collection[str]:
     with rooms.database.reading() as transaction:
         queries = (select(objects.c.file).where(objects.c.file == file).limit(1) for file in files)
         return {name for query in queries for name in transaction.execute(query).scalars()}
+
+
+def of_patient(rooms: Rooms, kept: Objects, patient_id: str) -> list[str]:
+    """Return the tokens of a patient's studies; see `zweitblick.store.store.Store.all_studies_of_patient`."""
+    described = rooms.studies.of_patient(patient_id)
+    found = [token for token in rooms.studies.undescribed() if patient_id in _patient_ids(kept, token)]
+    return sorted({*described, *found})
+
+
+def _patient_ids(kept: Objects, token: str) -> set[str]:
+    return {_patient_id(kept, each) for each in kept.instances(token, series_instance_uid="", sop_instance_uid="")} - {
+        ""
+    }
+
+
+def _patient_id(kept: Objects, instance: KeptInstance) -> str:
+    with kept.open(instance.id) as file:
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["PatientID"])
+        except (InvalidDicomError, *DAMAGE):
+            return ""  # it was sent damaged, and names nobody
+    return text(header, "PatientID")
