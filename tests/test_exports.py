@@ -63,7 +63,7 @@ DOORS = {
     "vault.keyholders.WrappedKey": "kek_id, data_key_id, ciphertext, owner",
     "vault.keyholders.pkcs11.Pkcs11KeyHolder": "place",
     "vault.keyholders.transit.TransitKeyHolder": "place",
-    "vault.pool.KeyPool": "holder, limits, *, clock",
+    "vault.pool.KeyPool": "holder, limits, *, clock, away_s",
     "vault.escrow.split": "keks, *, shares, threshold",
     "vault.escrow.joined": "texts",
     "vault.keyholders.make_key_file": "path",

@@ -71,7 +71,7 @@ class Keyring:
         return key
 
     def check(self) -> None:
-        """Unwrap a key that is always there, to see whether the holder can be used.
+        """Unwrap a key that is always there and wrap a fresh one, to see whether the holder can be used.
 
         Raises
         ------
@@ -80,6 +80,7 @@ class Keyring:
         """
         try:
             self._unwrapped(INDEX)
+            self._holder.wrap(DataKey.fresh())
         except KeyHolderError as error:
             left = self._pool.left()
             raise KeyHolderError(f"{error}; until it is back {left} new studies can be taken") from error

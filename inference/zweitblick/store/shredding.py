@@ -6,14 +6,15 @@ yesterday's backup of the data has ciphertext without a key.
 
 from collections.abc import Collection
 
-import pydicom
-from pydicom.errors import InvalidDicomError
 from sqlalchemy import delete, select, update
 
-from zweitblick.dicom.header import DAMAGE, text
+from zweitblick.dicom.header import quietly, read_header, text
+from zweitblick.errors import DamagedInstanceError
 from zweitblick.store.objects import KeptInstance, Objects
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.schema import objects, studies
+
+PATIENT_ID = 0x00100020
 
 
 def shred(rooms: Rooms, token: str) -> None:
@@ -56,15 +57,14 @@ def of_patient(rooms: Rooms, kept: Objects, patient_id: str) -> list[str]:
 
 
 def _patient_ids(kept: Objects, token: str) -> set[str]:
-    return {_patient_id(kept, each) for each in kept.instances(token, series_instance_uid="", sop_instance_uid="")} - {
-        ""
-    }
+    instances = kept.instances(token, series_instance_uid="", sop_instance_uid="")
+    return {_patient_id(kept, each) for each in instances} - {""}
 
 
 def _patient_id(kept: Objects, instance: KeptInstance) -> str:
-    with kept.open(instance.id) as file:
+    """Return what an instance's header says; nothing if it was sent damaged, and names nobody."""
+    with kept.open(instance.id) as file, quietly():
         try:
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["PatientID"])
-        except (InvalidDicomError, *DAMAGE):
-            return ""  # it was sent damaged, and names nobody
-    return text(header, "PatientID")
+            return text(read_header(file.read(), [PATIENT_ID]).data, PATIENT_ID)
+        except DamagedInstanceError:
+            return ""

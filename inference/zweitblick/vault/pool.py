@@ -15,7 +15,6 @@ from zweitblick.vault.keyholders import KeyHolder, WrappedKey
 log = logging.getLogger(__name__)
 
 AWAY_S = 5.0
-"""After so long a holder that was away is asked again."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,19 @@ class KeyPool:
         How many wait, and for how long.
     clock
         Monotonic, in seconds.
+    away_s
+        After so long a holder that was away is asked again.
     """
 
-    def __init__(self, holder: KeyHolder, limits: PoolLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        holder: KeyHolder,
+        limits: PoolLimits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        away_s: float = AWAY_S,
+    ) -> None:
+        self._away_s = away_s
         self._holder = holder
         self._limits = limits
         self._clock = clock
@@ -148,6 +157,6 @@ class KeyPool:
                     log.info("the key holder is back")
                 away = False
             if away:
-                self._closing.wait(AWAY_S)
+                self._closing.wait(self._away_s)
             else:
                 self._wanted.wait(self._limits.age.total_seconds() / 8)
