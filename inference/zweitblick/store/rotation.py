@@ -30,6 +30,13 @@ def kept_keys(database: Database) -> Counter[str]:
         return Counter({row[0]: row[1] for row in transaction.execute(query)})
 
 
+def rows_under(database: Database, kek_id: str) -> list[WrappedKey]:
+    """Return the data keys under a KEK, wrapped."""
+    query = select(*wrapped_keys.c["kek_id", "data_key_id", "ciphertext", "owner"])
+    with database.reading() as transaction:
+        return [WrappedKey(*row) for row in transaction.execute(query.where(wrapped_keys.c.kek_id == kek_id))]
+
+
 def is_retired(transaction: Transaction, kek_id: str) -> bool:
     """Tell whether a KEK was rotated out; until the transaction ends none is."""
     if transaction.dialect.name == "postgresql":

@@ -4,6 +4,6 @@
 """
 
 from zweitblick.vault.keyholders.file import FileKeyHolder, make_key_file
-from zweitblick.vault.keyholders.holder import Kek, KekKeeper, KeyHolder, WrappedKey
+from zweitblick.vault.keyholders.holder import Kek, KekImporter, KekKeeper, KeyHolder, WrappedKey
 
-__all__ = ["FileKeyHolder", "Kek", "KekKeeper", "KeyHolder", "WrappedKey", "make_key_file"]
+__all__ = ["FileKeyHolder", "Kek", "KekImporter", "KekKeeper", "KeyHolder", "WrappedKey", "make_key_file"]

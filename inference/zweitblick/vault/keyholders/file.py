@@ -87,7 +87,11 @@ class FileKeyHolder:
         KeyHolderError
             If it cannot be written.
         """
-        return self.import_kek(secrets.token_bytes(KEY_BYTES), self.keks()[-1].version + 1)
+        return self.import_kek(secrets.token_bytes(KEY_BYTES), self.next_version())
+
+    def next_version(self) -> int:
+        """Return the version that comes next."""
+        return self.keks()[-1].version + 1
 
     def import_kek(self, secret: bytes, version: int) -> Kek:
         """Write a file with a given key, unless that very one is there.

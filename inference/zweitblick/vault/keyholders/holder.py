@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from zweitblick.errors import KeyUnwrapError
 from zweitblick.vault.data_key import KEY_BYTES, DataKey
@@ -130,6 +130,31 @@ class KekKeeper(KeyHolder, Protocol):
         ------
         KeyHolderError
             If it is the one that wraps, or cannot be destroyed.
+        """
+        ...
+
+
+@runtime_checkable
+class KekImporter(Protocol):
+    """A key holder that takes in a key-encryption key that was made outside."""
+
+    def next_version(self) -> int:
+        """Return the version that comes next; 1 if there is none yet.
+
+        Raises
+        ------
+        KeyHolderError
+            If the holder cannot be used.
+        """
+        ...
+
+    def import_kek(self, secret: bytes, version: int) -> Kek:
+        """Take in a key of 32 bytes, unless that very one is there.
+
+        Raises
+        ------
+        KeyHolderError
+            If another key of this version is there, or it cannot be taken in.
         """
         ...
 

@@ -144,13 +144,17 @@ class Pkcs11KeyHolder:
         """
 
         def made(session: Session) -> Kek:
-            version = 1 + max((kek.version for kek, _ in self._all(session)), default=0)
+            version = self._next(session)
             kek = Kek(secrets.token_bytes(ID_BYTES).hex(), version)
             label, id_ = self._label(version), bytes.fromhex(kek.id)
             session.generate_key(KeyType.AES, 8 * KEY_BYTES, id=id_, label=label, store=True, template=_KEK)
             return kek
 
         return self._administrated(made)
+
+    def next_version(self) -> int:
+        """Return the version that comes next; 1 if there is none yet."""
+        return self._asked(self._next)
 
     def import_kek(self, secret: bytes, version: int) -> Kek:
         """Put a key that was made outside into the HSM, not to be read out any more, unless it is there.
@@ -292,6 +296,9 @@ class Pkcs11KeyHolder:
                     raise KeyHolderError(f"token {self._place.token} has two keys {each.label}; rename one")
                 found[version] = (Kek(each.id.hex(), version), _checked(each))
         return [found[version] for version in sorted(found)]
+
+    def _next(self, session: Session) -> int:
+        return 1 + max((kek.version for kek, _ in self._all(session)), default=0)
 
     def _named(self, session: Session, kek_id: str) -> SecretKey:
         if kek_id not in self._known:
