@@ -1,5 +1,6 @@
-"""Time sealing and opening on one core against `openssl speed` at the same block size, and wrapping of data keys in an HSM
-(SoftHSM, where it is installed) against the same primitive in this process; in the same run.
+"""Time sealing and opening on one core against `openssl speed` at the same block size in the same run.
+
+Where SoftHSM is installed, wrapping of data keys in it too, against the same primitive in this process.
 
 python -m benchmarks.sealing     medians of five, references interleaved; GB/s of plaintext, keys a second
 """
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 def wrapping() -> Table:
-    """Keys a second, of the clock: an HSM's work is not this process's."""
+    """Keys a second on one core; SoftHSM computes in this process, an HSM would not."""
     from zweitblick.vault.keyholders.pkcs11 import Pkcs11KeyHolder  # noqa: PLC0415 -- an optional extra
 
     table = Table("what", "SoftHSM, keys/s", "spread", "in process, keys/s", "spread", "ratio")
@@ -69,7 +70,7 @@ def wrapping() -> Table:
             "unwrap a data key": (lambda: hsm.unwrap(wrapped), lambda: aes_key_unwrap(KEY.secret, plain)),
         }
         for what, (ours, reference) in rows.items():
-            pairs = [(KEYS / elapsed(ours), KEYS / elapsed(reference)) for _ in range(RUNS + 1)][1:]
+            pairs = [(KEYS / seconds(many(ours)), KEYS / seconds(many(reference))) for _ in range(RUNS + 1)][1:]
             add(table, what, pairs, ".0f")
     return table
 
@@ -97,11 +98,12 @@ def new_token(folder: Path) -> TokenPlace:
     return TokenPlace(SOFTHSM, "benchmark", "zweitblick", pin_file)
 
 
-def elapsed(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    for _ in range(KEYS):
-        call()
-    return time.perf_counter() - started
+def many(call: Callable[[], object]) -> Callable[[], None]:
+    def called() -> None:
+        for _ in range(KEYS):
+            call()
+
+    return called
 
 
 def seal_stream(plain: bytes) -> None:
@@ -148,7 +150,7 @@ def add(table: Table, what: str, pairs: Sequence[tuple[float, float]], form: str
     mine, theirs = (sorted(column) for column in zip(*pairs, strict=True))
     middle, other = statistics.median(mine), statistics.median(theirs)
     spreads = [f"{column[0]:{form}}-{column[-1]:{form}}" for column in (mine, theirs)]
-    table.add_row(what, f"{middle:{form}}", spreads[0], f"{other:{form}}", spreads[1], f"{middle / other:.2f}")
+    table.add_row(what, f"{middle:{form}}", spreads[0], f"{other:{form}}", spreads[1], f"{middle / other:.2g}")
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -294,7 +294,10 @@ class Pkcs11KeyHolder:
                 version = int(match[1])
                 if version in found:
                     raise KeyHolderError(f"token {self._place.token} has two keys {each.label}; rename one")
-                found[version] = (Kek(each.id.hex(), version), _checked(each))
+                kek = Kek(each.id.hex(), version)
+                if kek.id not in self._known:
+                    self._known[kek.id] = _checked(each)
+                found[version] = (kek, each)
         return [found[version] for version in sorted(found)]
 
     def _next(self, session: Session) -> int:
@@ -302,7 +305,7 @@ class Pkcs11KeyHolder:
 
     def _named(self, session: Session, kek_id: str) -> SecretKey:
         if kek_id not in self._known:
-            self._known = {kek.id: secret_key for kek, secret_key in self._found(session)}
+            self._found(session)
         if kek_id in self._known:
             return self._known[kek_id]
         raise UnknownKekError(
