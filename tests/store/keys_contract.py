@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -88,14 +89,13 @@ class KeysContract:
 
     @pytest.mark.parametrize("unwraps", range(STUDIES + 1))
     def test_rotation_that_broke_off_is_finished_by_the_next(
-        self, places: StorePlaces, holder: Holder, unwraps: int, monkeypatch: pytest.MonkeyPatch
+        self, places: StorePlaces, holder: Holder, unwraps: int
     ) -> None:
-        monkeypatch.setattr("zweitblick.store.rotation.AT_ONCE", 2)
         filled(places, holder)
         keys, failing = keys_of(places), Failing(holder.present._path)
         failing.left = unwraps
         with pytest.raises(KeyHolderError):
-            rotate(keys, failing)
+            rotate(keys, failing, at_once=2)
         assert unfinished(keys, holder)
         check_all_read(places, holder)
         with pytest.raises(KekInUseError, match=f"{kept_keys(keys)[holder.present.keks()[0].id]} data keys"):
@@ -145,6 +145,33 @@ class KeysContract:
             assert kept_keys(keys) == {holder.kek_id: count + 1}
             keys.close()
         check_all_read(places, holder, count)
+
+    def test_rotations_by_two_at_once_lose_nothing(self, places: StorePlaces, holder: Holder) -> None:
+        """What one has wrapped must not come after the other has destroyed what it was wrapped with."""
+        filled(places, holder)
+        path, both = holder.present._path, threading.Barrier(2)
+
+        def rotated_often() -> None:
+            keys, mine = keys_of(places), FileKeyHolder(path)
+            for _ in range(5):
+                both.wait()
+                with suppress(KekInUseError, KeyHolderError):
+                    rotate(keys, mine, at_once=1)
+                    destroy_retired(keys, mine)
+            keys.close()
+
+        threads = [threading.Thread(target=rotated_often) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        check_all_read(places, holder)
+        keys = keys_of(places)
+        rotate(keys, holder.present)
+        destroy_retired(keys, holder.present)
+        assert kept_keys(keys) == {holder.kek_id: STUDIES + 1}
+        keys.close()
+        check_all_read(places, holder)
 
     def test_a_damaged_key_keeps_no_other_from_being_wrapped_anew(self, places: StorePlaces, holder: Holder) -> None:
         filled(places, holder)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from store.killed import say
-from zweitblick.store import rotation
 from zweitblick.store.database import Database
+from zweitblick.store.rotation import rotate
 from zweitblick.store.store import StorePlaces
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import FileKeyHolder, WrappedKey
@@ -22,10 +22,9 @@ class Telling(FileKeyHolder):
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    rotation.AT_ONCE = 1
     keys = Database(StorePlaces.within(folder).keys, tables="keys")
     say("begins")
-    rotation.rotate(keys, Telling(folder / "kek"))
+    rotate(keys, Telling(folder / "kek"), at_once=1)
     keys.close()
 
 

@@ -1,5 +1,7 @@
 """Keyring: the data key of each study, wrapped by the key holder and kept apart from the data."""
 
+import logging
+
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -11,6 +13,8 @@ from zweitblick.store.schema import wrapped_keys
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import KeyHolder, WrappedKey
 from zweitblick.vault.pool import KeyPool
+
+log = logging.getLogger(__name__)
 
 INDEX = "index"
 """Owner of the index key; no study's token reads so."""
@@ -82,8 +86,12 @@ class Keyring:
             self._unwrapped(INDEX)
             self._holder.wrap(DataKey.fresh())
         except KeyHolderError as error:
-            left = self._pool.left()
-            raise KeyHolderError(f"{error}; until it is back {left} new studies can be taken") from error
+            # its addresses and paths are for the log, not for everybody who asks
+            log.warning("the key holder cannot be used: %s", error)
+            raise KeyHolderError(
+                f"the key holder cannot be used; see the log, or zweitblick keys status; until it is back "
+                f"{self._pool.left()} new studies can be taken"
+            ) from error
 
     def forget(self, owner: str) -> None:
         """Drop a key from memory."""

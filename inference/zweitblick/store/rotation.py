@@ -18,7 +18,6 @@ from zweitblick.store.schema import retired_keks, wrapped_keys
 from zweitblick.vault.keyholders import Kek, KekKeeper, KeyHolder, WrappedKey
 
 AT_ONCE = 100
-"""Rows that one transaction changes."""
 _LOCK = 7311930524661873265
 """Any number that no other program uses for PostgreSQL's advisory locks."""
 
@@ -45,8 +44,17 @@ def is_retired(transaction: Transaction, kek_id: str) -> bool:
     return transaction.execute(query).one_or_none() is not None
 
 
-def rotate(database: Database, holder: KekKeeper) -> int:
+def rotate(database: Database, holder: KekKeeper, *, at_once: int = AT_ONCE) -> int:
     """Make a newer KEK, unless a rotation is to be finished, and wrap all data keys anew.
+
+    Parameters
+    ----------
+    database
+        Of wrapped keys.
+    holder
+        Makes the KEK, and wraps.
+    at_once
+        Rows that one transaction changes.
 
     Returns
     -------
@@ -63,7 +71,7 @@ def rotate(database: Database, holder: KekKeeper) -> int:
     """
     if not unfinished(database, holder):
         holder.make_kek()
-    return finish(database, holder)
+    return finish(database, holder, at_once=at_once)
 
 
 def unfinished(database: Database, holder: KeyHolder) -> bool:
@@ -71,17 +79,16 @@ def unfinished(database: Database, holder: KeyHolder) -> bool:
     return bool(kept_keys(database).keys() - {holder.kek_id})
 
 
-def finish(database: Database, holder: KekKeeper) -> int:
-    """Retire all KEKs but the newest, and wrap all data keys under it; see `rotate`."""
-    newest = holder.keks()[-1].id
-    _retire(database, [kek.id for kek in holder.keks()[:-1]])
+def finish(database: Database, holder: KekKeeper, *, at_once: int = AT_ONCE) -> int:
+    """Retire all KEKs but the newest, and wrap all data keys under it, some in a transaction; see `rotate`."""
+    *older, newest = holder.keks()
+    _retire(database, [kek.id for kek in older])
     count, damaged, last = 0, 0, ""
-    while rows := _rows_not_under(database, newest, last):
+    while rows := _rows_not_under(database, newest.id, last, at_once):
         fresh = [each for row in rows if (each := _wrapped_anew(row, holder)) is not None]
         with database.writing() as transaction:
-            for each in fresh:  # one that was shredded meanwhile stays so
-                values = {"kek_id": each.kek_id, "data_key_id": each.data_key_id, "ciphertext": each.ciphertext}
-                transaction.execute(update(wrapped_keys).where(wrapped_keys.c.owner == each.owner).values(values))
+            for each in fresh:
+                _replace(transaction, each)
         count, damaged, last = count + len(fresh), damaged + len(rows) - len(fresh), rows[-1].owner
     database.truncate_log()
     if damaged:
@@ -121,12 +128,19 @@ def _retire(database: Database, kek_ids: Sequence[str]) -> None:
                 transaction.execute(insert(retired_keks).values(kek_id=kek_id))
 
 
-def _rows_not_under(database: Database, kek_id: str, after: str) -> list[WrappedKey]:
+def _replace(transaction: Transaction, fresh: WrappedKey) -> None:
+    """Replace a row; not one that was shredded meanwhile, and not by a KEK that another rotation has just retired."""
+    if not is_retired(transaction, fresh.kek_id):
+        values = {"kek_id": fresh.kek_id, "data_key_id": fresh.data_key_id, "ciphertext": fresh.ciphertext}
+        transaction.execute(update(wrapped_keys).where(wrapped_keys.c.owner == fresh.owner).values(values))
+
+
+def _rows_not_under(database: Database, kek_id: str, after: str, most: int) -> list[WrappedKey]:
     query = (
         select(*wrapped_keys.c["kek_id", "data_key_id", "ciphertext", "owner"])
         .where(wrapped_keys.c.kek_id != kek_id, wrapped_keys.c.owner > after)
         .order_by(wrapped_keys.c.owner)
-        .limit(AT_ONCE)
+        .limit(most)
     )
     with database.reading() as transaction:
         return [WrappedKey(*row) for row in transaction.execute(query)]

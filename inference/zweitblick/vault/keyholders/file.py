@@ -38,7 +38,8 @@ class FileKeyHolder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._secrets = _read_versions(path)
+        self._read: dict[str, bytes] = {}
+        self.keks()
         log.warning(
             "DEVELOPMENT ONLY: the key-encryption key lies in the file %s; patients' data need one that no file holds",
             path,
@@ -51,7 +52,7 @@ class FileKeyHolder:
 
     def wrap(self, key: DataKey) -> WrappedKey:
         """Wrap a data key to 40 bytes."""
-        kek, secret = self._newest()
+        kek, secret = list(self.secrets().items())[-1]
         return WrappedKey(kek.id, key.id, aes_key_wrap(secret, key.secret))
 
     def unwrap(self, wrapped: WrappedKey) -> DataKey:
@@ -71,13 +72,13 @@ class FileKeyHolder:
 
     def keks(self) -> Sequence[Kek]:
         """Return the files' keys, the one that wraps last."""
-        self._secrets = _read_versions(self._path)
-        return [_kek(version, secret) for version, secret in self._secrets.items()]
+        return list(self.secrets())
 
     def secrets(self) -> dict[Kek, bytes]:
-        """Return the keys themselves, for their backup."""
-        self.keks()
-        return {_kek(version, secret): secret for version, secret in self._secrets.items()}
+        """Return the keys themselves, the one that wraps last, for their backup."""
+        found = {_kek(version, secret): secret for version, secret in _read_versions(self._path).items()}
+        self._read = {kek.id: secret for kek, secret in found.items()}
+        return found
 
     def make_kek(self) -> Kek:
         """Write a file with the next version.
@@ -123,22 +124,17 @@ class FileKeyHolder:
             _sync_folder(path.parent)
         except OSError as error:
             raise KeyHolderError(f"{path} cannot be destroyed: {error.strerror}; see to its folder") from error
-        self._secrets.pop(kek.version, None)
-
-    def _newest(self) -> tuple[Kek, bytes]:
-        kek = self.keks()[-1]
-        return kek, self._secrets[kek.version]
+        self.keks()
 
     def _secret_of(self, kek_id: str) -> bytes:
         """Look among the keys that were read last, then in the files again: another process may have made one."""
-        for look in (lambda: None, self.keks):
-            look()
-            for version, secret in self._secrets.items():
-                if _kek(version, secret).id == kek_id:
-                    return secret
-        raise UnknownKekError(
-            f"key {kek_id} wrapped this data key and the key file {self._path} does not hold it; give the other file"
-        )
+        if kek_id not in self._read:
+            self.keks()
+        if (secret := self._read.get(kek_id)) is None:
+            raise UnknownKekError(
+                f"key {kek_id} wrapped this data key and the key file {self._path} lacks it; give the other file"
+            )
+        return secret
 
 
 def make_key_file(path: Path) -> None:
