@@ -83,17 +83,16 @@ def finish(database: Database, holder: KekKeeper, *, at_once: int = AT_ONCE) -> 
     """Retire all KEKs but the newest, and wrap all data keys under it, some in a transaction; see `rotate`."""
     *older, newest = holder.keks()
     _retire(database, [kek.id for kek in older])
-    count, damaged, last = 0, 0, ""
+    count, last = 0, ""
     while rows := _rows_not_under(database, newest.id, last, at_once):
         fresh = [each for row in rows if (each := _wrapped_anew(row, holder)) is not None]
         with database.writing() as transaction:
-            for each in fresh:
-                _replace(transaction, each)
-        count, damaged, last = count + len(fresh), damaged + len(rows) - len(fresh), rows[-1].owner
+            count += sum(_replace(transaction, each) for each in fresh)
+        last = rows[-1].owner
     database.truncate_log()
-    if damaged:
+    if left := sum((kept := kept_keys(database)).values()) - kept[holder.kek_id]:
         raise KeyUnwrapError(
-            f"{damaged} data keys are damaged or under a key that the holder does not have, {count} were wrapped anew; "
+            f"{left} data keys are damaged or under a key that the holder does not have, {count} were wrapped anew; "
             "restore them from a backup of the keys"
         )
     return count
@@ -128,11 +127,12 @@ def _retire(database: Database, kek_ids: Sequence[str]) -> None:
                 transaction.execute(insert(retired_keks).values(kek_id=kek_id))
 
 
-def _replace(transaction: Transaction, fresh: WrappedKey) -> None:
-    """Replace a row; not one that was shredded meanwhile, and not by a KEK that another rotation has just retired."""
-    if not is_retired(transaction, fresh.kek_id):
-        values = {"kek_id": fresh.kek_id, "data_key_id": fresh.data_key_id, "ciphertext": fresh.ciphertext}
-        transaction.execute(update(wrapped_keys).where(wrapped_keys.c.owner == fresh.owner).values(values))
+def _replace(transaction: Transaction, fresh: WrappedKey) -> int:
+    """Replace a row, not one that was shredded meanwhile, unless another rotation has just retired the KEK."""
+    if is_retired(transaction, fresh.kek_id):
+        return 0
+    values = {"kek_id": fresh.kek_id, "data_key_id": fresh.data_key_id, "ciphertext": fresh.ciphertext}
+    return transaction.execute(update(wrapped_keys).where(wrapped_keys.c.owner == fresh.owner).values(values)).rowcount
 
 
 def _rows_not_under(database: Database, kek_id: str, after: str, most: int) -> list[WrappedKey]:
