@@ -44,7 +44,7 @@ DOORS = {
     "pipeline.segment": "volumes, bundles, *, seed, observer",
     "pipeline.read": "study, bundles, *, stamp, observer",
     "sample.write_sample": "out, *, spec",
-    "store.store.Store": "places, holder, *, clock, quiet_time",
+    "store.store.Store": "places, holder, *, clock, quiet_time, pool",
     "store.store.StorePlaces": "data, keys, objects",
     "store.received.ReceivedInstance": "sop_class_uid, sop_instance_uid, transfer_syntax_uid, study_instance_uid, "
     "series_instance_uid, calling_ae_title, data",
@@ -71,7 +71,12 @@ DOORS = {
     "dicom.encrypted.reidentified": "content, *, decrypted, verified",
     "dicom.encrypted.Filing": "pseudonym, secret, study_uid",
     "vault.keyholders.FileKeyHolder": "path",
-    "vault.keyholders.WrappedKey": "kek_id, data_key_id, ciphertext",
+    "vault.keyholders.WrappedKey": "kek_id, data_key_id, ciphertext, owner",
+    "vault.keyholders.pkcs11.Pkcs11KeyHolder": "place",
+    "vault.keyholders.transit.TransitKeyHolder": "place",
+    "vault.pool.KeyPool": "holder, limits, *, clock, away_s",
+    "vault.escrow.split": "keks, *, shares, threshold",
+    "vault.escrow.joined": "texts",
     "vault.keyholders.make_key_file": "path",
 }
 """The rooms' functions with their arguments."""

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from zweitblick.delivery.route import Route
 from zweitblick.errors import SettingsError
+from zweitblick.key_settings import KeySettings
 from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
 from zweitblick.settings import DicomSettings, HttpSettings, Settings, load_settings
+from zweitblick.vault.keyholders.places import TokenPlace, TransitPlace
+from zweitblick.vault.pool import PoolLimits
 
 HOME = {"HOME": "/home/somebody"}
 
@@ -36,6 +39,20 @@ client_cas = "/etc/zweitblick/ca.pem"
 [http]
 host = "::1"
 port = 8443
+
+[keys]
+holder = "pkcs11"
+pool = 50
+pool_age_s = 7200
+pkcs11_module = "/usr/lib/hsm.so"
+pkcs11_token = "Hospital 1"
+pkcs11_key = "zb"
+pkcs11_pin_file = "/run/credentials/pin"
+vault_url = "https://vault.example:8200/"
+vault_mount = "hospital/transit"
+vault_key = "zb"
+vault_token_file = "/run/credentials/token"
+vault_ca = "/etc/zweitblick/vault.pem"
 """
 
 DESTINATIONS = """
@@ -148,6 +165,18 @@ ENVIRONMENT = {
     "ZWEITBLICK_DICOM_CLIENT_CAS": "/etc/zweitblick/ca.pem",
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
+    "ZWEITBLICK_KEYS_HOLDER": "pkcs11",
+    "ZWEITBLICK_KEYS_POOL": "50",
+    "ZWEITBLICK_KEYS_POOL_AGE_S": "7200",
+    "ZWEITBLICK_KEYS_PKCS11_MODULE": "/usr/lib/hsm.so",
+    "ZWEITBLICK_KEYS_PKCS11_TOKEN": "Hospital 1",
+    "ZWEITBLICK_KEYS_PKCS11_KEY": "zb",
+    "ZWEITBLICK_KEYS_PKCS11_PIN_FILE": "/run/credentials/pin",
+    "ZWEITBLICK_KEYS_VAULT_URL": "https://vault.example:8200/",
+    "ZWEITBLICK_KEYS_VAULT_MOUNT": "hospital/transit",
+    "ZWEITBLICK_KEYS_VAULT_KEY": "zb",
+    "ZWEITBLICK_KEYS_VAULT_TOKEN_FILE": "/run/credentials/token",
+    "ZWEITBLICK_KEYS_VAULT_CA": "/etc/zweitblick/vault.pem",
 }
 
 EVERYTHING = Settings(
@@ -166,6 +195,10 @@ EVERYTHING = Settings(
         client_cas=Path("/etc/zweitblick/ca.pem"),
     ),
     http=HttpSettings(host="::1", port=8443),
+    keys=KeySettings(
+        hsm=TokenPlace(Path("/usr/lib/hsm.so"), "Hospital 1", "zb", Path("/run/credentials/pin")),
+        pool=PoolLimits(50, timedelta(hours=2)),
+    ),
 )
 
 FAULTS = {
@@ -182,6 +215,19 @@ FAULTS = {
     "dicom.colour": "[dicom]\ncolour = 'blue'",
     "http.host": "[http]\nhost = '0.0.0.0'",
     "http.port": "[http]\nport = true",
+    "keys.holder": "[keys]\nholder = 'drawer'",
+    "keys.pool": "[keys]\npool = -1",
+    "keys.pool_age_s": "[keys]\npool_age_s = 59",
+    "keys.pkcs11_token": "[keys]\npkcs11_token = ''",
+    "keys.pkcs11_key": "[keys]\npkcs11_key = 'a/b'",
+    "keys.pkcs11_module": "[keys]\nholder = 'pkcs11'\npkcs11_pin_file = 'pin'",
+    "keys.pkcs11_pin_file": "[keys]\nholder = 'pkcs11'\npkcs11_module = 'hsm.so'",
+    "keys.vault_url": "[keys]\nvault_url = 'http://vault.example:8200'",
+    "keys.vault_mount": "[keys]\nvault_mount = '../sys'",
+    "keys.vault_key": "[keys]\nvault_key = '..'",
+    "keys.vault_token_file": "[keys]\nholder = 'vault'\nvault_url = 'https://vault.example:8200'",
+    "keys.vault_ca": "[keys]\nvault_ca = ''",
+    "keys.pin": "[keys]\npin = '1234'",
     "colour": "colour = 'blue'",
 }
 """What is wrong, by the key that must be named."""
@@ -310,3 +356,11 @@ def test_any_environment_gives_settings_or_one_typed_error(environment: dict[str
         settings = load_settings(None, HOME | environment)
         assert 0 <= settings.dicom.port <= 65535
         assert 0 <= settings.quiet_time.total_seconds() <= 86400
+
+
+def test_a_vault_server_is_found_by_its_address_and_a_file_with_a_token(tmp_path: Path) -> None:
+    text = "[keys]\nholder = 'vault'\nvault_url = 'https://vault.example:8200/'\nvault_token_file = '/run/token'"
+    keys = loaded(tmp_path, text).keys
+    assert keys.vault == TransitPlace("https://vault.example:8200", "transit", "zweitblick", Path("/run/token"))
+    assert keys.hsm is None
+    assert loaded(tmp_path, text.replace("https://vault.example", "http://127.0.0.1")).keys.vault is not None

@@ -17,6 +17,7 @@ from typing import Any
 from zweitblick.delivery.route import Route
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
+from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
 
 PREFIX = "ZWEITBLICK_"
 LONGEST_QUIET_TIME_S = 86400.0
@@ -84,6 +85,8 @@ class Settings:
         Where to listen.
     routes
         Where results go.
+    keys
+        Who keeps the key-encryption keys.
     """
 
     data: Path
@@ -94,6 +97,7 @@ class Settings:
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
     routes: tuple[Route, ...] = ()
+    keys: KeySettings = USUAL_KEYS
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -134,7 +138,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("dicom", "http") and isinstance(value, dict):
+        if name in ("dicom", "http", "keys") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -177,7 +181,7 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
         faults.append("dicom.certificate and dicom.key go together; set both or none")
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    return faults
+    return faults + without_holder(values)
 
 
 def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -192,6 +196,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         quiet_times=values.get("quiet_times_s", {}),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
+        keys=composed_keys(section("keys")),
     )
 
 
@@ -273,5 +278,10 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.client_cas": _path,
     "http.host": _host,
     "http.port": _port,
+    "keys.pkcs11_module": _path,
+    "keys.pkcs11_pin_file": _path,
+    "keys.vault_token_file": _path,
+    "keys.vault_ca": _path,
+    **READERS,
 }
 """Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

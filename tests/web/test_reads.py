@@ -153,6 +153,20 @@ def test_complete_has_the_last_round_read_once(house: House) -> None:
     assert house.submitted == [received]
 
 
+def test_it_is_not_ready_while_the_key_holder_is_away_and_is_again_after_that(house: House, tmp_path: Path) -> None:
+    """The key file is the holder here."""
+    key = tmp_path / "key"
+    assert house.stranger.get("/ready").status_code == 200
+    for _ in range(2):
+        gone = key.rename(key.with_name("gone"))
+        answer = house.stranger.get("/ready")
+        assert (answer.status_code, answer.json()["code"]) == (503, "vault.key-holder")
+        assert "0 new studies can be taken" in answer.json()["detail"]
+        assert house.stranger.get("/health").status_code == 200
+        gone.rename(key)
+        assert house.stranger.get("/ready").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", f"{UID}.9"), ("GET", f"{UID}.9/results/seg"), ("POST", f"{UID}.9/complete"), ("GET", "..%2f..%2fetc")],

@@ -60,6 +60,10 @@
     │   ├── CertificateExpiredError     cms.expired
     │   ├── CertificateNotYetValidError cms.not-yet-valid
     │   └── KeyUsageError               cms.key-usage
+    │   ├── KeyHolderError              vault.key-holder
+    │   ├── KekInUseError               vault.kek-in-use
+    │   └── ShareError                  vault.share
+    ├── NotConfirmedError               keys.not-confirmed
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -126,6 +130,7 @@ from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
 )
+from zweitblick.errors.keys import NotConfirmedError
 from zweitblick.errors.peers import (
     NotCommittedError,
     PeerAnswerError,
@@ -216,10 +221,12 @@ from zweitblick.errors.study import (
 )
 from zweitblick.errors.vault import (
     DataKeyError,
+    KekInUseError,
     KeyHolderError,
     KeyUnwrapError,
     SealBrokenError,
     SealVersionError,
+    ShareError,
     SinkError,
     UnknownKekError,
     VaultError,
@@ -257,6 +264,7 @@ __all__ = [
     "GeometryError",
     "InstanceError",
     "InstanceTooLargeError",
+    "KekInUseError",
     "KeyHolderError",
     "KeyUnwrapError",
     "KeyUsageError",
@@ -280,6 +288,7 @@ __all__ = [
     "NotAHeadError",
     "NotAVolumeError",
     "NotCommittedError",
+    "NotConfirmedError",
     "NotDeidentifiableError",
     "NotForUsError",
     "NotMRError",
@@ -304,6 +313,7 @@ __all__ = [
     "SecondaryCaptureError",
     "SeriesError",
     "SettingsError",
+    "ShareError",
     "SinkError",
     "SourceError",
     "SourceMissingError",

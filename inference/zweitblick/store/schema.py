@@ -160,3 +160,10 @@ wrapped_keys = Table(
     Column("ciphertext", LargeBinary, nullable=False),
 )
 """``owner`` is a study's token, or names the index key."""
+
+retired_keks = Table(
+    "retired_keks",
+    keys,
+    Column("kek_id", String(64), primary_key=True),
+)
+"""Key-encryption keys under which no data key is kept any more, once a rotation has begun."""
