@@ -19,6 +19,7 @@ data = "/srv/zweitblick"
 key_file = "/etc/zweitblick/key"
 models = "/opt/models"
 quiet_time_s = 45
+log_format = "json"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
 
 [dicom]
@@ -41,6 +42,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_MODELS": "/opt/models",
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
+    "ZWEITBLICK_LOG_FORMAT": "json",
     "ZWEITBLICK_DICOM_HOST": "10.0.0.5",
     "ZWEITBLICK_DICOM_PORT": "104",
     "ZWEITBLICK_DICOM_AE_TITLE": "ZWEITBLICK",
@@ -68,6 +70,7 @@ EVERYTHING = Settings(
         client_cas=Path("/etc/zweitblick/ca.pem"),
     ),
     http=HttpSettings(host="::1", port=8443),
+    log_format="json",
 )
 
 FAULTS = {
@@ -75,6 +78,7 @@ FAULTS = {
     "models": "models = ''",
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
+    "log_format": "log_format = ['json']",
     "dicom.host": "[dicom]\nhost = 'localhost'",
     "dicom.port": "[dicom]\nport = 65536",
     "dicom.ae_title": "[dicom]\nae_title = 'SEVENTEEN_LETTERS'",

@@ -18,6 +18,8 @@ from zweitblick.errors import SettingsError
 
 PREFIX = "ZWEITBLICK_"
 LONGEST_QUIET_TIME_S = 86400.0
+LOG_FORMATS = ("console", "json")
+"""Lines for people, and one JSON object a line."""
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
 """PS3.5 section 6.2."""
@@ -80,6 +82,8 @@ class Settings:
         The same by calling AE title, where it differs.
     dicom, http
         Where to listen.
+    log_format
+        One of `LOG_FORMATS`.
     """
 
     data: Path
@@ -89,6 +93,7 @@ class Settings:
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
+    log_format: str = "console"
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -186,6 +191,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         quiet_times=values.get("quiet_times_s", {}),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
+        log_format=values.get("log_format", Settings.log_format),
     )
 
 
@@ -237,6 +243,12 @@ def _titles(raw: object) -> frozenset[str]:
     return frozenset(_title(part.strip() if isinstance(part, str) else part) for part in parts)
 
 
+def _log_format(raw: object) -> str:
+    if raw not in LOG_FORMATS:
+        raise ValueError(f"{raw!r} is no form of log; give {' or '.join(LOG_FORMATS)}")
+    return str(raw)
+
+
 def _quiet_time(raw: object) -> timedelta:
     seconds = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_QUIET_TIME_S:
@@ -258,6 +270,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "models": _path,
     "quiet_time_s": _quiet_time,
     "quiet_times_s": _quiet_times,
+    "log_format": _log_format,
     "dicom.host": _host,
     "dicom.port": _port,
     "dicom.ae_title": _title,

@@ -23,6 +23,7 @@ from typing import BinaryIO, Self
 
 import pydicom
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerializationFormat
+from structlog.contextvars import bound_contextvars
 
 from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
@@ -39,6 +40,7 @@ from zweitblick.errors import (
     WorkerRunningError,
     ZweitblickError,
 )
+from zweitblick.metrics import Metrics
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
 from zweitblick.reading import Stamp
@@ -99,6 +101,8 @@ class Worker:
         Of DBOS's database; made if absent.
     clock
         Tells the time, aware.
+    metrics
+        Counts what happens; nobody sees the counts if not given.
 
     Raises
     ------
@@ -106,7 +110,16 @@ class Worker:
         If another process is at work with this folder; it would take over what that one has begun.
     """
 
-    def __init__(self, store: Store, bundles: Bundles, folder: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bundles: Bundles,
+        folder: Path,
+        *,
+        clock: Callable[[], datetime],
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or Metrics(store.standing, clock=clock)
         self._store = store
         self._bundles = bundles
         self._clock = clock
@@ -114,7 +127,7 @@ class Worker:
         self._changed = threading.Condition()
         self._working: set[str] = set()
         self._lock = _locked(folder)
-        self._batcher = Batcher()
+        self._batcher = Batcher(observer=self._metrics.batch)
         self._workflow = self._registered()
         _launch(folder)
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
@@ -189,7 +202,7 @@ class Worker:
 
     def _life(self, study: str, round_id: str, arrived: str) -> str:
         """Take a round from complete to awaiting review; the workflow."""
-        with self._alone(round_id) as is_first:
+        with bound_contextvars(study=study, round=round_id), self._alone(round_id) as is_first:
             if not is_first:
                 return "in work already"
             stamp = DBOS.run_step({"name": "stamp"}, lambda: self._clock().isoformat())
@@ -259,8 +272,10 @@ class Worker:
             return self._round(study, round_id).state
         fault = self._fault_of(lambda: self._keep_all(study, round_id, Stamp(datetime.fromisoformat(stamp))))
         if fault is None:
+            self._metrics.read()
             return self._happened(study, round_id, Event.READ)
         log.warning("round %s of study %s cannot be read: %s", round_id, study, fault.code)
+        self._metrics.failed(fault.code)
         self._keep_fault(round_id, fault)
         return self._happened(study, round_id, Event.GAVE_UP)
 
@@ -306,8 +321,9 @@ class Worker:
                 contents.append(file.read())
         headers = read_study(contents)
         self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
-        reading = pipeline.read(headers, self._batcher.share().bundles(self._bundles), stamp=stamp)
-        return documents(reading)
+        bundles = self._batcher.share().bundles(self._bundles)
+        reading = pipeline.read(headers, bundles, stamp=stamp, observer=self._metrics.stage)
+        return documents(reading, observer=self._metrics.stage)
 
     def _keep_fault(self, round_id: str, fault: _Fault) -> None:
         content = json.dumps({"code": fault.code, "message": fault.message}).encode()

@@ -47,7 +47,7 @@ class Unobserved:
     def ended(self) -> None:
         """Do nothing."""
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, size_bytes: int) -> None:
         """Do nothing."""
 
 

@@ -23,7 +23,7 @@ from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
-from zweitblick.store.rounds import LifeEvent, Round
+from zweitblick.store.rounds import LifeEvent, Round, Standing
 from zweitblick.store.schema import identities
 from zweitblick.store.studies import KeptStudy, Studies
 from zweitblick.vault.data_key import DataKey
@@ -272,6 +272,11 @@ class Store:
         """Return the rounds that are being received and have been quiet for long enough at a time; changes nothing."""
         with self._data.reading() as transaction:
             return rounds.quiet_at(transaction, now)
+
+    def standing(self) -> dict[State, Standing]:
+        """Return how many rounds are in each state; a state that no round is in is left out."""
+        with self._data.reading() as transaction:
+            return rounds.standing(transaction)
 
     def history(self, token: str) -> list[LifeEvent]:
         """Return what happened to a study's rounds, in order."""

@@ -31,7 +31,7 @@ def router(service: Service) -> APIRouter:
         """Tell that studies can be kept and are read."""
         service.store.stable_after(datetime.now(UTC))
         if not service.is_working():
-            raise StoreUnavailableError("studies are not read; start the service again")
+            raise StoreUnavailableError("studies are not read: the service stops, or must be started again")
         return Status()
 
     return routes
