@@ -9,7 +9,6 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
@@ -246,7 +245,7 @@ def _entity(config: ListenerConfig) -> ApplicationEntity:
     entity = _Entity(config.ae_title or OWN_AE_TITLE)
     entity.require_called_aet = config.ae_title is not None
     entity.require_calling_aet = sorted(config.calling_ae_titles)
-    entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION
     entity.maximum_associations = config.maximum_associations
     entity.maximum_pdu_size = config.maximum_pdu_bytes

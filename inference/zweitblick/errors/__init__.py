@@ -69,6 +69,7 @@
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
+    ├── CheckError                      check.faults
     ├── TokenError                      http.token
     ├── WorkerError                     studies are not read
     │   ├── WorkerRunningError          worker.running
@@ -105,6 +106,7 @@ from zweitblick.errors.root import (
 )
 from zweitblick.errors.service import (
     BrokenOffError,
+    CheckError,
     SettingsError,
     TokenError,
     WorkerError,
@@ -176,6 +178,7 @@ __all__ = [
     "BundleError",
     "BundleMissingError",
     "CertificateError",
+    "CheckError",
     "DamagedArchiveError",
     "DamagedInstanceError",
     "DataKeyError",

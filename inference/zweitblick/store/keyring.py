@@ -75,6 +75,21 @@ class Keyring:
         self._in_use.put(owner, key)
         return key
 
+    def index_key(self, key_id: str) -> DataKey:
+        """Return the store's index key, if it is the one that the data know by this id.
+
+        Raises
+        ------
+        StoreKeyError
+            If it is another, or there is none.
+        VaultError, StoreUnavailableError
+            As from `key`.
+        """
+        key = self.key(INDEX)
+        if key.id != key_id:
+            raise StoreKeyError("these are the keys of another store than the data's; give the URL of its own")
+        return key
+
     def forget(self, owner: str) -> None:
         """Drop a key from memory."""
         self._in_use.forget(lambda name, _: name == owner)

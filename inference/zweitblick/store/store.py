@@ -10,7 +10,7 @@ from typing import BinaryIO, Self
 
 from sqlalchemy import insert, select
 
-from zweitblick.errors import StoreKeyError, StoreUnavailableError
+from zweitblick.errors import StoreUnavailableError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.folder import ObjectFolder
@@ -301,10 +301,7 @@ def _index_key(data: Database, keyring: Keyring) -> DataKey:
     with data.reading() as transaction:
         known = transaction.execute(select(identities.c.index_key_id)).scalar_one_or_none()
     if known is not None:
-        key = keyring.key(INDEX)
-        if key.id != known:
-            raise StoreKeyError("these are the keys of another store than the data's; give the URL of its own")
-        return key
+        return keyring.index_key(known)
     key = keyring.make(INDEX)
     with data.writing() as transaction:
         if not transaction.execute(select(identities)).all():
