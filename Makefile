@@ -1,6 +1,6 @@
 # Every target does its own set-up in .venv with pip alone; nothing has to be typed first.
 #
-#   make demo            write a synthetic study, read it, show the findings
+#   make demo            write a synthetic study, read it, show the findings; then the same through the service
 #   make test            all tests that need neither real data nor other programs
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
@@ -25,6 +25,7 @@ demo: .venv/runtime.stamp
 	mkdir demo
 	$(BIN)/zweitblick sample demo/study
 	$(BIN)/zweitblick read demo/study --out demo/results
+	$(BIN)/python deploy/round_trip.py demo/study demo/service
 
 # a file's tests stay in one process, since they share what they wrote
 test: .venv/dev.stamp
