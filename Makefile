@@ -5,6 +5,7 @@
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
 #   make lint            ruff, mypy, import-linter
+#   make soak            hostile input, 10,000 cases of each kind (an hour; FUZZ_CASES=100 make soak takes a minute)
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
 #   make clean           remove what these targets made
 #
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace
 PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace
 
-.PHONY: demo test system test-interop lint bench clean
+.PHONY: demo test system test-interop lint soak bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/runtime.stamp
@@ -48,6 +49,11 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+FUZZ_CASES ?= 10000
+
+soak: .venv/dev.stamp
+	$(BIN)/pytest -n auto --dist load tests/attacks --fuzz-cases $(FUZZ_CASES)
 
 BENCHMARKS := benchmarks benchmarks.network benchmarks.end_to_end benchmarks.linearity benchmarks.many_studies \
 	benchmarks.sealing benchmarks.receive

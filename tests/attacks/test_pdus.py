@@ -30,7 +30,7 @@ from zweitblick.dimse import DicomServer, ListenerConfig
 CONTEXTS = [(MR, [EXPLICIT]), (VERIFICATION, [EXPLICIT])]
 REQUEST = associate_rq(CONTEXTS)
 STORE = message(1, store_rq("1.2.3.4.1"), encoded(instance()), size=100)
-FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(settings.get_profile("fuzz"), suppress_health_check=[HealthCheck.function_scoped_fixture])
 PEAK_BYTES = 16 * 2**20
 
 
