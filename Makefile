@@ -15,8 +15,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace
-PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace
+PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace Orthanc
+PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace orthanc
 
 .PHONY: demo test system test-interop lint soak bench clean
 .DELETE_ON_ERROR:

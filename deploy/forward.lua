@@ -2,10 +2,10 @@
 -- sent once more; zweitblick knows its own objects and what it has, so that nothing is read twice.
 
 function OnStableStudy(studyId, tags, metadata)
-  local found = ParseJson(RestApiGet('/studies/' .. studyId .. '/series'))
-  for _, series in ipairs(found) do
+  for _, series in ipairs(ParseJson(RestApiGet('/studies/' .. studyId .. '/series'))) do
     if series['MainDicomTags']['Modality'] == 'MR' then
-      SendToModality(studyId, 'zweitblick')
+      -- a job of Orthanc's, shown at /jobs
+      RestApiPost('/modalities/zweitblick/store', DumpJson({Resources = {studyId}, Synchronous = false}))
       return
     end
   end
