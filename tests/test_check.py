@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dimse.certificates import new_authority
-from kept_study import new_store
+from kept_study import Clock, new_store
 from zweitblick.cli import main
 from zweitblick.cli.checks import certificates, checks
 from zweitblick.cli.service import serving
@@ -32,6 +32,9 @@ from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.vault.keyholders import make_key_file
 from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.worklist import Notices, Worklist
+
+TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
 
 
 @pytest.fixture
@@ -254,7 +257,8 @@ def running(settings: Settings) -> Iterator[Settings]:
 def test_a_service_that_is_not_ready_is_a_fault(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with new_store(tmp_path / "other", lambda: datetime.now(UTC)) as store:
-        app = create_app(Service(store, lambda _: None, lambda: False), token="none")  # noqa: S106 -- of this test alone
+        worklist = Worklist(store.workitems, Notices(), Clock())
+        app = create_app(Service(store, lambda _: None, lambda: False, worklist), token=TOKEN)
         with HttpServer(app, host="127.0.0.1", port=0) as server:
             there = HttpSettings(port=int(server.address.rsplit(":", 1)[1]))
             with pytest.raises(StoreUnavailableError, match="runs and is not ready: studies are not read"):

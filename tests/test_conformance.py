@@ -23,6 +23,7 @@ from zweitblick.dimse import ListenerConfig, server_context
 from zweitblick.dimse.contexts import is_encoding, is_storage
 from zweitblick.dimse.status import PROCESSING_FAILURE, STATUS, SUCCESS
 from zweitblick.report.pdf import pdf
+from zweitblick.web import Service, create_app
 
 STATEMENT = (Path(__file__).parents[1] / "docs" / "conformance.md").read_text(encoding="utf-8")
 
@@ -86,6 +87,17 @@ def test_cipher_suites_are_those_that_are_offered(tmp_path: Path) -> None:
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     offered = {(cipher["name"], cipher["protocol"].removeprefix("TLSv")) for cipher in context.get_ciphers()}
     assert {tuple(row) for row in table("Cipher suite")} == offered
+
+
+def test_transactions_are_those_that_are_served() -> None:
+    described = create_app(Service(None, None, None, None), token="").openapi()["paths"]
+    served = {
+        (method.upper(), path.removeprefix("/dicom-web"))
+        for path, methods in described.items()
+        for method in methods
+        if path.startswith("/dicom-web/")
+    }
+    assert {(method, path.strip("`")) for _, method, path in table("Transaction")} == served
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from zweitblick.cli.log import log_to
 from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.worklist import Notices, Worklist
 
 Lines = Callable[[], list[dict[str, Any]]]
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
@@ -83,7 +84,9 @@ def test_a_request_has_an_id_of_ours_and_its_line_names_the_route(tmp_path: Path
                 "1.2.3", f"{UID}.1", "1.2.840.10008.1.2.1", UID, f"{UID}.2", "SCANNER", b"Geheim^Patientin"
             )
         )
-        app = create_app(Service(store, lambda _: None, lambda: True), token=TOKEN)
+        app = create_app(
+            Service(store, lambda _: None, lambda: True, Worklist(store.workitems, Notices(), Clock())), token=TOKEN
+        )
         with HttpServer(app, host="127.0.0.1", port=0) as server, httpx.Client(base_url=server.address) as client:
             headers = {"Authorization": f"Bearer {TOKEN}", "X-Request-ID": "Geheim^Patientin"}
             answers = [
@@ -114,7 +117,7 @@ def test_a_failure_is_logged_with_the_id_of_its_request(lines: Lines) -> None:
         def stable_after(self, _: datetime) -> None:
             raise ValueError("Geheim^Patientin")
 
-    app: FastAPI = create_app(Service(Away(), lambda _: None, lambda: True), token=TOKEN)
+    app: FastAPI = create_app(Service(Away(), lambda _: None, lambda: True, None), token=TOKEN)
     with HttpServer(app, host="127.0.0.1", port=0) as server, httpx.Client(base_url=server.address) as client:
         assert client.get("/ready").status_code == 500
     (said,) = [line for line in lines() if line["event"] == "request answered"]

@@ -60,7 +60,7 @@ AWAY_S = 5.0
 STUDIES_AT_ONCE = 2
 """One reads and writes while another is in the network."""
 
-DICOM, JSON, PDF = "application/dicom", "application/json", "application/pdf"
+DICOM, JSON, PDF, FHIR = "application/dicom", "application/json", "application/pdf", "application/fhir+json"
 
 AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
 """These say nothing of the study; it waits."""
@@ -301,6 +301,7 @@ class Worker:
             ("pdf", PDF, made.pdf),
             ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
             (FINDINGS, JSON, made.json),
+            ("fhir", FHIR, made.fhir),
         ):
             uid = _sop_instance_uid(content) if media_type == DICOM else ""
             self._store.keep_result(ResultName(round_id, name, media_type, uid), io.BytesIO(content))

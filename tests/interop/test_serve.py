@@ -30,7 +30,7 @@ from zweitblick.store.store import Store, StorePlaces
 from zweitblick.vault.keyholders import FileKeyHolder
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
-RESULTS = ["encapsulated-pdf", "json", "pdf", "seg", "sr"]
+RESULTS = ["encapsulated-pdf", "fhir", "json", "pdf", "seg", "sr"]
 ELSEWHERE = "192.0.2.1"  # RFC 5737: of no machine
 OF_THE_TIME = ("read_at",)
 """What two readings of a study do not share."""

@@ -21,6 +21,7 @@ from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.results import ResultName
 from zweitblick.store.store import Store
 from zweitblick.web import Service, create_app
+from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
 UID = "1.2.276.0.4711"
@@ -38,7 +39,7 @@ def receive(store: Store) -> None:
 
 def operations() -> list[tuple[str, str, GenerationMode]]:
     """Method and path of all that the document describes; what takes no parameter can be asked for in no wrong way."""
-    described = create_app(Service(None, None, None), token=TOKEN).openapi()["paths"]
+    described = create_app(Service(None, None, None, None), token=TOKEN).openapi()["paths"]
     return [
         (method, path, mode)
         for path, methods in described.items()
@@ -53,7 +54,9 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis
     """The interface as it describes itself, before a store with one study."""
     with new_store(tmp_path_factory.mktemp("store"), Clock()) as store:
         receive(store)
-        app = create_app(Service(store, lambda _: None, lambda: True), token=TOKEN)
+        app = create_app(
+            Service(store, lambda _: None, lambda: True, Worklist(store.workitems, Notices(), Clock())), token=TOKEN
+        )
         yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
 
 

@@ -19,6 +19,7 @@ from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
 UID = "1.2.276.0.4711"
@@ -32,7 +33,8 @@ class House:
 
     def __init__(self, store: Store) -> None:
         self.store, self.submitted, self.is_working = store, [], True
-        service = Service(store, self.submitted.append, lambda: self.is_working)
+        worklist = Worklist(store.workitems, Notices(), Clock())
+        service = Service(store, self.submitted.append, lambda: self.is_working, worklist)
         self.server = HttpServer(create_app(service, token=TOKEN), host="127.0.0.1", port=0)
         self.stranger = httpx.Client(base_url=self.server.address)
         self.client = httpx.Client(base_url=self.server.address, headers={"Authorization": f"Bearer {TOKEN}"})

@@ -16,6 +16,7 @@ from zweitblick.store.store import Store, StorePlaces
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Worker
+from zweitblick.worklist import Notices, Performer, Worklist
 
 TOKEN_BYTES = 32
 
@@ -45,7 +46,9 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         metrics = Metrics(store.standing, clock=_now)
         work = settings.data / "data" / "work"
         worker = stack.enter_context(Worker(store, bundles, work, clock=_now, metrics=metrics))
-        service = Service(store, worker.submit, lambda: worker.is_working and not stopping.is_set())
+        worklist = Worklist(store.workitems, Notices(), _now)
+        stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
+        service = Service(store, worker.submit, lambda: worker.is_working and not stopping.is_set(), worklist)
         app = create_app(service, token=token, exposition=metrics.exposition)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
         dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store, observer=metrics))

@@ -16,7 +16,8 @@
     │   ├── PixelDecodeError            instance.pixel-decode
     │   ├── TransferSyntaxError         instance.transfer-syntax
     │   ├── MismatchedInstanceError     instance.mismatched
-    │   └── InstanceTooLargeError       instance.too-large
+    │   ├── InstanceTooLargeError       instance.too-large
+    │   └── NotDeidentifiableError      instance.not-deidentifiable
     ├── SeriesError                     a series is no volume we may read
     │   ├── NotMRError                  series.not-mr
     │   ├── SecondaryCaptureError       series.secondary-capture
@@ -66,6 +67,13 @@
     │   ├── ResultChangedError          store.result-changed
     │   ├── EventError                  store.event
     │   └── ActorError                  store.actor
+    ├── WorkitemError                   a request about a work item is refused
+    │   ├── WorkitemContentError        workitem.content
+    │   ├── WorkitemQueryError          workitem.query
+    │   ├── UnknownWorkitemError        workitem.unknown
+    │   ├── WorkitemExistsError         workitem.exists
+    │   ├── WorkitemStateError          workitem.state
+    │   └── TransactionError            workitem.transaction
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
@@ -147,6 +155,7 @@ from zweitblick.errors.study import (
     NoPixelDataError,
     NotAHeadError,
     NotAVolumeError,
+    NotDeidentifiableError,
     NotMRError,
     PixelDecodeError,
     SecondaryCaptureError,
@@ -168,6 +177,15 @@ from zweitblick.errors.vault import (
     SinkError,
     UnknownKekError,
     VaultError,
+)
+from zweitblick.errors.worklist import (
+    TransactionError,
+    UnknownWorkitemError,
+    WorkitemContentError,
+    WorkitemError,
+    WorkitemExistsError,
+    WorkitemQueryError,
+    WorkitemStateError,
 )
 
 __all__ = [
@@ -209,6 +227,7 @@ __all__ = [
     "NoPixelDataError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotDeidentifiableError",
     "NotMRError",
     "OutputError",
     "PixelDecodeError",
@@ -233,16 +252,23 @@ __all__ = [
     "StudyError",
     "TokenError",
     "TooManyFilesError",
+    "TransactionError",
     "TransferSyntaxError",
     "UnevenSpacingError",
     "UnknownKekError",
     "UnknownObjectError",
     "UnknownRoundError",
     "UnknownStudyError",
+    "UnknownWorkitemError",
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
     "WorkerError",
     "WorkerRunningError",
+    "WorkitemContentError",
+    "WorkitemError",
+    "WorkitemExistsError",
+    "WorkitemQueryError",
+    "WorkitemStateError",
     "ZweitblickError",
 ]

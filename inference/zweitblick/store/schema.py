@@ -111,6 +111,28 @@ events = Table(
 )
 """What happened to each round; arrivals that change no state are in `receptions` alone."""
 
+workitems = Table(
+    "workitems",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False, index=True),
+    Column("uid_index", LargeBinary(32), nullable=False, unique=True),
+    Column("state", String(11), nullable=False, index=True),
+    Column("made_us", BigInteger, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+)
+"""Procedure steps; what they say is sealed with the study's key, and goes with it."""
+
+subscriptions = Table(
+    "subscriptions",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("ae_title", String(16), nullable=False),
+    Column("workitem", ForeignKey("workitems.id", ondelete="CASCADE")),
+    UniqueConstraint("ae_title", "workitem", name="subscribed_once"),
+)
+"""``workitem`` is NULL for a subscription to all work items, also those to come."""
+
 wrapped_keys = Table(
     "wrapped_keys",
     keys,

@@ -26,6 +26,7 @@ from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import LifeEvent, Round, Standing
 from zweitblick.store.schema import identities
 from zweitblick.store.studies import KeptStudy, Studies
+from zweitblick.store.workitems import Workitems
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import KeyHolder
 
@@ -90,6 +91,11 @@ class Store:
         How long after an instance of a calling AE title more may be on the way; `QUIET_TIME` for everybody if not
         given.
 
+    Attributes
+    ----------
+    workitems
+        The procedure steps that are kept.
+
     Raises
     ------
     StoreVersionError
@@ -126,6 +132,7 @@ class Store:
             self._objects = Objects(self._rooms)
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
+            self.workitems = Workitems(self._rooms, clock)
             self._closing = opening.pop_all()
 
     def __enter__(self) -> Self:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
+from zweitblick.worklist import Worklist
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,11 @@ class Service:
         Has a round read that is complete.
     is_working
         Whether rounds are being looked for and read, and will be; not while the service stops.
+    worklist
+        Of work items.
     """
 
     store: Store
     submit: Callable[[Round], None]
     is_working: Callable[[], bool]
+    worklist: Worklist
