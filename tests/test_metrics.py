@@ -135,7 +135,7 @@ def test_stages_batches_and_failures_of_a_worker_are_counted(
             reached(store, token, State.FAILED)
         found = samples(metrics)
     assert found["zweitblick_reading_failures_total", "study.missing-sequence"] == 1
-    assert found["zweitblick_stage_seconds_count", "choose"] == 1
+    assert found["zweitblick_stage_seconds_count", "open"] == found["zweitblick_stage_seconds_count", "choose"] == 1
     assert found["zweitblick_rounds", "failed"] == 1
     assert not [name for name, labels in found if "network" in labels]
 

@@ -314,17 +314,21 @@ class Worker:
             raise BrokenOffError(f"the reading was broken off {breaks} times; look for what stops the service")
 
     def _made(self, study: str, number: int, stamp: Stamp) -> Documents:
-        kept = [one for one in self._store.instances(study) if one.round <= number and one.conflicts_with is None]
-        contents: list[bytes] = []
-        # by UID, so that a repeated step reads them in the same order
-        for instance in sorted(kept, key=lambda one: one.sop_instance_uid):
-            with self._store.open(instance.id) as file:
-                contents.append(file.read())
-        headers = read_study(contents)
+        with self._metrics.stage("open"):
+            headers = read_study(self._contents(study, number))
         self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
         bundles = self._batcher.share().bundles(self._bundles)
         reading = pipeline.read(headers, bundles, stamp=stamp, observer=self._metrics.stage)
         return documents(reading, observer=self._metrics.stage)
+
+    def _contents(self, study: str, number: int) -> list[bytes]:
+        """Open the instances of a round, by UID, so that a repeated step reads them in the same order."""
+        kept = [one for one in self._store.instances(study) if one.round <= number and one.conflicts_with is None]
+        contents: list[bytes] = []
+        for instance in sorted(kept, key=lambda one: one.sop_instance_uid):
+            with self._store.open(instance.id) as file:
+                contents.append(file.read())
+        return contents
 
     def _keep_fault(self, round_id: str, fault: _Fault) -> None:
         content = json.dumps({"code": fault.code, "message": fault.message}).encode()
