@@ -25,6 +25,7 @@ data = "/srv/zweitblick"
 key_file = "/etc/zweitblick/key"
 models = "/opt/models"
 quiet_time_s = 45
+log_format = "json"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
 
 [dicom]
@@ -156,6 +157,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_MODELS": "/opt/models",
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
+    "ZWEITBLICK_LOG_FORMAT": "json",
     "ZWEITBLICK_DICOM_HOST": "10.0.0.5",
     "ZWEITBLICK_DICOM_PORT": "104",
     "ZWEITBLICK_DICOM_AE_TITLE": "ZWEITBLICK",
@@ -199,6 +201,7 @@ EVERYTHING = Settings(
         hsm=TokenPlace(Path("/usr/lib/hsm.so"), "Hospital 1", "zb", Path("/run/credentials/pin")),
         pool=PoolLimits(50, timedelta(hours=2)),
     ),
+    log_format="json",
 )
 
 FAULTS = {
@@ -206,6 +209,7 @@ FAULTS = {
     "models": "models = ''",
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
+    "log_format": "log_format = ['json']",
     "dicom.host": "[dicom]\nhost = 'localhost'",
     "dicom.port": "[dicom]\nport = 65536",
     "dicom.ae_title": "[dicom]\nae_title = 'SEVENTEEN_LETTERS'",

@@ -21,6 +21,8 @@ from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_k
 
 PREFIX = "ZWEITBLICK_"
 LONGEST_QUIET_TIME_S = 86400.0
+LOG_FORMATS = ("console", "json")
+"""Lines for people, and one JSON object a line."""
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
 """PS3.5 section 6.2."""
@@ -87,6 +89,8 @@ class Settings:
         Where results go.
     keys
         Who keeps the key-encryption keys.
+    log_format
+        One of `LOG_FORMATS`.
     """
 
     data: Path
@@ -98,6 +102,7 @@ class Settings:
     http: HttpSettings = HttpSettings()
     routes: tuple[Route, ...] = ()
     keys: KeySettings = USUAL_KEYS
+    log_format: str = "console"
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -197,6 +202,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
         keys=composed_keys(section("keys")),
+        log_format=values.get("log_format", Settings.log_format),
     )
 
 
@@ -248,6 +254,12 @@ def _titles(raw: object) -> frozenset[str]:
     return frozenset(_title(part.strip() if isinstance(part, str) else part) for part in parts)
 
 
+def _log_format(raw: object) -> str:
+    if raw not in LOG_FORMATS:
+        raise ValueError(f"{raw!r} is no form of log; give {' or '.join(LOG_FORMATS)}")
+    return str(raw)
+
+
 def _quiet_time(raw: object) -> timedelta:
     seconds = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_QUIET_TIME_S:
@@ -269,6 +281,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "models": _path,
     "quiet_time_s": _quiet_time,
     "quiet_times_s": _quiet_times,
+    "log_format": _log_format,
     "dicom.host": _host,
     "dicom.port": _port,
     "dicom.ae_title": _title,

@@ -23,6 +23,7 @@ from typing import BinaryIO, Self
 
 import pydicom
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerializationFormat
+from structlog.contextvars import bound_contextvars
 
 from zweitblick import pipeline
 from zweitblick.delivery.deliverer import Deliverer
@@ -40,6 +41,7 @@ from zweitblick.errors import (
     WorkerRunningError,
     ZweitblickError,
 )
+from zweitblick.metrics import Metrics
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
 from zweitblick.reading import Stamp
@@ -102,6 +104,8 @@ class Worker:
         Tells the time, aware.
     deliverer
         Delivers what is sealed; closed with the worker. If not given, nothing is delivered.
+    metrics
+        Counts what happens; nobody sees the counts if not given.
 
     Raises
     ------
@@ -117,7 +121,9 @@ class Worker:
         *,
         clock: Callable[[], datetime],
         deliverer: Deliverer | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics(store.standing, clock=clock)
         self._store = store
         self._deliverer = deliverer or Deliverer(store, ())
         self._bundles = bundles
@@ -126,7 +132,7 @@ class Worker:
         self._changed = threading.Condition()
         self._working: set[str] = set()
         self._lock = _locked(folder)
-        self._batcher = Batcher()
+        self._batcher = Batcher(observer=self._metrics.batch)
         self._workflow = self._registered()
         self._deliverer.register()
         _launch(folder)
@@ -204,7 +210,7 @@ class Worker:
 
     def _life(self, study: str, round_id: str, arrived: str) -> str:
         """Take a round from complete to awaiting review; the workflow."""
-        with self._alone(round_id) as is_first:
+        with bound_contextvars(study=study, round=round_id), self._alone(round_id) as is_first:
             if not is_first:
                 return "in work already"
             stamp = DBOS.run_step({"name": "stamp"}, lambda: self._clock().isoformat())
@@ -278,8 +284,10 @@ class Worker:
             return self._round(study, round_id).state
         fault = self._fault_of(lambda: self._keep_all(study, round_id, Stamp(datetime.fromisoformat(stamp))))
         if fault is None:
+            self._metrics.read()
             return self._happened(study, round_id, Event.READ)
         log.warning("round %s of study %s cannot be read: %s", round_id, study, fault.code)
+        self._metrics.failed(fault.code)
         self._keep_fault(round_id, fault)
         return self._happened(study, round_id, Event.GAVE_UP)
 
@@ -318,16 +326,21 @@ class Worker:
             raise BrokenOffError(f"the reading was broken off {breaks} times; look for what stops the service")
 
     def _made(self, study: str, number: int, stamp: Stamp) -> Documents:
+        with self._metrics.stage("open"):
+            headers = read_study(self._contents(study, number))
+        self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
+        bundles = self._batcher.share().bundles(self._bundles)
+        reading = pipeline.read(headers, bundles, stamp=stamp, observer=self._metrics.stage)
+        return documents(reading, observer=self._metrics.stage)
+
+    def _contents(self, study: str, number: int) -> list[bytes]:
+        """Open the instances of a round, by UID, so that a repeated step reads them in the same order."""
         kept = [one for one in self._store.instances(study) if one.round <= number and one.conflicts_with is None]
         contents: list[bytes] = []
-        # by UID, so that a repeated step reads them in the same order
         for instance in sorted(kept, key=lambda one: one.sop_instance_uid):
             with self._store.open(instance.id) as file:
                 contents.append(file.read())
-        headers = read_study(contents)
-        self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
-        reading = pipeline.read(headers, self._batcher.share().bundles(self._bundles), stamp=stamp)
-        return documents(reading)
+        return contents
 
     def _keep_fault(self, round_id: str, fault: _Fault) -> None:
         content = json.dumps({"code": fault.code, "message": fault.message}).encode()

@@ -134,6 +134,7 @@ def test_pynetdicom_sends_and_is_answered() -> None:
     assert association.is_released
     assert keeper.instances[0].data == encoded(instance())
     assert (counts.accepted, counts.refused, counts.over, counts.statuses) == (1, 0, 1, [0x0000])
+    assert counts.sizes == [len(encoded(instance()))]
 
 
 def test_success_is_said_after_keeping() -> None:

@@ -1,6 +1,7 @@
 """The service: store, receiver, worker and HTTP put together, and taken apart in the right order."""
 
 import secrets
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
+from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store, StorePlaces
@@ -23,7 +25,8 @@ TOKEN_BYTES = 32
 def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     """Compose the service, and yield what people must know to use it.
 
-    At the end nothing more is received first; then requests are answered, and readings finished or handed back.
+    At the end it stops being ready first, so that nobody sends more; then nothing more is received, requests are
+    answered, and readings finished or handed back.
 
     Parameters
     ----------
@@ -37,15 +40,20 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     """
     bundles = load_bundles(settings.models or default_models())
     token = secrets.token_urlsafe(TOKEN_BYTES)
+    stopping = threading.Event()
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings, stack.enter_context(_holder(settings))))
+        metrics = Metrics(store.standing, clock=_now)
         work, deliverer = settings.data / "data" / "work", Deliverer(store, settings.routes)
-        worker = stack.enter_context(Worker(store, bundles, work, clock=_now, deliverer=deliverer))
+        worker = stack.enter_context(Worker(store, bundles, work, clock=_now, deliverer=deliverer, metrics=metrics))
         worklist = Worklist(store.workitems, Notices(), _now)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
-        app = create_app(Service(store, worker.submit, lambda: worker.is_working, worklist), token=token)
+        service = Service(store, worker.submit, lambda: worker.is_working and not stopping.is_set(), worklist)
+        app = create_app(service, token=token, exposition=metrics.exposition)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store, committed=deliverer.committed))
+        listener = _listener(settings.dicom)
+        dicom = stack.enter_context(DicomServer(listener, store, observer=metrics, committed=deliverer.committed))
+        stack.callback(stopping.set)
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
             "HTTP": http.address,

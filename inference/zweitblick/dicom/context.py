@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from zweitblick.dicom.header import DAMAGE, day, opened_bytes, quietly, read_header, tags_of, texts
+from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.errors import DamagedInstanceError
 from zweitblick.reading import ModelIdentity, Reading
 from zweitblick.study import Instance
@@ -140,7 +141,9 @@ def settled(dataset: Dataset, reading: Reading, *, output: Output) -> Dataset:
 
 
 def part10(dataset: Dataset) -> bytes:
-    """Part 10 bytes of a data set with file meta information."""
+    """Part 10 bytes of a data set with file meta information, which names us as who wrote the file."""
+    dataset.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    dataset.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

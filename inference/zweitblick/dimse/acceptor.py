@@ -8,6 +8,7 @@ changed.
 """
 
 import logging
+import secrets
 from collections.abc import Callable
 from threading import Event as Flag
 from threading import Lock
@@ -23,6 +24,7 @@ from pynetdicom._handlers import (
     standard_pdu_sent_handler,
 )
 from pynetdicom.association import Association
+from structlog.contextvars import bound_contextvars
 
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dimse.contexts import VERIFICATION
@@ -104,15 +106,16 @@ class Acceptor(Association):
 
     def run_reactor(self) -> None:
         """Run from TLS handshake to end; the edge at which an association's failure stops."""
-        try:
-            self.dul.shake_hands()
-            super().run_reactor()
-        except Exception as error:  # noqa: BLE001  # the association's edge: whatever a peer provokes ends here
-            log.info("an association ended by %s", type(error).__name__)
-            self.dul.hang_up()
-            self.kill()
-        finally:
-            self.dul.close()
+        with bound_contextvars(association=secrets.token_hex(8)):
+            try:
+                self.dul.shake_hands()
+                super().run_reactor()
+            except Exception as error:  # noqa: BLE001  # the association's edge: whatever a peer provokes ends here
+                log.info("an association ended by %s", type(error).__name__)
+                self.dul.hang_up()
+                self.kill()
+            finally:
+                self.dul.close()
 
     def _run_reactor(self) -> None:
         try:

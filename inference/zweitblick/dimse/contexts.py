@@ -55,6 +55,8 @@ def is_storage(sop_class: UID) -> bool:
     Every class that nobody knows to be something else counts: private ones, those newer than our tables, retired
     ones. Non-Patient Object Storage (PS3.4 annex GG) is no part of a study and does not count.
     """
+    if sop_class in UID_dictionary and sop_class.type != "SOP Class":
+        return False
     service = uid_to_service_class(sop_class)
     if service is not ServiceClass:
         return service is StorageServiceClass

@@ -17,6 +17,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
+from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig
@@ -52,7 +53,7 @@ class Unobserved:
     def ended(self) -> None:
         """Do nothing."""
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, size_bytes: int) -> None:
         """Do nothing."""
 
 
@@ -256,6 +257,8 @@ def _entity(config: ListenerConfig) -> ApplicationEntity:
     entity = _Entity(config.ae_title or OWN_AE_TITLE)
     entity.require_called_aet = config.ae_title is not None
     entity.require_calling_aet = sorted(config.calling_ae_titles)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION
     entity.maximum_associations = config.maximum_associations
     entity.maximum_pdu_size = config.maximum_pdu_bytes
     entity.acse_timeout = config.acse_timeout_s

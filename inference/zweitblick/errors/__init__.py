@@ -103,6 +103,7 @@
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
+    ├── CheckError                      check.faults
     ├── TokenError                      http.token
     ├── WorkerError                     studies are not read
     │   ├── WorkerRunningError          worker.running
@@ -166,6 +167,7 @@ from zweitblick.errors.root import (
 )
 from zweitblick.errors.service import (
     BrokenOffError,
+    CheckError,
     SettingsError,
     TokenError,
     WorkerError,
@@ -252,6 +254,7 @@ __all__ = [
     "CertificateError",
     "CertificateExpiredError",
     "CertificateNotYetValidError",
+    "CheckError",
     "CmsError",
     "CmsFormatError",
     "CmsKeyError",

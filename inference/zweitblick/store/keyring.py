@@ -93,6 +93,21 @@ class Keyring:
                 f"{self._pool.left()} new studies can be taken"
             ) from error
 
+    def index_key(self, key_id: str) -> DataKey:
+        """Return the store's index key, if it is the one that the data know by this id.
+
+        Raises
+        ------
+        StoreKeyError
+            If it is another, or there is none.
+        VaultError, StoreUnavailableError
+            As from `key`.
+        """
+        key = self.key(INDEX)
+        if key.id != key_id:
+            raise StoreKeyError("these are the keys of another store than the data's; give the URL of its own")
+        return key
+
     def forget(self, owner: str) -> None:
         """Drop a key from memory."""
         self._in_use.forget(lambda name, _: name == owner)

@@ -10,12 +10,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 
-from zweitblick import __version__
-from zweitblick.reading import UID_ROOT
-
-IMPLEMENTATION_CLASS_UID = UID_ROOT
-"""Names this implementation (PS3.7 D.3.3.2)."""
-IMPLEMENTATION_VERSION = f"ZWEITBLICK_{__version__}"[:16]
+from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 
 class Received(Protocol):

@@ -10,7 +10,7 @@ from typing import BinaryIO, Self
 
 from sqlalchemy import insert, select
 
-from zweitblick.errors import StoreKeyError, StoreUnavailableError
+from zweitblick.errors import StoreUnavailableError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
@@ -24,7 +24,7 @@ from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
-from zweitblick.store.rounds import LifeEvent, Round
+from zweitblick.store.rounds import LifeEvent, Round, Standing
 from zweitblick.store.schema import identities
 from zweitblick.store.studies import KeptStudy, Studies
 from zweitblick.store.workitems import Workitems
@@ -305,6 +305,11 @@ class Store:
         with self._data.reading() as transaction:
             return rounds.quiet_at(transaction, now)
 
+    def standing(self) -> dict[State, Standing]:
+        """Return how many rounds are in each state; a state that no round is in is left out."""
+        with self._data.reading() as transaction:
+            return rounds.standing(transaction)
+
     def history(self, token: str) -> list[LifeEvent]:
         """Return what happened to a study's rounds, in order."""
         with self._data.reading() as transaction:
@@ -343,10 +348,7 @@ def _index_key(data: Database, keyring: Keyring) -> DataKey:
     with data.reading() as transaction:
         known = transaction.execute(select(identities.c.index_key_id)).scalar_one_or_none()
     if known is not None:
-        key = keyring.key(INDEX)
-        if key.id != known:
-            raise StoreKeyError("these are the keys of another store than the data's; give the URL of its own")
-        return key
+        return keyring.index_key(known)
     key = keyring.make(INDEX)
     with data.writing() as transaction:
         if not transaction.execute(select(identities)).all():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Response
@@ -16,7 +17,7 @@ from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.web.problems import Problem
+from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 
 WAS_READ = frozenset(
@@ -27,7 +28,12 @@ WAS_READ = frozenset(
 _PIECE_BYTES = 2**20
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Findings stay on no disk on their way, and are nothing but what their media type says."""
-_PROBLEMS: dict[int | str, dict[str, Any]] = {401: {"model": Problem}, 404: {"model": Problem}}
+_PROBLEMS = described(
+    HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+)
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {f"application/{kind}": {} for kind in ("dicom", "json", "pdf")}, "description": "As it was kept."}
+}
 
 
 class Result(BaseModel):
@@ -121,7 +127,7 @@ def router(service: Service) -> APIRouter:
         """Tell what became of a study, by its Study Instance UID."""
         return _read(store, _last(store, study_uid))
 
-    @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse)
+    @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse, responses=_FILES)
     def result(study_uid: str, name: str) -> StreamingResponse:
         """Fetch a result of a study's last round."""
         found = _named(store, _last(store, study_uid), name)

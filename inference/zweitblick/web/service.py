@@ -19,7 +19,7 @@ class Service:
     submit
         Has a round read that is complete.
     is_working
-        Whether rounds are being looked for and read.
+        Whether rounds are being looked for and read, and will be; not while the service stops.
     worklist
         Of work items.
     """

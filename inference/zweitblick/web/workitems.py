@@ -1,5 +1,6 @@
 """Worklist Service (UPS-RS, PS3.18 section 11): work items made, claimed, updated, ended and searched for over HTTP."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -8,7 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 
 from zweitblick.errors import UnknownWorkitemError, WorkitemContentError, WorkitemQueryError
-from zweitblick.web.problems import Problem
+from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 from zweitblick.worklist.content import is_uid, parsed, written
 from zweitblick.worklist.query import Key, key_of
@@ -20,9 +21,9 @@ LARGEST_BODY_BYTES = 2**20
 ALL = "1.2.840.10008.5.1.4.34.5"
 """Well-known UID that stands for all work items in a subscription (PS3.4 section CC.2.3)."""
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem} for status in (400, 401, 404, 409, 413, 422, 503)
-}
+_PROBLEMS = described(*(HTTPStatus(status) for status in (400, 401, 404, 409, 413, 422, 503)))
+_FOUND: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {}}, "description": "As it is kept."}}
+_NOTHING: dict[int | str, dict[str, Any]] = {204: {"description": "There is none."}}
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _NO_KEYS = frozenset({"limit", "offset", "includefield", "fuzzymatching"})
 _LARGEST_PAGE = 1000
@@ -66,7 +67,7 @@ def _add_items(routes: APIRouter, service: Service) -> None:
         worklist.create(content, uid=uid)
         return Response(status_code=201, headers={"Location": f"{request.url.path}/{uid}"})
 
-    @routes.get("", response_model=None)
+    @routes.get("", response_class=Response, responses=_FOUND | _NOTHING)
     def search(
         request: Request,
         limit: Annotated[int, Query(ge=1, le=_LARGEST_PAGE)] = 100,
@@ -78,7 +79,7 @@ def _add_items(routes: APIRouter, service: Service) -> None:
             return Response(status_code=204)
         return JSONResponse([written(one) for one in found], headers=_HEADERS, media_type=MEDIA_TYPE)
 
-    @routes.get("/{uid}", response_model=None)
+    @routes.get("/{uid}", response_class=Response, responses=_FOUND)
     def retrieve(uid: str) -> Response:
         """Retrieve a work item."""
         return JSONResponse([written(worklist.item(uid))], headers=_HEADERS, media_type=MEDIA_TYPE)
