@@ -37,6 +37,12 @@
     ├── GeometryError                   volume.geometry
     ├── VoxelError                      volume.voxels
     ├── RegistrationError               register.failed
+    ├── PriorError                      an earlier reading cannot be used
+    │   ├── PriorDamagedError           prior.damaged
+    │   ├── PriorVersionError           prior.version
+    │   ├── PriorMismatchError          prior.mismatched
+    │   ├── PriorPatientError           prior.other-patient
+    │   └── PriorOrderError             prior.order
     ├── BundleError                     a model bundle is unusable
     │   ├── BundleMissingError          bundle.missing
     │   ├── BundleDamagedError          bundle.damaged
@@ -83,6 +89,14 @@ a series is named by its Series Number (0020,0011), an instance by its Instance 
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+)
+from zweitblick.errors.prior import (
+    PriorDamagedError,
+    PriorError,
+    PriorMismatchError,
+    PriorOrderError,
+    PriorPatientError,
+    PriorVersionError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -209,6 +223,12 @@ __all__ = [
     "NotMRError",
     "OutputError",
     "PixelDecodeError",
+    "PriorDamagedError",
+    "PriorError",
+    "PriorMismatchError",
+    "PriorOrderError",
+    "PriorPatientError",
+    "PriorVersionError",
     "ProviderError",
     "RegistrationError",
     "ResultChangedError",
