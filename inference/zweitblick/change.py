@@ -72,6 +72,24 @@ class LesionChange:
         """Sums of the listed lesions; what is below a reporting limit counts as 0."""
         return {region: VolumeChange(summed(self.before, region), summed(self.now, region)) for region in Region}
 
+    @property
+    def statement(self) -> str:
+        """What became of it, in one sentence."""
+        if self.fate is not Fate.MATCHED:
+            which = named(self.now) if self.now else f"{named(self.before)} of the earlier study"
+            return f"{which.capitalize()}: {self.fate}."
+        whole = self.volume[Region.WT]
+        return (
+            f"{named(self.now).capitalize()}, before {named(self.before)}: whole tumour {whole.before_ml:.1f} to "
+            f"{whole.now_ml:.1f} ml."
+        )
+
+
+def named(lesions: tuple[Lesion, ...]) -> str:
+    """Call lesions by their numbers, as in ``lesions 1 and 2``."""
+    *others, last = [str(lesion.number) for lesion in lesions]
+    return f"lesions {', '.join(others)} and {last}" if others else f"lesion {last}"
+
 
 def summed(lesions: tuple[Lesion, ...], region: Region) -> float:
     """Volume of a region over lesions, ml."""
