@@ -149,14 +149,8 @@ class Category(StrEnum):
     PROGRESSION = "progressive disease"
 
 
-NOT_KNOWN = (
-    "corticosteroid dose",
-    "clinical state",
-    "confirmation by a later scan",
-    "time since radiotherapy",
-    "T2/FLAIR lesions as RANO judges them",
-)
-"""What a response needs, too, and images of two days do not show."""
+NOT_KNOWN = ("corticosteroids", "clinical state", "confirmation by a later scan", "radiotherapy", "T2/FLAIR change")
+"""What a response needs, too, and is not judged here: images do not show the first four, RANO leaves the last open."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +180,7 @@ class Proposal:
     def statement(self) -> str:
         """What is proposed, what it follows from, and what is not known."""
         return (
-            f"RANO, imaging part only, proposal for a reader: {self.category}: {self.rule}. Sum of products now "
+            f"RANO, imaging part only, proposal for a reader: {self.category}, as {self.rule}. Products now "
             f"{self.now_mm2:.0f}, nadir {self.nadir_mm2:.0f}, baseline {self.baseline_mm2:.0f} mm². "
             f"Not known: {', '.join(NOT_KNOWN)}."
         )

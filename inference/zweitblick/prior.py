@@ -77,13 +77,25 @@ class Prior:
     images
         Series that the earlier reading used, for registration; empty where the earlier images are not at hand.
     course
-        Further readings of this patient since a baseline, if anyone knows of a treatment.
+        Further readings of this patient since a baseline, if anyone knows of a treatment; none later than this one.
+
+    Raises
+    ------
+    PriorPatientError, PriorOrderError
+        If a reading of the course may be another patient's, or is later than this one.
     """
 
     timepoint: Timepoint
     labels: Volume
     images: Mapping[Sequence, PriorImage]
     course: tuple[Timepoint, ...] = ()
+
+    def __post_init__(self) -> None:
+        own = self.timepoint
+        for other in self.course:
+            check_same_patient(other.patient, own.patient)
+            if own.studied_on and other.studied_on and other.studied_on > own.studied_on:
+                raise PriorOrderError("a reading of the course is later than the prior; the prior must be the last one")
 
 
 def check_same_patient(one: Patient, other: Patient) -> None:

@@ -148,5 +148,5 @@ def test_the_statement_says_what_is_not_known_and_cites_the_rule() -> None:
     assert found.statement.startswith("RANO, imaging part only, proposal for a reader: stable disease")
     for unknown in NOT_KNOWN:
         assert unknown in found.statement
-    assert {"corticosteroid dose", "clinical state", "confirmation by a later scan"} <= set(NOT_KNOWN)
+    assert {"corticosteroids", "clinical state", "confirmation by a later scan"} <= set(NOT_KNOWN)
     assert "Wen 2010" in found.statement

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from changes import changed
+from changes import PROPOSAL, changed
 from pdf_text import contents, shown
 from readings import HEAD_CENTER, ORIENTATIONS, Phantom, phantom_reading
-from zweitblick.change import NoProposal
+from zweitblick.change import NOT_KNOWN, NoProposal
+from zweitblick.measure.rano import NEW_LESION_RULE, RULES
 from zweitblick.overlay import LABEL_RGB
 from zweitblick.reading import POPULATION, RESEARCH_USE, Notice, Reading
 from zweitblick.report.page import latin
@@ -148,10 +149,14 @@ def test_change_is_a_table_on_the_same_page(reading: Reading) -> None:
     assert lowest_line_mm(document) < 297
 
 
-def test_a_proposal_is_called_one_and_says_what_is_not_known_or_where_it_stands(reading: Reading) -> None:
-    text = " ".join(shown(pdf(changed(reading, matched=False))))
+@pytest.mark.parametrize("rule", [*RULES.values(), NEW_LESION_RULE])
+def test_a_proposal_is_called_one_and_what_is_not_known_is_never_left_out(reading: Reading, rule: str) -> None:
+    document = pdf(changed(reading, proposal=replace(PROPOSAL, rule=rule, baseline_mm2=12345.0), matched=False))
+    text = " ".join(shown(document))
     assert "RANO, imaging part only, proposal for a reader: progressive disease" in text
-    assert "Not known: corticosteroid dose" in text or "and more, see findings.json" in text
+    for unknown in NOT_KNOWN:
+        assert unknown in text
+    assert "and more, see findings.json" not in text
 
 
 def test_no_category_is_said_with_its_reason(reading: Reading) -> None:

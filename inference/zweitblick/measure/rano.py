@@ -26,12 +26,12 @@ RESPONSE = 0.5
 """Share of the baseline up to which the sum is a response: a decrease of 50 % (Wen 2010; Wen 2023)."""
 
 RULES = {
-    Category.COMPLETE: "no enhancing tumour is outlined any more (Wen 2010: disappearance of all enhancing disease)",
+    Category.COMPLETE: "nothing enhancing is outlined any more (Wen 2010: disappearance of all enhancing disease)",
     Category.PARTIAL: "the sum of products is at least 50 % below the baseline (Wen 2010)",
     Category.STABLE: "the sum of products is neither 50 % below the baseline nor 25 % over the nadir (Wen 2010)",
     Category.PROGRESSION: "the sum of products is at least 25 % over the nadir (Wen 2010)",
 }
-NEW_LESION_RULE = "a new measurable enhancing lesion (Wen 2010: any new lesion; Wen 2023: measurable)"
+NEW_LESION_RULE = "there is a new measurable enhancing lesion (Wen 2010: any new lesion; Wen 2023: measurable)"
 
 
 @dataclass(frozen=True)

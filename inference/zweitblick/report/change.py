@@ -7,8 +7,8 @@ from zweitblick.report.page import RULE, SOFT, Page, Place, Style
 CHANGE_MM = 26.0
 """Height of the part; the pictures above give way to it."""
 
-MOST_LINES = 5
-"""Of text beside the table; the rest is in findings.json."""
+MOST_LINES = 7
+"""Of text beside the table. Of lesions, what does not fit is in findings.json; of RANO nothing is left out."""
 
 _HEAD, _SOFT, _TEXT = Style(9, bold=True), Style(8, ink=SOFT), Style(8)
 _HEADS = ("", "before ml", "now ml", "change ml", "%")
@@ -45,7 +45,7 @@ def write_change(page: Page, change: Change, corner: Place, *, width: float) -> 
         _row(page, (left, y + number * _ROW_MM), cells, style=_TEXT)
     text_left = left + sum(_COLUMNS_MM) + _GAP_MM
     for number, line in enumerate(_lines(page, change, left + width - text_left)):
-        page.write((text_left, y + number * _LINE_MM), line, style=_TEXT)
+        page.write((text_left, top + number * _LINE_MM), line, style=_TEXT)
     return top + CHANGE_MM
 
 
@@ -55,9 +55,13 @@ def _cells(volume: VolumeChange) -> tuple[str, ...]:
 
 
 def _lines(page: Page, change: Change, width: float) -> list[str]:
-    texts = [change.lesions_statement, *_lesion_texts(change), change.rano.statement]
-    lines = [line for text in texts for line in page.wrapped(text, width, style=_TEXT)]
-    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], "and more, see findings.json"]
+    rano = page.wrapped(change.rano.statement, width, style=_TEXT)
+    texts = [change.lesions_statement, *_lesion_texts(change)]
+    lesions = [line for text in texts for line in page.wrapped(text, width, style=_TEXT)]
+    room = MOST_LINES - len(rano)
+    if len(lesions) > room:
+        lesions = [*lesions[: room - 1], "and more, see findings.json"]
+    return [*lesions, *rano]
 
 
 def _lesion_texts(change: Change) -> list[str]:
