@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from zweitblick.prior import Role, Timepoint
 from zweitblick.reading import ModelIdentity
 from zweitblick.study import Patient, Sequence
 
-START = date(2026, 1, 5)
+START = datetime.combine(date(2026, 1, 5), time(9, 30))
 MODEL = ModelIdentity("tumour", "0.3.0", "ab12" * 16)
 Axes = tuple[float, float]
 

@@ -58,7 +58,7 @@ def _timepoint(document: FindingsDocument, outline: Outline) -> Timepoint:
         raise PriorMismatchError("segmentation and findings.json are of different studies; give both of one reading")
     return Timepoint(
         study_uid=document.study_uid,
-        studied_on=outline.studied_on,
+        started_at=outline.started_at,
         patient=outline.patient,
         findings=document.findings,
         with_contrast=Sequence.T1C in document.series,

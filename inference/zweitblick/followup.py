@@ -53,10 +53,9 @@ def followed_up(reading: Reading, prior: Prior, volumes: Mapping[Sequence, Volum
 
 def timepoint_of(reading: Reading) -> Timepoint:
     """Return what later readings must know of this one."""
-    started = reading.study.started_at
     return Timepoint(
         study_uid=reading.study.uid,
-        studied_on=started.date() if started else None,
+        started_at=reading.study.started_at,
         patient=reading.study.patient,
         findings=reading.findings,
         with_contrast=Sequence.T1C not in reading.missing,
@@ -117,7 +116,7 @@ def _same_frame(sequence: Sequence, reading: Reading, image: PriorImage) -> bool
 
 def _notices(present: Timepoint, prior: Prior) -> list[Notice]:
     """Say what the comparison rests on less than it seems."""
-    notices = []
+    notices = list(prior.notices)
     before = prior.timepoint
     if before.models != present.models:
         text = "The earlier study was read by other models: part of the change may be theirs. Read it again to compare."

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 
 from zweitblick.errors import PriorOrderError, PriorPatientError
 from zweitblick.findings import Findings
-from zweitblick.reading import ModelIdentity
+from zweitblick.reading import ModelIdentity, Notice
 from zweitblick.study import Patient, Sequence, Series, Study
 from zweitblick.volume import Float64, Volume
 
@@ -26,8 +26,8 @@ class Timepoint:
 
     Parameters
     ----------
-    study_uid, studied_on, patient
-        Whose study, and of which day; None where the header has none.
+    study_uid, started_at, patient
+        Whose study, and of when; None where the header has no date.
     findings
         What was measured.
     with_contrast
@@ -39,12 +39,17 @@ class Timepoint:
     """
 
     study_uid: str = field(repr=False)
-    studied_on: date | None = field(repr=False)
+    started_at: datetime | None = field(repr=False)
     patient: Patient
     findings: Findings
     with_contrast: bool
     models: tuple[ModelIdentity, ...]
     role: Role = Role.FOLLOW_UP
+
+    @property
+    def studied_on(self) -> date | None:
+        """Day of the study."""
+        return self.started_at.date() if self.started_at else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +83,8 @@ class Prior:
         Series that the earlier reading used, for registration; empty where the earlier images are not at hand.
     course
         Further readings of this patient since a baseline, if anyone knows of a treatment; none later than this one.
+    notices
+        What must be known of how it was found.
 
     Raises
     ------
@@ -89,6 +96,7 @@ class Prior:
     labels: Volume
     images: Mapping[Sequence, PriorImage]
     course: tuple[Timepoint, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
         own = self.timepoint

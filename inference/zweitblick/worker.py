@@ -41,6 +41,7 @@ from zweitblick.errors import (
 )
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
+from zweitblick.priors import prior_of
 from zweitblick.reading import Stamp
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ERROR, FINDINGS, ResultName
@@ -306,7 +307,8 @@ class Worker:
                 contents.append(file.read())
         headers = read_study(contents)
         self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
-        reading = pipeline.read(headers, self._batcher.share().bundles(self._bundles), stamp=stamp)
+        prior = prior_of(self._store, study, headers, before=stamp.time)
+        reading = pipeline.read(headers, self._batcher.share().bundles(self._bundles), prior=prior, stamp=stamp)
         return documents(reading)
 
     def _keep_fault(self, round_id: str, fault: _Fault) -> None:

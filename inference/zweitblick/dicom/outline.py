@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime
 
 import numpy as np
 import pydicom
@@ -13,7 +13,7 @@ from pydicom.uid import SegmentationStorage
 
 from zweitblick.dicom.codes import SEGMENT_CODES
 from zweitblick.dicom.geometry import MAX_VOXELS
-from zweitblick.dicom.header import DAMAGE, day, integer, items, numbers, quietly, text
+from zweitblick.dicom.header import DAMAGE, day, integer, items, moment, numbers, quietly, text
 from zweitblick.errors import GeometryError, PriorDamagedError
 from zweitblick.study import Patient
 from zweitblick.volume import Float64, Grid, Volume
@@ -36,13 +36,13 @@ class Outline:
     labels
         Label map (`zweitblick.prediction.CORE` and others) on the reference series' rows and columns; slices from the
         first to the last that the SEG has frames of.
-    study_uid, studied_on, patient
+    study_uid, started_at, patient
         Whose it is; None where the source has no date.
     """
 
     labels: Volume
     study_uid: str = field(repr=False)
-    studied_on: date | None = field(repr=False)
+    started_at: datetime | None = field(repr=False)
     patient: Patient
 
 
@@ -88,9 +88,8 @@ def _outline(dataset: Dataset) -> Outline:
         birth_date=day(text(dataset, "PatientBirthDate")),
         sex=text(dataset, "PatientSex"),
     )
-    return Outline(
-        _labels(dataset, label_of), text(dataset, "StudyInstanceUID"), day(text(dataset, "StudyDate")), patient
-    )
+    started_at = moment(text(dataset, "StudyDate"), text(dataset, "StudyTime"))
+    return Outline(_labels(dataset, label_of), text(dataset, "StudyInstanceUID"), started_at, patient)
 
 
 def _labels(dataset: Dataset, label_of: dict[int | None, str]) -> Volume:
