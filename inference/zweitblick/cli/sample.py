@@ -24,7 +24,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--no-lesion", action="store_true", help="a healthy head")
     command.add_argument(
-        "--follow-up", action="store_true", help="the same head 90 days later: moved, its lesion grown by half"
+        "--follow-up", action="store_true", help="the same head 90 days later: moved, its lesion grown"
     )
     command.set_defaults(run=run)
 

@@ -96,7 +96,7 @@ class SampleSpec:
 
 
 GROWTH = 1.15
-"""Of the lesion's radii in a follow-up: about half more volume."""
+"""Of the lesion's radii in a follow-up: half more volume, where brain's border leaves room for it."""
 
 
 def follow_up(spec: SampleSpec, *, day: int = 90) -> SampleSpec:
