@@ -26,7 +26,7 @@ from zweitblick.errors import (
     UnevenSpacingError,
     VoxelError,
 )
-from zweitblick.findings import DiameterBasis
+from zweitblick.findings import DiameterBasis, Findings
 from zweitblick.followup import followed_up
 from zweitblick.measure import measure
 from zweitblick.model.brain_mask import brain_mask
@@ -187,12 +187,7 @@ def _read_alone(
     prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
     prediction = _predicted(prepared, volumes[reference], bundles.tumour, stamp.seed, observer)
     with observer("measure"):
-        findings = measure(
-            prediction,
-            slice_distance_mm=_slice_distances(volumes),
-            reporting_limit_ml=REPORTING_LIMIT_ML,
-            validated_ml=bundles.tumour.validated_ml,
-        )
+        findings = _measured(prediction, volumes, bundles.tumour)
     missing = tuple(sequence for sequence in Sequence if sequence not in volumes)
     reading = Reading(
         study=study,
@@ -385,10 +380,15 @@ def _predicted(prepared: Prepared, reference: Volume, bundle: Bundle, seed: int,
     return Prediction(outline, prepared.brain, prepared.grid, head)
 
 
-def _slice_distances(volumes: Mapping[Sequence, Volume]) -> dict[DiameterBasis, float]:
-    """Slice distance in mm of the series that each diameter is seen on."""
+def _measured(prediction: Prediction, volumes: Mapping[Sequence, Volume], bundle: Bundle) -> Findings:
+    """Measure; what is measurable depends on the slice distance of the series that each diameter is seen on."""
     seen_on = {basis: next(one for one in order if one in volumes) for basis, order in BASIS_SEEN_ON.items()}
-    return {basis: volumes[sequence].grid.slice_distance_mm for basis, sequence in seen_on.items()}
+    return measure(
+        prediction,
+        slice_distance_mm={basis: volumes[one].grid.slice_distance_mm for basis, one in seen_on.items()},
+        reporting_limit_ml=REPORTING_LIMIT_ML,
+        validated_ml=bundle.validated_ml,
+    )
 
 
 def _identity(bundle: Bundle) -> ModelIdentity:
