@@ -57,7 +57,7 @@ class _Kept:
 def prior_of(store: Store, token: str, study: Study, *, before: datetime) -> Prior | Notice | None:
     """Find the last earlier reading of the same patient, by the exact Patient ID.
 
-    Of several studies it is the one of the latest date that is not after this study's. One whose birth date or sex
+    Of several studies it is the last that began before this one. One whose birth date or sex
     differs is another patient's: it is not used, and a notice says that there is one.
 
     Parameters
@@ -119,13 +119,13 @@ def _last_reading(store: Store, token: str, before: datetime) -> list[_Kept]:
 
 
 def _newest_first(kept: list[_Kept], study: Study, notices: list[Notice]) -> list[_Kept]:
-    """Sort those that are not later than a study by date, the last first; of one date, the one read last."""
+    """Sort those that are earlier than a study by date, the last first; of one time, the one read last first."""
     if kept and study.started_at is None:
         notices.append(Notice("prior-undated", "There are other studies of this patient, but this one has no date."))
     dated = [
         (one.timepoint.started_at, one.read_at, one)
         for one in kept
-        if study.started_at and one.timepoint.started_at and one.timepoint.started_at <= study.started_at
+        if study.started_at and one.timepoint.started_at and one.timepoint.started_at < study.started_at
     ]
     return [one for *_, one in sorted(dated, key=lambda each: each[:2], reverse=True)]
 

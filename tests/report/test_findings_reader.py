@@ -134,6 +134,17 @@ def test_an_alignment_that_is_no_rigid_map_is_refused(reading: Reading) -> None:
         read_findings(json.dumps(told).encode())
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [("number", 1e400), ("number", 1.5), ("mean_probability", 10**400), ("crosses_midline", "no"), ("side", "up")],
+)
+def test_a_number_that_is_none_is_refused(reading: Reading, field: str, wrong: object) -> None:
+    told = json.loads(findings_json(reading))
+    told["findings"]["lesions"][0][field] = wrong
+    with pytest.raises(PriorDamagedError):
+        read_findings(json.dumps(told).encode())
+
+
 def test_a_path_is_no_findings(tmp_path: Path) -> None:
     with pytest.raises(PriorDamagedError):
         read_findings(str(tmp_path).encode())

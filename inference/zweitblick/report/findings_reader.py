@@ -80,12 +80,16 @@ def read_findings(document: bytes) -> FindingsDocument:
             study_uid=_text(loaded["study"]["study_instance_uid"]),
             findings=_findings(loaded["findings"]),
             series={Sequence(one["sequence"]): _series(one) for one in loaded["sequences"]},
-            models=tuple(ModelIdentity(one["name"], one["version"], one["sha256"]) for one in loaded["models"]),
+            models=tuple(_model(one) for one in loaded["models"]),
         )
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise PriorDamagedError(
             f"the earlier findings.json is damaged or none of ours ({type(error).__name__}); read that study again"
         ) from error
+
+
+def _model(told: Mapping[str, Any]) -> ModelIdentity:
+    return ModelIdentity(_text(told["name"]), _text(told["version"]), _text(told["sha256"]))
 
 
 def _series(told: Mapping[str, Any]) -> ReadSeries:
@@ -102,7 +106,7 @@ def _findings(told: Mapping[str, Any]) -> Findings:
         sum_of_products_mm2=_number(told["sum_of_products_mm2"]),
         reporting_limit_ml=_number(told["reporting_limit_ml"]),
         validated_ml=_number(told["validated_ml"]),
-        dropped=int(told["dropped_components"]),
+        dropped=_count(told["dropped_components"]),
         dropped_ml=_number(told["dropped_ml"]),
         brain_ml=_number(told["brain_ml"]),
     )
@@ -110,12 +114,12 @@ def _findings(told: Mapping[str, Any]) -> Findings:
 
 def _lesion(told: Mapping[str, Any]) -> Lesion:
     return Lesion(
-        number=int(told["number"]),
+        number=_count(told["number"]),
         volume_ml=_volumes(told["volume_ml"]),
         center_lps=_point(told["center_lps_mm"]),
         side=Side(told["side"]),
         midline_mm=_number(told["midline_distance_mm"]),
-        crosses_midline=bool(told["crosses_midline"]),
+        crosses_midline=_truth(told["crosses_midline"]),
         max_3d_mm=_number(told["max_3d_diameter_mm"]),
         diameters=_diameters(told["diameters"]),
         enhancing=tuple(
@@ -133,7 +137,7 @@ def _diameters(told: Mapping[str, Any]) -> Diameters:
         minor_mm=_number(told["minor_mm"]),
         major_lps=_line(told["major_lps_mm"]),
         minor_lps=_line(told["minor_lps_mm"]),
-        measurable=bool(told["measurable"]),
+        measurable=_truth(told["measurable"]),
     )
 
 
@@ -156,6 +160,18 @@ def _number(told: Any) -> float:
     if isinstance(told, bool) or not isinstance(told, int | float) or not np.isfinite(told):
         raise ValueError("no finite number")
     return float(told)
+
+
+def _truth(told: Any) -> bool:
+    if not isinstance(told, bool):
+        raise TypeError("neither true nor false")
+    return told
+
+
+def _count(told: Any) -> int:
+    if isinstance(told, bool) or not isinstance(told, int):
+        raise TypeError("no whole number")
+    return told
 
 
 def _text(told: Any) -> str:
