@@ -117,6 +117,32 @@ def test_a_target_that_crosses_10_mm_makes_no_progression_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    ("now", "et_ml", "expected"),
+    [
+        ((40.0, 20.0), 4.0, None),  # products doubled, volume unchanged: the head lay otherwise
+        ((40.0, 20.0), 4.7, None),
+        ((40.0, 20.0), 4.8, Category.PROGRESSION),
+        ((10.0, 10.0), 4.0, None),
+        ((10.0, 10.0), 3.3, None),
+        ((10.0, 10.0), 3.2, Category.PARTIAL),
+        ((20.0, 20.0), 5.5, Category.STABLE),
+        ((20.0, 20.0), 5.6, None),  # 40 % more volume: a progression by Wen 2023, not by the sum
+        ((20.0, 20.0), 1.4, None),  # 65 % less
+        ((20.0, 20.0), 1.5, Category.STABLE),
+    ],
+)
+def test_sums_that_the_volume_contradicts_are_left_to_the_reader(
+    now: tuple[float, float], et_ml: float, expected: Category | None
+) -> None:
+    """At the baseline 400 mm² and 4 ml."""
+    said = category(baseline((20.0, 20.0)), present=timepoint(80, found=findings(lesion(1, now, et_ml=et_ml))))
+    if expected is None:
+        assert "contradict each other" in said
+    else:
+        assert said is expected
+
+
+@pytest.mark.parametrize(
     ("course", "reason"),
     [
         ([], "treatment not known"),

@@ -4,10 +4,11 @@ The rule is RANO of 2010 (Wen 2010, J Clin Oncol 28:1963): the sum of the produc
 five measurable enhancing lesions; progression from 25 % over the smallest sum since the baseline on, or by a new
 lesion; response from 50 % below the baseline on. RANO 2.0 (Wen 2023, J Clin Oncol 41:5187) keeps both thresholds and
 counts a new lesion when it is measurable. Where the two, or the readings, leave room for more than one category, none
-is proposed. Every limit of this is in ``docs/measurements.md``.
+is proposed; nor where the volume of enhancing tumour contradicts the sum of products, which alone depends much on how
+the head lay. Every limit of this is in ``docs/measurements.md``.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -24,6 +25,13 @@ PROGRESSION = 1.25
 
 RESPONSE = 0.5
 """Share of the baseline up to which the sum is a response: a decrease of 50 % (Wen 2010; Wen 2023)."""
+
+REPEATED = 0.2
+"""Enhancing volumes of a head that has not changed differ by less from scan to scan (16 % at most, from 5 ml on, while
+sums of products differed by up to 71 %: ``docs/measurements.md``)."""
+
+VOLUME_PROGRESSION, VOLUME_RESPONSE = 1.40, 0.35
+"""Shares of the smallest volume and of the baseline's that are a progression and a response by volume (Wen 2023)."""
 
 RULES = {
     Category.COMPLETE: "nothing enhancing is outlined any more (Wen 2010: disappearance of all enhancing disease)",
@@ -71,11 +79,11 @@ def proposed(present: Timepoint, earlier: Sequence[Timepoint], matching: Matchin
     if not sums.targets:
         return NoProposal("no enhancing lesion is measurable at the baseline")
     categories = sums.categories()
-    if categories == {Category.PROGRESSION}:
+    if categories == {Category.PROGRESSION} and sums.volumes.agree(Category.PROGRESSION):
         return sums.proposal(Category.PROGRESSION, RULES[Category.PROGRESSION])
     if isinstance(matching, Matching) and any(_measurable(lesion) for lesion in matching.of(Fate.NEW)):
         return sums.proposal(Category.PROGRESSION, NEW_LESION_RULE)
-    if doubts := list(_doubts(categories, matching)):
+    if doubts := list(_doubts(sums, matching)):
         return NoProposal(doubts[0])
     category = Category.COMPLETE if _nothing_enhances(present.findings) else categories.pop()
     return sums.proposal(category, RULES[category])
@@ -110,6 +118,23 @@ def _day(timepoint: Timepoint) -> date:
 
 
 @dataclass(frozen=True)
+class _Volumes:
+    """Of enhancing tumour, ml, at the times that matter."""
+
+    baseline: float
+    nadir: float
+    now: float
+
+    def agree(self, category: Category) -> bool:
+        """Whether they do not contradict a category by sums of products."""
+        if category is Category.PROGRESSION:
+            return self.now >= (1 + REPEATED) * self.nadir
+        if category is Category.PARTIAL:
+            return self.now <= (1 - REPEATED) * self.baseline
+        return VOLUME_RESPONSE * self.baseline < self.now < VOLUME_PROGRESSION * self.nadir
+
+
+@dataclass(frozen=True)
 class _Sums:
     """Of the followed lesions, at the times that matter."""
 
@@ -117,6 +142,7 @@ class _Sums:
     baseline: Burden
     nadir: Burden
     now: Burden
+    volumes: _Volumes
 
     def categories(self) -> set[Category]:
         """Every category that the sums may mean."""
@@ -151,7 +177,7 @@ def _gaps(present: Timepoint, earlier: Sequence[Timepoint]) -> Iterator[str]:
         yield "the readings were made by different models; read the earlier studies again"
 
 
-def _doubts(categories: Collection[Category], matching: Matching | Unmatched) -> Iterator[str]:
+def _doubts(sums: _Sums, matching: Matching | Unmatched) -> Iterator[str]:
     """Tell what speaks against a category that is no progression."""
     if isinstance(matching, Unmatched):
         yield f"whether lesions are new is not known, since they were not matched: {matching.reason}"
@@ -160,8 +186,11 @@ def _doubts(categories: Collection[Category], matching: Matching | Unmatched) ->
         yield "a new lesion is too small to be measured or does not enhance; a reader must judge it"
     if any(lesion.now for lesion in matching.of(Fate.NOT_SHOWN)):
         yield "a lesion lies where the earlier study shows nothing, so it may be new or not"
+    categories = sums.categories()
     if len(categories) > 1:
         yield "a target is too small to be measured, and the sums may be on either side of a threshold"
+    if not all(sums.volumes.agree(category) for category in categories):
+        yield "the sum of products and the volume of enhancing tumour contradict each other; a reader must measure"
 
 
 def _sums(present: Timepoint, baseline: Timepoint, course: Sequence[Timepoint]) -> _Sums:
@@ -169,7 +198,9 @@ def _sums(present: Timepoint, baseline: Timepoint, course: Sequence[Timepoint]) 
     targets = min(MAX_TARGETS, sum(part.diameters.measurable for part in parts))
     burdens = [burden(each.findings, targets) for each in course]
     nadir = Burden(min(one.least_mm2 for one in burdens), min(one.most_mm2 for one in burdens))
-    return _Sums(targets, burden(baseline.findings, targets), nadir, burden(present.findings, targets))
+    enhancing_ml = [each.findings.volume_ml[Region.ET] for each in (baseline, *course, present)]
+    volumes = _Volumes(enhancing_ml[0], min(enhancing_ml[:-1]), enhancing_ml[-1])
+    return _Sums(targets, burden(baseline.findings, targets), nadir, burden(present.findings, targets), volumes)
 
 
 def _measurable(lesion: LesionChange) -> bool:
