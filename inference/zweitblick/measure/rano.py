@@ -27,8 +27,8 @@ RESPONSE = 0.5
 """Share of the baseline up to which the sum is a response: a decrease of 50 % (Wen 2010; Wen 2023)."""
 
 REPEATED = 0.2
-"""Enhancing volumes of a head that has not changed differ by less from scan to scan (16 % at most, from 5 ml on, while
-sums of products differed by up to 71 %: ``docs/measurements.md``)."""
+"""Enhancing volumes of a head that has not changed differ by less from scan to scan: 15 % at most from 2 ml on, while
+sums of products differ by up to 70 % (``python -m benchmarks.repeatability``)."""
 
 VOLUME_PROGRESSION, VOLUME_RESPONSE = 1.40, 0.35
 """Shares of the smallest volume and of the baseline's that are a progression and a response by volume (Wen 2023)."""
