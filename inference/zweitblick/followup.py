@@ -24,8 +24,8 @@ ALIGNED_ON = (Sequence.T1C, Sequence.T1, Sequence.FLAIR)
 
 
 PRECISION = (
-    "Unchanged heads that lay otherwise were read with volumes up to 16 % apart (enhancing parts below 2 ml up to 83 %) "
-    "and sums of products up to 70 % apart."
+    "Unchanged heads that lay otherwise were read with volumes up to 16 % apart, where less than 2 ml enhances up to "
+    "83 %, and with sums of products up to 70 % apart."
 )
 """Largest differences of ``python -m benchmarks.repeatability``; every change is to be read against them."""
 
