@@ -63,7 +63,8 @@ BENCHMARKS := benchmarks benchmarks.network benchmarks.end_to_end benchmarks.lin
 bench: .venv/dev.stamp
 	for one in $(BENCHMARKS); do echo "$$one"; $(BIN)/python -m $$one || exit 1; done
 	if [ -d ../shared/data/brats ]; then $(BIN)/python -m benchmarks.agreement ../shared/data; \
-	  $(BIN)/python -m benchmarks.registration ../shared/data; fi
+	  $(BIN)/python -m benchmarks.registration ../shared/data; \
+	  $(BIN)/python -m benchmarks.repeatability ../shared/data; fi
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -16,6 +16,9 @@ NOUNS = {
     "study": "Frame Instance NativePixels Patient Physics Sequence Series Study",
     "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
     "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
+    "change": "Category Change Fate LesionChange Matching NOT_KNOWN NoProposal Proposal Unmatched VolumeChange "
+    "largest_diameters named summed",
+    "prior": "Prior PriorImage Role Timepoint check_comparable check_same_patient",
     "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp UID_ROOT is_ours",
     "pipeline": "BASIS_SEEN_ON FAULTS Observer REFERENCE_ORDER REPORTING_LIMIT_ML outlined prepared_head read "
     "reference_of segment silent",
@@ -42,8 +45,17 @@ DOORS = {
     "model.bundle.default_models": "",
     "measure.measure": "prediction, *, slice_distance_mm, reporting_limit_ml, validated_ml",
     "pipeline.segment": "volumes, bundles, *, seed, observer",
-    "pipeline.read": "study, bundles, *, stamp, observer",
+    "pipeline.read": "study, bundles, *, prior, stamp, observer",
+    "followup.followed_up": "reading, prior, volumes",
+    "earlier.prior_from": "segmentation, findings, study",
+    "earlier.timepoint_from": "segmentation, findings, role",
+    "priors.prior_of": "store, token, study, *, before",
+    "dicom.outline.read_outline": "segmentation",
+    "report.findings_reader.read_findings": "document",
+    "measure.rano.proposed": "present, earlier, matching",
+    "measure.matching.lesion_changes": "before, now",
     "sample.write_sample": "out, *, spec",
+    "sample.follow_up": "spec, *, day",
     "store.store.Store": "places, holder, *, clock, quiet_time, pool",
     "store.store.StorePlaces": "data, keys, objects",
     "store.received.ReceivedInstance": "sop_class_uid, sop_instance_uid, transfer_syntax_uid, study_instance_uid, "

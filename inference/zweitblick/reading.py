@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from zweitblick.change import Change
 from zweitblick.findings import Findings
 from zweitblick.prediction import Prediction
 from zweitblick.study import Sequence, Study
@@ -155,6 +156,8 @@ class Reading:
         Time and seed.
     version
         Version of zweitblick.
+    change
+        Since an earlier reading; none where there is no such reading.
     """
 
     study: Study
@@ -171,6 +174,7 @@ class Reading:
     rejected: Mapping[str, str]
     stamp: Stamp
     version: str
+    change: Change | None = None
 
     def uid(self, name: str) -> str:
         """UID of one object of this reading; see `Stamp.uid`."""

@@ -44,6 +44,7 @@ from zweitblick.errors import (
 from zweitblick.metrics import Metrics
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
+from zweitblick.priors import prior_of
 from zweitblick.reading import Stamp
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ERROR, FINDINGS, ResultName
@@ -330,7 +331,8 @@ class Worker:
             headers = read_study(self._contents(study, number))
         self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
         bundles = self._batcher.share().bundles(self._bundles)
-        reading = pipeline.read(headers, bundles, stamp=stamp, observer=self._metrics.stage)
+        prior = prior_of(self._store, study, headers, before=stamp.time)
+        reading = pipeline.read(headers, bundles, prior=prior, stamp=stamp, observer=self._metrics.stage)
         return documents(reading, observer=self._metrics.stage)
 
     def _contents(self, study: str, number: int) -> list[bytes]:

@@ -38,6 +38,12 @@
     ├── GeometryError                   volume.geometry
     ├── VoxelError                      volume.voxels
     ├── RegistrationError               register.failed
+    ├── PriorError                      an earlier reading cannot be used
+    │   ├── PriorDamagedError           prior.damaged
+    │   ├── PriorVersionError           prior.version
+    │   ├── PriorMismatchError          prior.mismatched
+    │   ├── PriorPatientError           prior.other-patient
+    │   └── PriorOrderError             prior.order
     ├── BundleError                     a model bundle is unusable
     │   ├── BundleMissingError          bundle.missing
     │   ├── BundleDamagedError          bundle.damaged
@@ -131,7 +137,9 @@ from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
 )
-from zweitblick.errors.keys import NotConfirmedError
+from zweitblick.errors.keys import (
+    NotConfirmedError,
+)
 from zweitblick.errors.peers import (
     NotCommittedError,
     PeerAnswerError,
@@ -145,6 +153,14 @@ from zweitblick.errors.peers import (
     PeerTimeoutError,
     PeerUnreachableError,
     UnknownDestinationError,
+)
+from zweitblick.errors.prior import (
+    PriorDamagedError,
+    PriorError,
+    PriorMismatchError,
+    PriorOrderError,
+    PriorPatientError,
+    PriorVersionError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -307,6 +323,12 @@ __all__ = [
     "PeerTimeoutError",
     "PeerUnreachableError",
     "PixelDecodeError",
+    "PriorDamagedError",
+    "PriorError",
+    "PriorMismatchError",
+    "PriorOrderError",
+    "PriorPatientError",
+    "PriorVersionError",
     "ProviderError",
     "RegistrationError",
     "ResultChangedError",
