@@ -49,6 +49,13 @@
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
     │   └── KeyHolderError              vault.key-holder
+    ├── AuditError                      something cannot be put on record, or a record is not as it was
+    │   ├── AuditWriteError             audit.write
+    │   ├── AuditReadError              audit.read
+    │   ├── TrailBrokenError            audit.broken
+    │   ├── HeadError                   audit.head
+    │   ├── SigningKeyError             audit.signing-key
+    │   └── SyslogSettingError          audit.syslog
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -80,6 +87,15 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.audit import (
+    AuditError,
+    AuditReadError,
+    AuditWriteError,
+    HeadError,
+    SigningKeyError,
+    SyslogSettingError,
+    TrailBrokenError,
+)
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
@@ -171,6 +187,9 @@ from zweitblick.errors.vault import (
 __all__ = [
     "ActorError",
     "ArchiveTooLargeError",
+    "AuditError",
+    "AuditReadError",
+    "AuditWriteError",
     "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
@@ -183,6 +202,7 @@ __all__ = [
     "DuplicatePositionError",
     "EventError",
     "GeometryError",
+    "HeadError",
     "InstanceError",
     "InstanceTooLargeError",
     "KeyHolderError",
@@ -218,6 +238,7 @@ __all__ = [
     "SecondaryCaptureError",
     "SeriesError",
     "SettingsError",
+    "SigningKeyError",
     "SinkError",
     "SourceError",
     "SourceMissingError",
@@ -228,8 +249,10 @@ __all__ = [
     "StoreUnavailableError",
     "StoreVersionError",
     "StudyError",
+    "SyslogSettingError",
     "TokenError",
     "TooManyFilesError",
+    "TrailBrokenError",
     "TransferSyntaxError",
     "UnevenSpacingError",
     "UnknownKekError",
