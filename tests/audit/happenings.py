@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from hypothesis import strategies as st
 
@@ -9,8 +10,9 @@ from zweitblick.audit import codes, events
 from zweitblick.audit.codes import Action, Outcome
 from zweitblick.audit.events import AuditedStudy, Transfer
 from zweitblick.audit.message import AuditEvent, Participant, Source
+from zweitblick.audit.reader import TrailReader
 from zweitblick.audit.signing import FileSigner, make_signing_key
-from zweitblick.audit.trail import Trail
+from zweitblick.audit.trail import FILE_BYTES, Trail
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import opened, sealed
 
@@ -100,6 +102,28 @@ def signer_in(folder: Path) -> FileSigner:
     return FileSigner(path)
 
 
-def opened_trail(folder: Path) -> Trail:
+def opened_trail(folder: Path, *, file_bytes: int = FILE_BYTES) -> Trail:
     """Open the trail of a folder, whose signing key is beside it."""
-    return Trail(folder / "audit", EnvelopeSealer(), signer_in(folder), source=SOURCE, clock=lambda: NOW)
+    return Trail(
+        folder / "audit",
+        EnvelopeSealer(),
+        signer_in(folder),
+        source=SOURCE,
+        clock=lambda: NOW,
+        file_bytes=file_bytes,
+    )
+
+
+def patients(folder: Path) -> list[str]:
+    """Return the Patient IDs of all that is on record, in order; of other messages their code."""
+    recorded = TrailReader(folder / "audit", EnvelopeSealer()).after(0, most=10**6)
+    return [_patient(ET.fromstring(one.message)) for one in recorded]  # noqa: S314 -- our own
+
+
+def _patient(message: ET.Element) -> str:
+    code = message.find("EventIdentification/EventID").attrib["csd-code"]
+    return (
+        message.findall("ParticipantObjectIdentification")[-1].attrib["ParticipantObjectID"]
+        if code == "110103"
+        else code
+    )

@@ -51,7 +51,7 @@ class SignedHead:
                 raise HeadError(
                     f"{name} of the signed head is not {digits} hexadecimal digits; give the head as it was"
                 )
-        if not isinstance(self.count, int) or not 0 < self.count < 2**64:
+        if type(self.count) is not int or not 0 < self.count < 2**64:
             raise HeadError(f"count of the signed head is {self.count!r} and no number of entries; give another head")
 
     @classmethod

@@ -40,7 +40,7 @@ from zweitblick.errors import AuditReadError, AuditWriteError
 log = logging.getLogger(__name__)
 
 FILE_BYTES = 2**24
-"""A file that has this many is not appended to: what a start must read is bounded, and old files can be put away."""
+"""What a start must read is bounded by this, and old files can be put away."""
 
 LOCK = "lock"
 
@@ -82,6 +82,8 @@ class Trail:
         Who reports.
     clock
         Tells the time, aware.
+    file_bytes
+        A file that has this many is not appended to.
 
     Raises
     ------
@@ -92,8 +94,16 @@ class Trail:
     """
 
     def __init__(
-        self, folder: Path, sealer: Sealer, signer: Signer, *, source: Source, clock: Callable[[], datetime]
+        self,
+        folder: Path,
+        sealer: Sealer,
+        signer: Signer,
+        *,
+        source: Source,
+        clock: Callable[[], datetime],
+        file_bytes: int = FILE_BYTES,
     ) -> None:
+        self._file_bytes = file_bytes
         self._folder, self._sealer, self._signer = folder, sealer, signer
         self._source, self._clock = source, clock
         self._end: End | None = None
@@ -193,7 +203,7 @@ class Trail:
         )
 
     def _append(self, end: End, event: AuditEvent) -> int:
-        if end.size >= FILE_BYTES and not end.torn:
+        if end.size >= self._file_bytes and not end.torn:
             end.path = self._new_file(FileHeader(end.trail, end.number + 1, end.link))
             end.size = FILE_HEADER_BYTES
         plain = xml(event, at=self._clock(), source=self._source)

@@ -183,15 +183,16 @@ def _file_faults(files: list[tuple[Path, bytes]], trail: bytes, entries: list[En
     """Find headers and names that do not tell of the entries that follow."""
     links = {1: NO_LINK} | {entry.number + 1: entry.next_link for entry in entries}
     for path, data in files:
+        inside = (piece.entry.number for piece in _pieces(data, trail) if piece.entry is not None)
+        first = next(inside, max(links))
         try:
             header = file_header(data)
         except NoFrameError:
-            first = next((piece.entry.number for piece in _pieces(data, trail) if piece.entry), 1)
             yield Fault(FaultKind.HEADER, first, first)
             continue
         expected = FileHeader(trail, header.first, links.get(header.first, header.link))
         if header != expected or path.name != file_name(header.first):
-            yield Fault(FaultKind.HEADER, header.first, header.first)
+            yield Fault(FaultKind.HEADER, first, first)
 
 
 def _order_faults(entries: list[Entry]) -> Iterator[Fault]:
