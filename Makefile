@@ -14,8 +14,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace
-PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace
+PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace rsyslogd
+PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace rsyslog rsyslog-gnutls
 
 .PHONY: demo test system test-interop lint bench clean
 .DELETE_ON_ERROR:
@@ -31,7 +31,7 @@ test: .venv/dev.stamp
 	$(BIN)/pytest -n auto --dist loadfile
 
 system:
-	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \
+	@PATH=$$PATH:/usr/sbin; for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \
 	if [ -z "$$missing" ]; then echo "present already: $(PROGRAMS)"; exit 0; fi; \
 	command -v apt-get > /dev/null || { echo "no apt-get here; install by hand:$$missing" >&2; exit 1; }; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
