@@ -15,7 +15,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,9 +25,14 @@ import pydicom
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerializationFormat
 
 from zweitblick import pipeline
+from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.audit.codes import Action
+from zweitblick.audit.events import AuditedStudy, accessed, failed
+from zweitblick.audit.message import AuditEvent
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
+    AuditError,
     BrokenOffError,
     EventError,
     KeyHolderError,
@@ -60,7 +65,7 @@ STUDIES_AT_ONCE = 2
 
 DICOM, JSON, PDF = "application/dicom", "application/json", "application/pdf"
 
-AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
+AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError, AuditError)
 """These say nothing of the study; it waits."""
 
 BREAKS = 5
@@ -99,6 +104,8 @@ class Worker:
         Of DBOS's database; made if absent.
     clock
         Tells the time, aware.
+    audit
+        Has readings on record; what cannot be put there waits.
 
     Raises
     ------
@@ -106,8 +113,17 @@ class Worker:
         If another process is at work with this folder; it would take over what that one has begun.
     """
 
-    def __init__(self, store: Store, bundles: Bundles, folder: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bundles: Bundles,
+        folder: Path,
+        *,
+        clock: Callable[[], datetime],
+        audit: Auditor | None = None,
+    ) -> None:
         self._store = store
+        self._audit = audit or Unrecorded()
         self._bundles = bundles
         self._clock = clock
         self._closing = threading.Event()
@@ -262,6 +278,7 @@ class Worker:
             return self._happened(study, round_id, Event.READ)
         log.warning("round %s of study %s cannot be read: %s", round_id, study, fault.code)
         self._keep_fault(round_id, fault)
+        self._audit.record(failed(self._access(study, Action.CREATE), fault.code))
         return self._happened(study, round_id, Event.GAVE_UP)
 
     def _fault_of(self, read: Callable[[], None]) -> _Fault | None:
@@ -280,6 +297,7 @@ class Worker:
     def _keep_all(self, study: str, round_id: str, stamp: Stamp) -> None:
         self._check_breaks(study, round_id)
         made = self._made(study, self._round(study, round_id).number, stamp)
+        self._audit.record(self._access(study, Action.CREATE))
         for name, media_type, content in (
             ("seg", DICOM, made.seg),
             ("sr", DICOM, made.sr),
@@ -306,8 +324,15 @@ class Worker:
                 contents.append(file.read())
         headers = read_study(contents)
         self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
+        self._audit.record(self._access(study, Action.READ))
         reading = pipeline.read(headers, self._batcher.share().bundles(self._bundles), stamp=stamp)
         return documents(reading)
+
+    def _access(self, study: str, action: Action) -> AuditEvent:
+        """Return what is put on record of a study before its images are used, and before results are kept."""
+        kept = self._store.study(study)
+        named = AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
+        return accessed(named, replace(self._audit.process, is_requestor=True), action=action)
 
     def _keep_fault(self, round_id: str, fault: _Fault) -> None:
         content = json.dumps({"code": fault.code, "message": fault.message}).encode()

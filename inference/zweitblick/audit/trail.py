@@ -118,7 +118,12 @@ class Trail:
             self.close()
             raise
 
-    def record(self, event: AuditEvent) -> int:
+    @property
+    def process(self) -> Participant:
+        """The process that acts, by its id (PS3.15 section A.5.2.1)."""
+        return Participant(str(os.getpid()), user_name="zweitblick")
+
+    def record(self, event: AuditEvent, /) -> int:
         """Put an event on record, and return its number once it is durable.
 
         Raises
@@ -195,7 +200,7 @@ class Trail:
             end,
             security_alert(
                 codes.RECORDING_STARTED,
-                Participant(str(os.getpid())),
+                self.process,
                 subject=self._folder.resolve().as_uri(),
                 text=text,
                 outcome=Outcome.MINOR_FAILURE,

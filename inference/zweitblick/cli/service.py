@@ -3,15 +3,20 @@
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from zweitblick.audit.events import application_started, application_stopped
+from zweitblick.audit.trail import Trail
+from zweitblick.cli.recording import audit_sealer, exporting, recording
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
+from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.errors import KeyHolderError
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store, StorePlaces
-from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
+from zweitblick.vault.keyholders import FileKeyHolder, KeyHolder, make_key_file
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Worker
 
@@ -37,11 +42,17 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     bundles = load_bundles(settings.models or default_models())
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with ExitStack() as stack:
-        store = stack.enter_context(_store(settings))
-        worker = stack.enter_context(Worker(store, bundles, settings.data / "data" / "work", clock=_now))
-        app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
+        holder = _holder(settings)
+        sealer = audit_sealer(settings, holder)
+        trail = stack.enter_context(recording(settings, sealer, clock=_now))
+        stack.enter_context(exporting(settings, sealer))
+        stack.enter_context(_activity(trail, settings.dicom))
+        store = stack.enter_context(_store(settings, holder, trail))
+        work = settings.data / "data" / "work"
+        worker = stack.enter_context(Worker(store, bundles, work, clock=_now, audit=trail))
+        app = create_app(Service(store, worker.submit, lambda: worker.is_working, trail), token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))
+        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store, audit=trail))
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
             "HTTP": http.address,
@@ -54,14 +65,29 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _store(settings: Settings) -> Store:
+@contextmanager
+def _activity(trail: Trail, dicom: DicomSettings) -> Iterator[None]:
+    """Have start and end of the service on record."""
+    process = replace(trail.process, ae_titles=(dicom.ae_title or OWN_AE_TITLE,), address=dicom.host)
+    trail.record(application_started(process))
+    try:
+        yield
+    finally:
+        trail.record(application_stopped(process))
+
+
+def _holder(settings: Settings) -> KeyHolder:
     _make_key_file_once(settings.key_file)
-    holder = FileKeyHolder(settings.key_file)
+    return FileKeyHolder(settings.key_file)
+
+
+def _store(settings: Settings, holder: KeyHolder, trail: Trail) -> Store:
     return Store(
         StorePlaces.within(settings.data),
         holder,
         clock=_now,
         quiet_time=lambda title: settings.quiet_times.get(title, settings.quiet_time),
+        audit=trail,
     )
 
 

@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from datetime import UTC, datetime
+from functools import partial
 from socketserver import BaseServer
 from threading import Lock, Thread
 from types import TracebackType
@@ -16,10 +17,12 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.config import ListenerConfig
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
+from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
 from zweitblick.errors import DimseSettingError
@@ -64,6 +67,8 @@ class DicomServer:
         Where instances go.
     observer
         Counts associations and instances.
+    audit
+        Has what associations bring on record; what cannot be put there is refused.
 
     Raises
     ------
@@ -71,11 +76,18 @@ class DicomServer:
         If it cannot listen on the address.
     """
 
-    def __init__(self, config: ListenerConfig, keeper: Keeper, *, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        config: ListenerConfig,
+        keeper: Keeper,
+        *,
+        observer: Observer | None = None,
+        audit: Auditor | None = None,
+    ) -> None:
         observer = observer or Unobserved()
         _silence_pynetdicom()
         try:
-            self._listener = _Listener(config, Storage(keeper, observer), observer)
+            self._listener = _Listener(config, Storage(keeper, observer), observer, audit or Unrecorded())
         except OSError as error:
             raise DimseSettingError(
                 f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
@@ -147,11 +159,12 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Acceptor:
         observer = self.server.observer
+        reception = Reception(self.server.audit)
         association = Acceptor(
             self.ae,
             self.server.config.maximum_instance_bytes,
-            store=self.server.storage.serve,
-            ended=observer.ended,
+            store=partial(self.server.storage.serve, reception=reception),
+            ended=lambda: _ended(observer, reception),
         )
         association._server = self.server  # noqa: SLF001  # as the base class does
         association.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"  # pynetdicom finds them by this name
@@ -168,6 +181,11 @@ class _Handler(RequestHandler):
         return association
 
 
+def _ended(observer: Observer, reception: Reception) -> None:
+    observer.ended()
+    reception.end()
+
+
 def _offer(event: evt.Event) -> None:
     """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
     request = event.assoc.requestor.primitive
@@ -180,10 +198,11 @@ class _Listener(ThreadedAssociationServer):
 
     request_queue_size = 128
 
-    def __init__(self, config: ListenerConfig, storage: Storage, observer: Observer) -> None:
+    def __init__(self, config: ListenerConfig, storage: Storage, observer: Observer, audit: Auditor) -> None:
         self.config = config
         self.storage = storage
         self.observer = observer
+        self.audit = audit
         self._associations: set[Acceptor] = set()
         self._changing = Lock()
         entity = _entity(config)

@@ -1,8 +1,8 @@
 """Store: what the service keeps of studies, for those who receive, read, deliver and review."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,9 @@ from typing import BinaryIO, Self
 
 from sqlalchemy import insert, select
 
-from zweitblick.errors import StoreKeyError, StoreUnavailableError
+from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
+from zweitblick.audit.events import AuditedStudy, study_deleted
+from zweitblick.errors import StoreKeyError, StoreUnavailableError, UnknownStudyError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.folder import ObjectFolder
@@ -89,6 +91,8 @@ class Store:
     quiet_time
         How long after an instance of a calling AE title more may be on the way; `QUIET_TIME` for everybody if not
         given.
+    audit
+        Has it on record that a study is shredded.
 
     Raises
     ------
@@ -109,8 +113,10 @@ class Store:
         *,
         clock: Callable[[], datetime],
         quiet_time: Callable[[str], timedelta] = lambda _: QUIET_TIME,
+        audit: Auditor | None = None,
     ) -> None:
         self._clock = clock
+        self._audit = audit or Unrecorded()
         with ExitStack() as opening:
             keys = Database(places.keys, tables="keys")
             opening.callback(keys.close)
@@ -287,8 +293,20 @@ class Store:
         ------
         StoreUnavailableError
             If it could not be finished; the next start does, or the next call.
+        AuditError
+            If it could not be put on record; nothing is shredded then.
         """
-        shredding.shred(self._rooms, token)
+        with self._deletion_recorded(token):
+            shredding.shred(self._rooms, token)
+
+    def _deletion_recorded(self, token: str) -> AbstractContextManager[None]:
+        """Put the end of a study on record, if there is one still that can be named."""
+        try:
+            study = self.study(token)
+        except (UnknownStudyError, StoreKeyError):
+            return nullcontext()
+        named = AuditedStudy(study.study_instance_uid, study.patient_id, accession_number=study.accession_number)
+        return recorded(self._audit, study_deleted(named, replace(self._audit.process, is_requestor=True)))
 
 
 def _index_key(data: Database, keyring: Keyring) -> DataKey:

@@ -1,8 +1,9 @@
 """What stands behind the application."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 
@@ -19,8 +20,11 @@ class Service:
         Has a round read that is complete.
     is_working
         Whether rounds are being looked for and read.
+    audit
+        Has it on record who is shown what; what cannot be put there is not shown.
     """
 
     store: Store
     submit: Callable[[Round], None]
     is_working: Callable[[], bool]
+    audit: Auditor = field(default_factory=Unrecorded)
