@@ -50,7 +50,7 @@ def datasets(draw: Any, depth: int = 2) -> Dataset:
 
 
 def expected(data: Dataset) -> Identity:
-    return Identity(*(str(data[keyword].value) for keyword in UIDS), str(data.get("PatientID", "")))
+    return Identity(*(str(data[keyword].value) for keyword in UIDS), str(data.get("PatientID", "")).strip())
 
 
 @given(data=datasets(), syntax=st.sampled_from(SYNTAXES))

@@ -75,37 +75,38 @@ def sequences(folder: Path) -> set[int]:
     return {int(one[5].split('"')[1]) for one in received(folder) if one[4] == "DICOM+RFC3881"}
 
 
-def test_rsyslog_has_every_message_though_it_was_killed(tmp_path: Path) -> None:
-    authority = new_authority(tmp_path, "authority")
+@contextmanager
+def exporting(folder: Path, port: int) -> Iterator[SyslogExporter]:
+    """Configure rsyslog, and send it what is on record."""
+    authority = new_authority(folder, "authority")
     ours, theirs = authority.issue("reader"), authority.issue("receiver")
-    port = free_port()
-    (tmp_path / "rsyslog.conf").write_text(
+    authorities = authority.files.certificate
+    (folder / "rsyslog.conf").write_text(
         CONFIGURATION.format(
-            folder=tmp_path,
-            authority=authority.files.certificate,
-            certificate=theirs.certificate,
-            key=theirs.key,
-            port=port,
+            folder=folder, authority=authorities, certificate=theirs.certificate, key=theirs.key, port=port
         )
     )
-    context = client_context(ours.certificate, ours.key, authorities=authority.files.certificate)
-    with opened_trail(tmp_path) as trail:
-        exporter = SyslogExporter(
-            TrailReader(tmp_path / "audit", EnvelopeSealer()),
-            Receiver("127.0.0.1", port, context),
-            Origin("reader.hospital.example", os.getpid()),
-            position=tmp_path / "audit" / "syslog.position",
-            times=Times(poll_s=0.05, retry_s=0.2, settle_s=0.5),
-        )
-        with exporter:
-            for count in (100, 200):
-                with running(tmp_path, port):
-                    for number in range(100):
-                        trail.record(access(f"{PATIENT}-{number}"))
-                    wait_until(lambda last=count - 50: last in sequences(tmp_path))
-                # killed in the middle of it
+    with SyslogExporter(
+        TrailReader(folder / "audit", EnvelopeSealer()),
+        Receiver("127.0.0.1", port, client_context(ours.certificate, ours.key, authorities=authorities)),
+        Origin("reader.hospital.example", os.getpid()),
+        position=folder / "audit" / "syslog.position",
+        times=Times(poll_s=0.05, retry_s=0.2, settle_s=0.5),
+    ) as exporter:
+        yield exporter
+
+
+def test_rsyslog_has_every_message_though_it_was_killed(tmp_path: Path) -> None:
+    port = free_port()
+    with opened_trail(tmp_path) as trail, exporting(tmp_path, port) as exporter:
+        for count in (100, 200):
             with running(tmp_path, port):
-                wait_until(lambda: exporter.delivered == 200 and len(sequences(tmp_path)) == 200)
+                for number in range(100):
+                    trail.record(access(f"{PATIENT}-{number}"))
+                wait_until(lambda last=count - 50: last in sequences(tmp_path))
+            # killed in the middle of it
+        with running(tmp_path, port):
+            wait_until(lambda: exporter.delivered == 200 and len(sequences(tmp_path)) == 200)
         head = trail.signed_head()
     told = received(tmp_path)
     assert {one[:5] for one in told} == {

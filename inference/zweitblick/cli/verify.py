@@ -28,12 +28,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
         "--head", type=Path, metavar="FILE", help="signed head from elsewhere: a receipt, or a syslog receiver"
     )
     command.add_argument(
-        "--key",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PUBLIC.pem",
-        help="public key of the service; repeatable",
+        "--key", type=Path, action="append", default=[], metavar="PUBLIC.pem", help="public key of the service"
     )
     command.set_defaults(run=run)
 
