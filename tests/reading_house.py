@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from audit.book import Book
 from kept_study import Clock, new_store, sent, wait_until
 from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import State
@@ -18,7 +19,7 @@ class House:
     """A store, and workers that come and go."""
 
     def __init__(self, folder: Path, bundles: Bundles) -> None:
-        self.folder, self.bundles, self.clock = folder, bundles, Clock()
+        self.folder, self.bundles, self.clock, self.book = folder, bundles, Clock(), Book()
 
     @contextmanager
     def store(self, kind: type[Store] = Store) -> Iterator[Store]:
@@ -26,7 +27,7 @@ class House:
             yield store
 
     def worker(self, store: Store, bundles: Bundles | None = None) -> Worker:
-        return Worker(store, bundles or self.bundles, self.folder / "work", clock=self.clock)
+        return Worker(store, bundles or self.bundles, self.folder / "work", clock=self.clock, audit=self.book)
 
 
 def keep(store: Store, files: list[Path]) -> str:

@@ -210,9 +210,9 @@ def _half_a_syslog(values: Mapping[str, Any]) -> list[str]:
     """Faults of a receiver of audit messages that is not wholly described: they name patients."""
     together = [f"audit.syslog_{name}" for name in ("host", "certificate", "key", "cas")]
     missing = [key for key in together if key not in values]
-    if missing and len(missing) < len(together):
-        return [f"{' and '.join(missing)} must be set too, since audit messages go over mutual TLS only"]
-    return []
+    if len(missing) == len(together):
+        return []
+    return [f"{key} must be set too, since audit messages go over mutual TLS only" for key in missing]
 
 
 def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
