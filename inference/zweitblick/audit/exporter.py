@@ -33,7 +33,7 @@ BATCH = 64
 AGAIN = 256
 """So many entries are repeated on a new connection: more than a receiver reads before it hands them on."""
 
-ANSWER_S = 15.0
+ANSWER_S = 10.0
 """So long connecting may take, and the acknowledgement of what was sent."""
 
 _DRAIN_S = 0.005
@@ -99,7 +99,6 @@ class SyslogExporter:
         self._position = _Position(position)
         self._closing = threading.Event()
         self._end = float("inf")
-        self._is_connected = False
         self._thread = threading.Thread(target=self._run, name="audit syslog")
         self._thread.start()
 
@@ -107,11 +106,6 @@ class SyslogExporter:
     def delivered(self) -> int:
         """Number of the last entry that was delivered."""
         return self._position.number
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the receiver is there."""
-        return self._is_connected
 
     def close(self) -> None:
         """Deliver what can be in time, and end; the rest goes at the next start."""
@@ -141,8 +135,6 @@ class SyslogExporter:
             name = error.code if isinstance(error, ZweitblickError) else type(error).__name__
             log.warning("audit entries after %d wait, since the receiver is away: %s", self.delivered, name)
             return False
-        finally:
-            self._is_connected = False
         return True
 
     def _connected(self) -> ssl.SSLSocket:
@@ -158,7 +150,6 @@ class SyslogExporter:
 
     def _deliver(self, connection: ssl.SSLSocket) -> None:
         """Deliver until the end; raises if the connection breaks."""
-        self._is_connected = True
         sent = max(0, self.delivered - AGAIN)
         unsettled: deque[tuple[float, int]] = deque()
         while True:

@@ -78,21 +78,6 @@ class TrailReader:
             raise TrailBrokenError(f"an entry behind entry {number} is not there; verify the trail")
         return found
 
-    def count(self) -> int:
-        """Return the number of the last entry; it takes as long as it takes to read the last file.
-
-        Raises
-        ------
-        AuditReadError
-            If the folder cannot be read.
-        """
-        with self._durable() as files:
-            if not files:
-                return 0
-            data = files[-1].read_bytes()
-            header = _header(data, files[-1])
-            return header[1] - 1 + sum(1 for _ in entries_from(data, FILE_HEADER_BYTES, header[0]))
-
     @contextmanager
     def _durable(self) -> Iterator[list[Path]]:
         """Let nobody write, so that all that can be read is durable, and give the files."""
