@@ -103,6 +103,18 @@ def test_a_flipped_bit_is_found_and_its_entry_named(
         assert kind in {fault.kind for fault in faults}
 
 
+@pytest.mark.parametrize("offset", [0, 4, 8, 16, 48, 80, 143, 144], ids=lambda offset: f"byte {offset}")
+def test_a_flipped_bit_in_any_field_of_any_entry_is_found(kept: Kept, offset: int) -> None:
+    for frame in kept.frames:
+        content = bytearray(kept.files[frame.path])
+        content[frame.start + offset] ^= 1
+        frame.path.write_bytes(content)
+        for keys in ([], kept.keys):
+            faults = kept.faults(keys=keys)
+            assert {(fault.first, fault.last) for fault in faults} - {(1, COUNT)} == {(frame.number, frame.number)}
+        frame.path.write_bytes(kept.files[frame.path])
+
+
 def changed(data: st.DataObject, content: bytes) -> bytes:
     """Change bytes as an accident or an attacker might: cut, delete, put in, swap, overwrite."""
     one, two = sorted((data.draw(st.integers(0, len(content))), data.draw(st.integers(0, len(content)))))
@@ -235,6 +247,19 @@ def test_one_entry_written_anew_shows_by_the_next_ones_link(kept: Kept) -> None:
     )
     assert Fault(FaultKind.ALTERED, 4, 4) in kept.faults(keys=[])
     assert {fault.first for fault in kept.faults()} == {4}
+
+
+def test_an_entry_of_a_very_high_number_costs_nothing(kept: Kept) -> None:
+    last = kept.frames[-1]
+    head = layout.head_of(layout.trail_of(kept.folder), 2**63, last.link, last.sealed)
+    kept.write([*kept.frames, replace(last, number=2**63, head=head)])
+    assert Fault(FaultKind.REMOVED, COUNT + 1, 2**63 - 1) in kept.faults()
+
+
+def test_a_file_that_is_full_of_marks_costs_little(kept: Kept) -> None:
+    path = max(kept.files)
+    path.write_bytes(kept.files[path] + b"zwa\x01" * 2**19)
+    assert kept.faults() == [Fault(FaultKind.ALTERED, COUNT + 1, COUNT + 1)]
 
 
 def another(folder: Path) -> Kept:

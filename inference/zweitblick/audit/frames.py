@@ -34,6 +34,9 @@ NO_LINK = bytes(32)
 MOST_SEALED_BYTES = 2**20
 """A sealed message is not longer; the longest of ours has some hundred SOP classes and less than 64 KiB."""
 
+MOST_TRIALS = 1000
+"""By chance a mark comes once in 4 GiB of sealed bytes."""
+
 _DOMAIN = b"zweitblick audit entry 1"
 _FILE = struct.Struct(f">4s{TRAIL_BYTES}sQ32s")
 _ENTRY = struct.Struct(f">4sLQ32s32s{SIGNATURE_BYTES}s")
@@ -137,6 +140,8 @@ def entry_at(data: bytes, place: int, trail: bytes) -> Entry:
     if len(data) < place + _ENTRY.size:
         raise NoFrameError
     mark, size, number, link, head, signature = _ENTRY.unpack_from(data, place)
+    if size > MOST_SEALED_BYTES:
+        raise NoFrameError
     sealed = data[place + _ENTRY.size : place + _ENTRY.size + size]
     if mark != ENTRY_MARK or len(sealed) != size or head != _head(trail, number, link, sealed):
         raise NoFrameError
@@ -144,8 +149,14 @@ def entry_at(data: bytes, place: int, trail: bytes) -> Entry:
 
 
 def next_entry_place(data: bytes, place: int, trail: bytes) -> int:
-    """Return where the next unaltered entry behind a place begins, or the end."""
-    while (place := data.find(ENTRY_MARK, place + 1)) >= 0:
+    """Return where the next unaltered entry behind a place begins, or the end.
+
+    It is looked at `MOST_TRIALS` marks at most, so that nobody can make it take for ever.
+    """
+    for _ in range(MOST_TRIALS):
+        place = data.find(ENTRY_MARK, place + 1)
+        if place < 0:
+            break
         try:
             entry_at(data, place, trail)
         except NoFrameError:

@@ -7,8 +7,9 @@ by a syslog receiver, that nothing up to it was cut off or written anew.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -86,10 +87,17 @@ class Verified:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Something in a file: an entry that is whole, or bytes that are none."""
+    """Something in a file: an entry that is whole, without its message; or bytes that are none."""
 
     entry: Entry | None
     data: bytes = b""
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    start: bytes
+    pieces: Sequence[_Piece]
 
 
 def verify_trail(folder: Path, *, head: SignedHead | None = None, keys: Sequence[Ed25519PublicKey] = ()) -> Verified:
@@ -115,9 +123,12 @@ def verify_trail(folder: Path, *, head: SignedHead | None = None, keys: Sequence
     """
     if head is not None and keys:
         head.check(keys)
-    files = _read(folder)
-    trail = _trail_id(files, head)
-    pieces = [piece for _, data in files for piece in _pieces(data, trail)]
+    try:
+        files = _files(folder, head)
+    except OSError as error:
+        raise AuditReadError(f"audit trail {folder} cannot be read ({error.strerror}); give its folder") from error
+    trail = _trail_id([file.start for file in files], head)
+    pieces = [piece for file in files for piece in file.pieces]
     entries = [piece.entry for piece in pieces if piece.entry is not None]
     unfinished = _unfinished(pieces, entries, head)
     faults = sorted(
@@ -138,21 +149,28 @@ def verify_trail(folder: Path, *, head: SignedHead | None = None, keys: Sequence
     return Verified(entries[-1].signed_head(trail), unfinished)
 
 
-def _read(folder: Path) -> list[tuple[Path, bytes]]:
-    try:
-        files = [(path, path.read_bytes()) for path in trail_files(folder)]
-    except OSError as error:
-        raise AuditReadError(f"audit trail {folder} cannot be read ({error.strerror}); give its folder") from error
-    if not files:
+def _files(folder: Path, head: SignedHead | None) -> list[_File]:
+    """Take the files of a trail apart, one after the other, and keep no message of them."""
+    paths = trail_files(folder)
+    if not paths:
         raise AuditReadError(f"{folder} holds no audit trail; give its folder")
-    return files
+    starts = [_start(path) for path in paths]
+    trail = _trail_id(starts, head)
+    return [
+        _File(path, start, list(_pieces(path.read_bytes(), trail))) for path, start in zip(paths, starts, strict=True)
+    ]
 
 
-def _trail_id(files: list[tuple[Path, bytes]], head: SignedHead | None) -> bytes:
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(FILE_HEADER_BYTES)
+
+
+def _trail_id(starts: Sequence[bytes], head: SignedHead | None) -> bytes:
     """Return the id that the head names, or most of the files."""
     if head is not None:
         return bytes.fromhex(head.trail)
-    ids = Counter(data[4:20] for _, data in files)
+    ids = Counter(start[4:20] for start in starts)
     return ids.most_common(1)[0][0].ljust(16, b"\0")
 
 
@@ -166,7 +184,7 @@ def _pieces(data: bytes, trail: bytes) -> Iterator[_Piece]:
             yield _Piece(None, data[place:end])
         else:
             end = place + entry.packed_bytes
-            yield _Piece(entry)
+            yield _Piece(replace(entry, sealed=b""))
         place = end
 
 
@@ -179,19 +197,21 @@ def _unfinished(pieces: list[_Piece], entries: list[Entry], head: SignedHead | N
     return len(pieces[-1].data)
 
 
-def _file_faults(files: list[tuple[Path, bytes]], trail: bytes, entries: list[Entry]) -> Iterator[Fault]:
+def _file_faults(files: list[_File], trail: bytes, entries: list[Entry]) -> Iterator[Fault]:
     """Find headers and names that do not tell of the entries that follow."""
     links = {1: NO_LINK} | {entry.number + 1: entry.next_link for entry in entries}
-    for path, data in files:
-        inside = (piece.entry.number for piece in _pieces(data, trail) if piece.entry is not None)
-        first = next(inside, max(links))
+    links |= {
+        entry.number: entry.link for entry in entries
+    }  # if the one before was altered, the header tells the truth
+    for file in files:
+        first = next((piece.entry.number for piece in file.pieces if piece.entry is not None), max(links))
         try:
-            header = file_header(data)
+            header = file_header(file.start)
         except NoFrameError:
             yield Fault(FaultKind.HEADER, first, first)
             continue
         expected = FileHeader(trail, header.first, links.get(header.first, header.link))
-        if header != expected or path.name != file_name(header.first):
+        if header != expected or file.path.name != file_name(header.first):
             yield Fault(FaultKind.HEADER, first, first)
 
 
@@ -210,12 +230,14 @@ def _order_faults(entries: list[Entry]) -> Iterator[Fault]:
 
 def _gaps(pieces: list[_Piece], head: SignedHead | None, *, unfinished: int) -> Iterator[Fault]:
     """Find entries that are not there, and tell whether something is in their place."""
-    numbers = {piece.entry.number for piece in pieces if piece.entry}
+    numbers = sorted({0, *(piece.entry.number for piece in pieces if piece.entry)})
     damaged_after = _damage(pieces[:-1] if unfinished else pieces)
-    last = max(numbers, default=0)
-    for first, end in _runs(sorted(set(range(1, last + 1)) - numbers)):
-        yield Fault(FaultKind.ALTERED if first - 1 in damaged_after else FaultKind.REMOVED, first, end)
-        damaged_after.discard(first - 1)
+    last = numbers[-1]
+    for number, following in pairwise(numbers):
+        if following > number + 1:
+            kind = FaultKind.ALTERED if number in damaged_after else FaultKind.REMOVED
+            yield Fault(kind, number + 1, following - 1)
+            damaged_after.discard(number)
     if head is not None and head.count > last:
         yield Fault(FaultKind.ALTERED if last in damaged_after else FaultKind.CUT_OFF, last + 1, head.count)
         damaged_after.discard(last)
@@ -233,17 +255,6 @@ def _damage(pieces: list[_Piece]) -> set[int]:
         else:
             number = piece.entry.number
     return after
-
-
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Group numbers that follow each other."""
-    for index, number in enumerate(numbers):
-        if index and numbers[index - 1] == number - 1:
-            continue
-        end = number
-        while index + 1 < len(numbers) and numbers[index + 1] == end + 1:
-            index, end = index + 1, end + 1  # noqa: PLW2901 -- looks ahead
-        yield number, end
 
 
 def _link_faults(entries: list[Entry]) -> Iterator[Fault]:
@@ -264,9 +275,13 @@ def _signature_faults(entries: list[Entry], trail: bytes, keys: Sequence[Ed25519
 
 
 def _head_faults(entries: list[Entry], trail: bytes, head: SignedHead | None) -> Iterator[Fault]:
-    if head is not None:
-        for entry in entries:
-            if entry.number == head.count and entry.signed_head(trail) != head:
+    if head is None:
+        return
+    for entry in entries:
+        if entry.number == head.count and entry.signed_head(trail) != head:
+            if entry.head.hex() == head.head:  # only its signature is another
+                yield Fault(FaultKind.ALTERED, entry.number, entry.number)
+            else:
                 yield Fault(FaultKind.REWRITTEN, 1, head.count)
 
 
