@@ -13,9 +13,12 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# where Debian puts Orthanc
+export PATH := $(PATH):/usr/sbin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace rsyslogd
-PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace rsyslog rsyslog-gnutls
+PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext pkcs11-tool psql rsyslogd softhsm2-util strace
+PACKAGES := dcm2niix dcmtk dicom3tools opensc openssl orthanc orthanc-dicomweb poppler-utils postgresql rsyslog \
+	rsyslog-gnutls softhsm2 strace
 
 .PHONY: demo test system test-interop lint bench clean
 .DELETE_ON_ERROR:
@@ -31,7 +34,7 @@ test: .venv/dev.stamp
 	$(BIN)/pytest -n auto --dist loadfile
 
 system:
-	@PATH=$$PATH:/usr/sbin; for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \
+	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \
 	if [ -z "$$missing" ]; then echo "present already: $(PROGRAMS)"; exit 0; fi; \
 	command -v apt-get > /dev/null || { echo "no apt-get here; install by hand:$$missing" >&2; exit 1; }; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \

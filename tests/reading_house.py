@@ -6,6 +6,7 @@ from pathlib import Path
 
 from audit.book import Book
 from kept_study import Clock, new_store, sent, wait_until
+from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import State
 from zweitblick.store.rounds import Round
@@ -26,8 +27,10 @@ class House:
         with new_store(self.folder, self.clock, kind=kind) as store:
             yield store
 
-    def worker(self, store: Store, bundles: Bundles | None = None) -> Worker:
-        return Worker(store, bundles or self.bundles, self.folder / "work", clock=self.clock, audit=self.book)
+    def worker(self, store: Store, bundles: Bundles | None = None, *, deliverer: Deliverer | None = None) -> Worker:
+        work = self.folder / "work"
+        found = bundles or self.bundles
+        return Worker(store, found, work, clock=self.clock, deliverer=deliverer, audit=self.book)
 
 
 def keep(store: Store, files: list[Path]) -> str:

@@ -29,6 +29,7 @@ from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.audit.codes import Action
 from zweitblick.audit.events import AuditedStudy, accessed, failed
 from zweitblick.audit.message import AuditEvent
+from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
@@ -63,7 +64,7 @@ AWAY_S = 5.0
 STUDIES_AT_ONCE = 2
 """One reads and writes while another is in the network."""
 
-DICOM, JSON, PDF = "application/dicom", "application/json", "application/pdf"
+DICOM, JSON, PDF, FHIR = "application/dicom", "application/json", "application/pdf", "application/fhir+json"
 
 AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError, AuditError)
 """These say nothing of the study; it waits."""
@@ -77,7 +78,7 @@ INTERNAL = "internal"
 """Code of a defect of ours."""
 
 _QUEUE = "read"
-_WORKFLOWS = "1"
+_WORKFLOWS = "2"
 """Version of the workflows' steps; a change of their order or meaning needs another, and the queue empty before."""
 
 
@@ -106,6 +107,8 @@ class Worker:
         Tells the time, aware.
     audit
         Has readings on record; what cannot be put there waits.
+    deliverer
+        Delivers what is sealed; closed with the worker. If not given, nothing is delivered.
 
     Raises
     ------
@@ -120,10 +123,12 @@ class Worker:
         folder: Path,
         *,
         clock: Callable[[], datetime],
+        deliverer: Deliverer | None = None,
         audit: Auditor | None = None,
     ) -> None:
         self._store = store
         self._audit = audit or Unrecorded()
+        self._deliverer = deliverer or Deliverer(store, ())
         self._bundles = bundles
         self._clock = clock
         self._closing = threading.Event()
@@ -132,7 +137,9 @@ class Worker:
         self._lock = _locked(folder)
         self._batcher = Batcher()
         self._workflow = self._registered()
+        self._deliverer.register()
         _launch(folder)
+        self._deliverer.launch()
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
         self._poller.start()
 
@@ -177,6 +184,7 @@ class Worker:
         self._batcher.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._working)
+        self._deliverer.close()
         DBOS.destroy(destroy_registry=True)
         self._lock.close()
 
@@ -211,10 +219,14 @@ class Worker:
             stamp = DBOS.run_step({"name": "stamp"}, lambda: self._clock().isoformat())
             DBOS.run_step({"name": "complete"}, self._kept_at(self._completed), study, round_id, arrived)
             DBOS.run_step({"name": "read"}, self._kept_at(self._read), study, round_id, stamp)
-            for event in (Event.SEALED, Event.REVIEW_ASKED):
-                state = DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
+            state = self._step(Event.SEALED, study, round_id)
+            if not self._deliverer.begin(study, round_id):
+                state = self._step(Event.REVIEW_ASKED, study, round_id)
             log.info("round %s of study %s is %s", round_id, study, state)
             return state
+
+    def _step(self, event: Event, study: str, round_id: str) -> str:
+        return DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
 
     @contextmanager
     def _alone(self, round_id: str) -> Iterator[bool]:
@@ -304,6 +316,7 @@ class Worker:
             ("pdf", PDF, made.pdf),
             ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
             (FINDINGS, JSON, made.json),
+            ("fhir", FHIR, made.fhir),
         ):
             uid = _sop_instance_uid(content) if media_type == DICOM else ""
             self._store.keep_result(ResultName(round_id, name, media_type, uid), io.BytesIO(content))

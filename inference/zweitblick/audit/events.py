@@ -83,9 +83,17 @@ def transfer_begun(transfer: Transfer) -> AuditEvent:
     return _transferring(codes.BEGIN_TRANSFERRING, Action.EXECUTE, transfer)
 
 
-def transferred(transfer: Transfer) -> AuditEvent:
-    """Tell that instances were transferred and are new to their receiver (section A.5.3.7)."""
-    return _transferring(codes.INSTANCES_TRANSFERRED, Action.CREATE, transfer)
+def transferred(transfer: Transfer, *, action: Action = Action.CREATE) -> AuditEvent:
+    """Tell that instances were transferred (section A.5.3.7).
+
+    Parameters
+    ----------
+    transfer
+        Of what.
+    action
+        `Action.CREATE` if they are new to their receiver, `Action.READ` if they are not, or if that is not known.
+    """
+    return _transferring(codes.INSTANCES_TRANSFERRED, action, transfer)
 
 
 def exported(transfer: Transfer, *, uri: str) -> AuditEvent:

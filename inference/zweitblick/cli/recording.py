@@ -13,14 +13,16 @@ from zweitblick.audit.reader import TrailReader
 from zweitblick.audit.signing import FileSigner, make_signing_key
 from zweitblick.audit.syslog import Origin, Receiver, client_context
 from zweitblick.audit.trail import Sealer, Trail
+from zweitblick.cli.keyholder import opened_holder
 from zweitblick.errors import SigningKeyError
 from zweitblick.settings import Settings
 from zweitblick.store.database import Database
 from zweitblick.store.keyring import AUDIT, Keyring
-from zweitblick.store.store import StorePlaces
+from zweitblick.store.store import NO_POOL, StorePlaces
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import opened, sealed
-from zweitblick.vault.keyholders import FileKeyHolder, KeyHolder
+from zweitblick.vault.keyholders import KeyHolder
+from zweitblick.vault.pool import KeyPool
 
 POSITION = "syslog.position"
 """File that keeps which entry was delivered last."""
@@ -48,7 +50,7 @@ def audit_sealer(settings: Settings, holder: KeyHolder) -> Sealer:
         If the keys cannot be reached, or another's are here.
     """
     with closing(Database(StorePlaces.within(settings.data).keys, tables="keys")) as database:
-        return _Envelope(Keyring(database, holder).make(AUDIT))
+        return _Envelope(Keyring(database, holder, KeyPool(holder, NO_POOL)).make(AUDIT))
 
 
 def trail_folder(settings: Settings) -> Path:
@@ -99,7 +101,8 @@ def opened_trail(settings: Settings) -> Iterator[tuple[Trail, TrailReader]]:
     ZweitblickError
         If its key or its folder cannot be used.
     """
-    sealer = audit_sealer(settings, FileKeyHolder(settings.key_file))
+    with opened_holder(settings) as holder:
+        sealer = audit_sealer(settings, holder)
     with recording(settings, sealer, clock=lambda: datetime.now(UTC)) as trail:
         yield trail, TrailReader(trail_folder(settings), sealer)
 

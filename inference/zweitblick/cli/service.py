@@ -2,23 +2,24 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
+from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.recording import audit_sealer, exporting, recording
+from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.dimse.server import OWN_AE_TITLE
-from zweitblick.errors import KeyHolderError
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store, StorePlaces
-from zweitblick.vault.keyholders import FileKeyHolder, KeyHolder, make_key_file
+from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Worker
+from zweitblick.worklist import Notices, Performer, Worklist
 
 TOKEN_BYTES = 32
 
@@ -42,17 +43,21 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     bundles = load_bundles(settings.models or default_models())
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with ExitStack() as stack:
-        holder = _holder(settings)
+        holder = stack.enter_context(_holder(settings))
         sealer = audit_sealer(settings, holder)
         trail = stack.enter_context(recording(settings, sealer, clock=_now))
         stack.enter_context(exporting(settings, sealer))
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(_store(settings, holder, trail))
-        work = settings.data / "data" / "work"
-        worker = stack.enter_context(Worker(store, bundles, work, clock=_now, audit=trail))
-        app = create_app(Service(store, worker.submit, lambda: worker.is_working, trail), token=token)
+        work, deliverer = settings.data / "data" / "work", Deliverer(store, settings.routes, audit=trail)
+        worker = stack.enter_context(Worker(store, bundles, work, clock=_now, deliverer=deliverer, audit=trail))
+        worklist = Worklist(store.workitems, Notices(), _now)
+        stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
+        service = Service(store, worker.submit, lambda: worker.is_working, worklist, trail)
+        app = create_app(service, token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store, audit=trail))
+        listener, committed = _listener(settings.dicom), deliverer.committed
+        dicom = stack.enter_context(DicomServer(listener, store, committed=committed, audit=trail))
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
             "HTTP": http.address,
@@ -76,9 +81,11 @@ def _activity(trail: Trail, dicom: DicomSettings) -> Iterator[None]:
         trail.record(application_stopped(process))
 
 
-def _holder(settings: Settings) -> KeyHolder:
-    _make_key_file_once(settings.key_file)
-    return FileKeyHolder(settings.key_file)
+def _holder(settings: Settings) -> AbstractContextManager[KeyHolder]:
+    """Open the key holder; only a key file, for development, is made where there is none."""
+    if settings.keys.hsm is None and settings.keys.vault is None:
+        make_key_file_once(settings.key_file)
+    return opened_holder(settings)
 
 
 def _store(settings: Settings, holder: KeyHolder, trail: Trail) -> Store:
@@ -88,17 +95,8 @@ def _store(settings: Settings, holder: KeyHolder, trail: Trail) -> Store:
         clock=_now,
         quiet_time=lambda title: settings.quiet_times.get(title, settings.quiet_time),
         audit=trail,
+        pool=settings.keys.pool,
     )
-
-
-def _make_key_file_once(path: Path) -> None:
-    if path.exists():
-        return
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise KeyHolderError(f"{path.parent} cannot be made ({error.strerror}); set key_file to another") from error
-    make_key_file(path)
 
 
 def _listener(dicom: DicomSettings) -> ListenerConfig:

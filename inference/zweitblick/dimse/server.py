@@ -12,20 +12,25 @@ from typing import Any, Self
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
+from pynetdicom.association import Association, ServiceUser
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dimse.acceptor import Acceptor
+from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
+from zweitblick.dimse.messages import C_STORE, N_EVENT_REPORT, Request
 from zweitblick.dimse.reception import Reception
+from zweitblick.dimse.status import SUCCESS
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
 from zweitblick.errors import DimseSettingError
+from zweitblick.silence import silence
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +60,7 @@ class Unobserved:
 
 
 class DicomServer:
-    """C-ECHO and C-STORE provider, listening from construction until `close`.
+    """C-ECHO and C-STORE provider, and user of storage commitment, listening from construction until `close`.
 
     Use as a context manager, or close it.
 
@@ -69,6 +74,8 @@ class DicomServer:
         Counts associations and instances.
     audit
         Has what associations bring on record; what cannot be put there is refused.
+    committed
+        Is told what peers commit themselves to keep (PS3.4 section J.3.3); if not given, such reports are not taken.
 
     Raises
     ------
@@ -83,11 +90,13 @@ class DicomServer:
         *,
         observer: Observer | None = None,
         audit: Auditor | None = None,
+        committed: Committed | None = None,
     ) -> None:
         observer = observer or Unobserved()
-        _silence_pynetdicom()
+        silence("pynetdicom")
         try:
-            self._listener = _Listener(config, Storage(keeper, observer), observer, audit or Unrecorded())
+            storage = Storage(keeper, observer)
+            self._listener = _Listener(config, storage, observer, committed, audit=audit or Unrecorded())
         except OSError as error:
             raise DimseSettingError(
                 f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
@@ -133,20 +142,6 @@ class DicomServer:
         self.close()
 
 
-def _silence_pynetdicom() -> None:
-    """Drop what pynetdicom would log of patients and senders: AE titles, UIDs, data sets, and tracebacks around them.
-
-    Its modules each log by a name of their own below "pynetdicom"; a filter on each is passed whatever the levels are
-    set to.
-    """
-    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "pynetdicom"]:
-        logging.getLogger(name).addFilter(_is_dropped)  # added once however often it is called
-
-
-def _is_dropped(_record: logging.LogRecord) -> bool:
-    return False
-
-
 class _Handler(RequestHandler):
     """Starts the association of a connection."""
 
@@ -163,7 +158,7 @@ class _Handler(RequestHandler):
         association = Acceptor(
             self.ae,
             self.server.config.maximum_instance_bytes,
-            store=partial(self.server.storage.serve, reception=reception),
+            serve=partial(self.server.serve, reception=reception),
             ended=lambda: _ended(observer, reception),
         )
         association._server = self.server  # noqa: SLF001  # as the base class does
@@ -175,7 +170,7 @@ class _Handler(RequestHandler):
         association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
         association.acceptor.implementation_version_name = self.ae.implementation_version_name
         association.requestor.address_info = self.remote
-        association.bind(evt.EVT_REQUESTED, _offer)
+        association.bind(evt.EVT_REQUESTED, self.server.offer)
         association.bind(evt.EVT_ESTABLISHED, lambda _event: observer.associated())
         association.bind(evt.EVT_REJECTED, lambda _event: observer.rejected())
         return association
@@ -186,21 +181,23 @@ def _ended(observer: Observer, reception: Reception) -> None:
     reception.end()
 
 
-def _offer(event: evt.Event) -> None:
-    """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
-    request = event.assoc.requestor.primitive
-    if isinstance(request, A_ASSOCIATE):
-        event.assoc.acceptor.supported_contexts = accepted(request.presentation_context_definition_list)
-
-
 class _Listener(ThreadedAssociationServer):
     """The listening socket."""
 
     request_queue_size = 128
 
-    def __init__(self, config: ListenerConfig, storage: Storage, observer: Observer, audit: Auditor) -> None:
+    def __init__(
+        self,
+        config: ListenerConfig,
+        storage: Storage,
+        observer: Observer,
+        committed: Committed | None,
+        *,
+        audit: Auditor,
+    ) -> None:
         self.config = config
-        self.storage = storage
+        self._storage = storage
+        self._committed = committed
         self.observer = observer
         self.audit = audit
         self._associations: set[Acceptor] = set()
@@ -209,6 +206,24 @@ class _Listener(ThreadedAssociationServer):
         address = (config.host, config.port)
         contexts = [build_context(VERIFICATION)]
         super().__init__(entity, address, entity.ae_title, contexts, config.tls, request_handler=_Handler)
+
+    def offer(self, event: evt.Event) -> None:
+        """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
+        request = event.assoc.requestor.primitive
+        also = frozenset() if self._committed is None else frozenset({STORAGE_COMMITMENT})
+        if isinstance(request, A_ASSOCIATE):
+            proposed = request.presentation_context_definition_list
+            event.assoc.acceptor.supported_contexts = accepted(proposed, also=also)
+
+    def serve(
+        self, request: Request, context: PresentationContext, requestor: ServiceUser, *, reception: Reception
+    ) -> int:
+        """Serve a request that its context allows, and return its status."""
+        if request.command == C_STORE:
+            return self._storage.serve(request, context, requestor, reception=reception)
+        if request.command == N_EVENT_REPORT and self._committed is not None:
+            return serve_report(request, context, self._committed)
+        return SUCCESS  # of C-ECHO
 
     def associations(self) -> list[Acceptor]:
         """Associations whose threads run."""

@@ -4,6 +4,7 @@ from zweitblick.errors import (
     AuditError,
     DamagedInstanceError,
     InstanceTooLargeError,
+    KeyHolderError,
     MismatchedInstanceError,
     StoreError,
     StoreFullError,
@@ -20,6 +21,7 @@ STATUS: dict[type[ZweitblickError], int] = {
     StoreFullError: 0xA700,
     AuditError: 0xA700,
     InstanceTooLargeError: 0xA700,
+    KeyHolderError: 0xA700,
     # Error: Data Set does not match SOP Class, A9xx (PS3.4 table B.2-1)
     MismatchedInstanceError: 0xA900,
     # Error: Cannot understand, Cxxx (PS3.4 table B.2-1)

@@ -16,7 +16,8 @@
     │   ├── PixelDecodeError            instance.pixel-decode
     │   ├── TransferSyntaxError         instance.transfer-syntax
     │   ├── MismatchedInstanceError     instance.mismatched
-    │   └── InstanceTooLargeError       instance.too-large
+    │   ├── InstanceTooLargeError       instance.too-large
+    │   └── NotDeidentifiableError      instance.not-deidentifiable
     ├── SeriesError                     a series is no volume we may read
     │   ├── NotMRError                  series.not-mr
     │   ├── SecondaryCaptureError       series.secondary-capture
@@ -48,7 +49,9 @@
     │   ├── DataKeyError                vault.data-key
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
-    │   └── KeyHolderError              vault.key-holder
+    │   ├── KeyHolderError              vault.key-holder
+    │   ├── KekInUseError               vault.kek-in-use
+    │   └── ShareError                  vault.share
     ├── AuditError                      something cannot be put on record, or a record is not as it was
     │   ├── AuditWriteError             audit.write
     │   ├── AuditReadError              audit.read
@@ -56,6 +59,17 @@
     │   ├── HeadError                   audit.head
     │   ├── SigningKeyError             audit.signing-key
     │   └── SyslogSettingError          audit.syslog
+    ├── CmsError                        something cannot be signed, enveloped or opened for others
+    │   ├── CmsFormatError              cms.format
+    │   ├── CmsKeyError                 cms.key
+    │   ├── NotForUsError               cms.not-for-us
+    │   ├── AlteredError                cms.altered
+    │   ├── WrongSignerError            cms.wrong-signer
+    │   ├── WeakCryptographyError       cms.weak
+    │   ├── CertificateExpiredError     cms.expired
+    │   ├── CertificateNotYetValidError cms.not-yet-valid
+    │   └── KeyUsageError               cms.key-usage
+    ├── NotConfirmedError               keys.not-confirmed
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -73,6 +87,25 @@
     │   ├── ResultChangedError          store.result-changed
     │   ├── EventError                  store.event
     │   └── ActorError                  store.actor
+    ├── WorkitemError                   a request about a work item is refused
+    │   ├── WorkitemContentError        workitem.content
+    │   ├── WorkitemQueryError          workitem.query
+    │   ├── UnknownWorkitemError        workitem.unknown
+    │   ├── WorkitemExistsError         workitem.exists
+    │   ├── WorkitemStateError          workitem.state
+    │   └── TransactionError            workitem.transaction
+    ├── PeerError                       a destination has not acknowledged what was sent
+    │   ├── PeerUnreachableError        peer.unreachable
+    │   ├── PeerTimeoutError            peer.timeout
+    │   ├── PeerBrokenOffError          peer.broken-off
+    │   ├── PeerRejectedError           peer.rejected
+    │   ├── PeerBusyError               peer.busy
+    │   ├── PeerAnswerError             peer.answer
+    │   ├── PeerRefusedError            peer.refused
+    │   ├── PeerContextError            peer.context
+    │   ├── PeerCredentialsError        peer.credentials
+    │   ├── NotCommittedError           peer.not-committed
+    │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
@@ -96,9 +129,36 @@ from zweitblick.errors.audit import (
     SyslogSettingError,
     TrailBrokenError,
 )
+from zweitblick.errors.cms import (
+    AlteredError,
+    CertificateExpiredError,
+    CertificateNotYetValidError,
+    CmsError,
+    CmsFormatError,
+    CmsKeyError,
+    KeyUsageError,
+    NotForUsError,
+    WeakCryptographyError,
+    WrongSignerError,
+)
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+)
+from zweitblick.errors.keys import NotConfirmedError
+from zweitblick.errors.peers import (
+    NotCommittedError,
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerContextError,
+    PeerCredentialsError,
+    PeerError,
+    PeerRefusedError,
+    PeerRejectedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    UnknownDestinationError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -161,6 +221,7 @@ from zweitblick.errors.study import (
     NoPixelDataError,
     NotAHeadError,
     NotAVolumeError,
+    NotDeidentifiableError,
     NotMRError,
     PixelDecodeError,
     SecondaryCaptureError,
@@ -175,17 +236,29 @@ from zweitblick.errors.study import (
 )
 from zweitblick.errors.vault import (
     DataKeyError,
+    KekInUseError,
     KeyHolderError,
     KeyUnwrapError,
     SealBrokenError,
     SealVersionError,
+    ShareError,
     SinkError,
     UnknownKekError,
     VaultError,
 )
+from zweitblick.errors.worklist import (
+    TransactionError,
+    UnknownWorkitemError,
+    WorkitemContentError,
+    WorkitemError,
+    WorkitemExistsError,
+    WorkitemQueryError,
+    WorkitemStateError,
+)
 
 __all__ = [
     "ActorError",
+    "AlteredError",
     "ArchiveTooLargeError",
     "AuditError",
     "AuditReadError",
@@ -195,6 +268,11 @@ __all__ = [
     "BundleError",
     "BundleMissingError",
     "CertificateError",
+    "CertificateExpiredError",
+    "CertificateNotYetValidError",
+    "CmsError",
+    "CmsFormatError",
+    "CmsKeyError",
     "DamagedArchiveError",
     "DamagedInstanceError",
     "DataKeyError",
@@ -205,8 +283,10 @@ __all__ = [
     "HeadError",
     "InstanceError",
     "InstanceTooLargeError",
+    "KekInUseError",
     "KeyHolderError",
     "KeyUnwrapError",
+    "KeyUsageError",
     "LocalizerError",
     "MismatchedInstanceError",
     "MissingGeometryError",
@@ -226,8 +306,22 @@ __all__ = [
     "NoPixelDataError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotCommittedError",
+    "NotConfirmedError",
+    "NotDeidentifiableError",
+    "NotForUsError",
     "NotMRError",
     "OutputError",
+    "PeerAnswerError",
+    "PeerBrokenOffError",
+    "PeerBusyError",
+    "PeerContextError",
+    "PeerCredentialsError",
+    "PeerError",
+    "PeerRefusedError",
+    "PeerRejectedError",
+    "PeerTimeoutError",
+    "PeerUnreachableError",
     "PixelDecodeError",
     "ProviderError",
     "RegistrationError",
@@ -238,6 +332,7 @@ __all__ = [
     "SecondaryCaptureError",
     "SeriesError",
     "SettingsError",
+    "ShareError",
     "SigningKeyError",
     "SinkError",
     "SourceError",
@@ -253,16 +348,26 @@ __all__ = [
     "TokenError",
     "TooManyFilesError",
     "TrailBrokenError",
+    "TransactionError",
     "TransferSyntaxError",
     "UnevenSpacingError",
+    "UnknownDestinationError",
     "UnknownKekError",
     "UnknownObjectError",
     "UnknownRoundError",
     "UnknownStudyError",
+    "UnknownWorkitemError",
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
+    "WeakCryptographyError",
     "WorkerError",
     "WorkerRunningError",
+    "WorkitemContentError",
+    "WorkitemError",
+    "WorkitemExistsError",
+    "WorkitemQueryError",
+    "WorkitemStateError",
+    "WrongSignerError",
     "ZweitblickError",
 ]

@@ -11,9 +11,10 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 
 from zweitblick import __version__
+from zweitblick.reading import UID_ROOT
 
-IMPLEMENTATION_CLASS_UID = "2.25.298649289080942495299109555870077124952"
-"""Names this implementation (PS3.7 D.3.3.2); drawn once by UUID (PS3.5 B.2)."""
+IMPLEMENTATION_CLASS_UID = UID_ROOT
+"""Names this implementation (PS3.7 D.3.3.2)."""
 IMPLEMENTATION_VERSION = f"ZWEITBLICK_{__version__}"[:16]
 
 

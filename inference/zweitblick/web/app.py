@@ -4,7 +4,7 @@ from fastapi import Depends, FastAPI
 
 import zweitblick
 from zweitblick.reading import RESEARCH_USE
-from zweitblick.web import health, reads
+from zweitblick.web import health, reads, subscribers, workitems
 from zweitblick.web.problems import answer_with_problems
 from zweitblick.web.service import Service
 from zweitblick.web.token import token_check
@@ -29,6 +29,9 @@ def create_app(service: Service, *, token: str) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(health.router(service))
-    app.include_router(reads.router(service), dependencies=[Depends(token_check(token))])
+    protected = [Depends(token_check(token))]
+    app.include_router(reads.router(service), dependencies=protected)
+    app.include_router(workitems.router(service), dependencies=protected)
+    app.include_router(subscribers.router(service, token=token))
     answer_with_problems(app)
     return app

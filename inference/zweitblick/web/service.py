@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
+from zweitblick.worklist import Worklist
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Service:
         Has a round read that is complete.
     is_working
         Whether rounds are being looked for and read.
+    worklist
+        Of work items.
     audit
         Has it on record who is shown what; what cannot be put there is not shown.
     """
@@ -27,4 +30,5 @@ class Service:
     store: Store
     submit: Callable[[Round], None]
     is_working: Callable[[], bool]
+    worklist: Worklist
     audit: Auditor = field(default_factory=Unrecorded)
