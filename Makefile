@@ -17,8 +17,9 @@ BIN := .venv/bin
 # where Debian puts Orthanc
 export PATH := $(PATH):/usr/sbin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext pkcs11-tool psql softhsm2-util strace
-PACKAGES := dcm2niix dcmtk dicom3tools opensc openssl orthanc orthanc-dicomweb poppler-utils postgresql softhsm2 strace
+PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext pkcs11-tool psql rsyslogd softhsm2-util strace
+PACKAGES := dcm2niix dcmtk dicom3tools opensc openssl orthanc orthanc-dicomweb poppler-utils postgresql rsyslog \
+	rsyslog-gnutls softhsm2 strace
 
 .PHONY: demo test system test-interop lint soak bench clean
 .DELETE_ON_ERROR:

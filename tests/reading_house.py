@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from audit.book import Book
 from kept_study import Clock, new_store, sent, wait_until
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.metrics import Metrics
@@ -20,7 +21,7 @@ class House:
     """A store, and workers that come and go."""
 
     def __init__(self, folder: Path, bundles: Bundles) -> None:
-        self.folder, self.bundles, self.clock = folder, bundles, Clock()
+        self.folder, self.bundles, self.clock, self.book = folder, bundles, Clock(), Book()
 
     @contextmanager
     def store(self, kind: type[Store] = Store) -> Iterator[Store]:
@@ -36,7 +37,8 @@ class House:
         metrics: Metrics | None = None,
     ) -> Worker:
         work = self.folder / "work"
-        return Worker(store, bundles or self.bundles, work, clock=self.clock, deliverer=deliverer, metrics=metrics)
+        found = bundles or self.bundles
+        return Worker(store, found, work, clock=self.clock, deliverer=deliverer, metrics=metrics, audit=self.book)
 
 
 def keep(store: Store, files: list[Path]) -> str:

@@ -14,7 +14,7 @@ from zweitblick.delivery.route import Route
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import KeySettings
 from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
-from zweitblick.settings import DicomSettings, HttpSettings, Settings, load_settings
+from zweitblick.settings import AuditSettings, DicomSettings, HttpSettings, Settings, load_settings
 from zweitblick.vault.keyholders.places import TokenPlace, TransitPlace
 from zweitblick.vault.pool import PoolLimits
 
@@ -40,6 +40,16 @@ client_cas = "/etc/zweitblick/ca.pem"
 [http]
 host = "::1"
 port = 8443
+
+[audit]
+folder = "/srv/audit"
+signing_key = "/etc/zweitblick/audit.pem"
+site = "Radiology"
+syslog_host = "audit.example"
+syslog_port = 6515
+syslog_certificate = "/etc/zweitblick/syslog.pem"
+syslog_key = "/etc/zweitblick/syslog.key"
+syslog_cas = "/etc/zweitblick/syslog-ca.pem"
 
 [keys]
 holder = "pkcs11"
@@ -167,6 +177,14 @@ ENVIRONMENT = {
     "ZWEITBLICK_DICOM_CLIENT_CAS": "/etc/zweitblick/ca.pem",
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
+    "ZWEITBLICK_AUDIT_FOLDER": "/srv/audit",
+    "ZWEITBLICK_AUDIT_SIGNING_KEY": "/etc/zweitblick/audit.pem",
+    "ZWEITBLICK_AUDIT_SITE": "Radiology",
+    "ZWEITBLICK_AUDIT_SYSLOG_HOST": "audit.example",
+    "ZWEITBLICK_AUDIT_SYSLOG_PORT": "6515",
+    "ZWEITBLICK_AUDIT_SYSLOG_CERTIFICATE": "/etc/zweitblick/syslog.pem",
+    "ZWEITBLICK_AUDIT_SYSLOG_KEY": "/etc/zweitblick/syslog.key",
+    "ZWEITBLICK_AUDIT_SYSLOG_CAS": "/etc/zweitblick/syslog-ca.pem",
     "ZWEITBLICK_KEYS_HOLDER": "pkcs11",
     "ZWEITBLICK_KEYS_POOL": "50",
     "ZWEITBLICK_KEYS_POOL_AGE_S": "7200",
@@ -197,6 +215,16 @@ EVERYTHING = Settings(
         client_cas=Path("/etc/zweitblick/ca.pem"),
     ),
     http=HttpSettings(host="::1", port=8443),
+    audit=AuditSettings(
+        folder=Path("/srv/audit"),
+        signing_key=Path("/etc/zweitblick/audit.pem"),
+        site="Radiology",
+        syslog_host="audit.example",
+        syslog_port=6515,
+        syslog_certificate=Path("/etc/zweitblick/syslog.pem"),
+        syslog_key=Path("/etc/zweitblick/syslog.key"),
+        syslog_cas=Path("/etc/zweitblick/syslog-ca.pem"),
+    ),
     keys=KeySettings(
         hsm=TokenPlace(Path("/usr/lib/hsm.so"), "Hospital 1", "zb", Path("/run/credentials/pin")),
         pool=PoolLimits(50, timedelta(hours=2)),
@@ -219,6 +247,10 @@ FAULTS = {
     "dicom.colour": "[dicom]\ncolour = 'blue'",
     "http.host": "[http]\nhost = '0.0.0.0'",
     "http.port": "[http]\nport = true",
+    "audit.folder": "[audit]\nfolder = ''",
+    "audit.site": "[audit]\nsite = '  '",
+    "audit.syslog_port": "[audit]\nsyslog_port = 70000",
+    "audit.syslog_cas": "[audit]\nsyslog_host = 'a'\nsyslog_certificate = 'cert.pem'\nsyslog_key = 'cert.key'",
     "keys.holder": "[keys]\nholder = 'drawer'",
     "keys.pool": "[keys]\npool = -1",
     "keys.pool_age_s": "[keys]\npool_age_s = 59",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from audit.book import patient_of, study_of
 from kept_study import files_of
 from reading_house import RESULTS, House, contents, keep, last, reached
 from zweitblick import pipeline
@@ -69,6 +70,7 @@ def test_results_are_those_of_a_reading_from_files(house: House, study: Path) ->
         "pdf": expected.pdf,
         "encapsulated-pdf": expected.encapsulated_pdf,
     }
+    assert house.book.told() == [("DICOM Instances Accessed", "R", 0), ("DICOM Instances Accessed", "C", 0)]
     assert kept["seg"] == pydicom.dcmread(pydicom.filebase.DicomBytesIO(expected.seg)).SOPInstanceUID
     assert kept["pdf"] == ""
     assert events == [Event.COMPLETED, Event.STARTED, Event.READ, Event.SEALED, Event.REVIEW_ASKED]
@@ -89,6 +91,26 @@ def test_a_study_that_cannot_be_read_fails_with_its_code(house: House, study: Pa
             failed = reached(store, token, State.FAILED)
         assert json.loads(contents(store, failed.id)["error"])["code"] == "study.missing-sequence"
         assert set(contents(store, failed.id)) == {"error"}
+    assert house.book.told() == [("DICOM Instances Accessed", "R", 0), ("DICOM Instances Accessed", "C", 8)]
+    assert house.book.events[1].outcome_description == "study.missing-sequence"
+    header = pydicom.dcmread(files_of(study)[0], stop_before_pixels=True)
+    for event in house.book.events:
+        assert (study_of(event), patient_of(event)) == (header.StudyInstanceUID, header.PatientID)
+
+
+def test_a_reading_that_cannot_be_put_on_record_waits(
+    house: House, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zweitblick.worker.AWAY_S", 0.05)
+    house.book.is_away = True
+    with house.store() as store:
+        token = keep(store, files_of(study, "T1"))
+        with house.worker(store) as worker:
+            worker.submit(last(store, token))
+            assert house.book.refused.wait(60)
+            assert last(store, token).state is State.READING
+            house.book.is_away = False
+            reached(store, token, State.FAILED)
 
 
 def test_a_late_image_supersedes_and_both_readings_are_kept(house: House, study: Path) -> None:

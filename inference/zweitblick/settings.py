@@ -68,6 +68,35 @@ class HttpSettings:
 
 
 @dataclass(frozen=True)
+class AuditSettings:
+    """Where the audit trail lies, and where it is sent to.
+
+    Parameters
+    ----------
+    folder
+        Of the trail; None takes ``audit`` in the data folder.
+    signing_key
+        PEM file of the Ed25519 key that signs it, made if it is not there, with the public key beside it; None takes
+        ``audit-key.pem`` beside the key file.
+    site
+        Name of the hospital or department in audit messages.
+    syslog_host, syslog_port
+        Receiver of syslog over TLS; None sends nothing.
+    syslog_certificate, syslog_key, syslog_cas
+        PEM files for mutual TLS with it.
+    """
+
+    folder: Path | None = None
+    signing_key: Path | None = None
+    site: str = ""
+    syslog_host: str | None = None
+    syslog_port: int = 6514
+    syslog_certificate: Path | None = None
+    syslog_key: Path | None = None
+    syslog_cas: Path | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that can be set.
 
@@ -85,6 +114,8 @@ class Settings:
         The same by calling AE title, where it differs.
     dicom, http
         Where to listen.
+    audit
+        Where the audit trail lies and goes.
     routes
         Where results go.
     keys
@@ -100,6 +131,7 @@ class Settings:
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
+    audit: AuditSettings = AuditSettings()
     routes: tuple[Route, ...] = ()
     keys: KeySettings = USUAL_KEYS
     log_format: str = "console"
@@ -143,7 +175,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("dicom", "http", "keys") and isinstance(value, dict):
+        if name in ("audit", "dicom", "http", "keys") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -186,7 +218,16 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
         faults.append("dicom.certificate and dicom.key go together; set both or none")
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    return faults + without_holder(values)
+    return faults + without_holder(values) + _half_a_syslog(values)
+
+
+def _half_a_syslog(values: Mapping[str, Any]) -> list[str]:
+    """Faults of a receiver of audit messages that is not wholly described: they name patients."""
+    together = [f"audit.syslog_{name}" for name in ("host", "certificate", "key", "cas")]
+    missing = [key for key in together if key not in values]
+    if len(missing) == len(together):
+        return []
+    return [f"{key} must be set too, since audit messages go over mutual TLS only" for key in missing]
 
 
 def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -201,6 +242,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         quiet_times=values.get("quiet_times_s", {}),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
+        audit=AuditSettings(**section("audit")),
         keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
     )
@@ -231,6 +273,12 @@ def _host(raw: object) -> str:
         return str(ipaddress.ip_address(raw))
     except ValueError:
         raise ValueError(f"{raw!r} is no IP address such as 127.0.0.1") from None
+
+
+def _name(raw: object) -> str:
+    if not isinstance(raw, str) or not raw.isprintable() or not raw.strip():
+        raise ValueError(f"{raw!r} is no name")
+    return raw.strip()
 
 
 def _port(raw: object) -> int:
@@ -282,6 +330,14 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "quiet_time_s": _quiet_time,
     "quiet_times_s": _quiet_times,
     "log_format": _log_format,
+    "audit.folder": _path,
+    "audit.signing_key": _path,
+    "audit.site": _name,
+    "audit.syslog_host": _name,
+    "audit.syslog_port": _port,
+    "audit.syslog_certificate": _path,
+    "audit.syslog_key": _path,
+    "audit.syslog_cas": _path,
     "dicom.host": _host,
     "dicom.port": _port,
     "dicom.ae_title": _title,

@@ -15,7 +15,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +26,15 @@ from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerial
 from structlog.contextvars import bound_contextvars
 
 from zweitblick import pipeline
+from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.audit.codes import Action
+from zweitblick.audit.events import AuditedStudy, accessed, failed
+from zweitblick.audit.message import AuditEvent
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
+    AuditError,
     BrokenOffError,
     EventError,
     KeyHolderError,
@@ -64,7 +69,7 @@ STUDIES_AT_ONCE = 2
 
 DICOM, JSON, PDF, FHIR = "application/dicom", "application/json", "application/pdf", "application/fhir+json"
 
-AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
+AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError, AuditError)
 """These say nothing of the study; it waits."""
 
 BREAKS = 5
@@ -103,6 +108,8 @@ class Worker:
         Of DBOS's database; made if absent.
     clock
         Tells the time, aware.
+    audit
+        Has readings on record; what cannot be put there waits.
     deliverer
         Delivers what is sealed; closed with the worker. If not given, nothing is delivered.
     metrics
@@ -123,9 +130,11 @@ class Worker:
         clock: Callable[[], datetime],
         deliverer: Deliverer | None = None,
         metrics: Metrics | None = None,
+        audit: Auditor | None = None,
     ) -> None:
         self._metrics = metrics or Metrics(store.standing, clock=clock)
         self._store = store
+        self._audit = audit or Unrecorded()
         self._deliverer = deliverer or Deliverer(store, ())
         self._bundles = bundles
         self._clock = clock
@@ -290,6 +299,7 @@ class Worker:
         log.warning("round %s of study %s cannot be read: %s", round_id, study, fault.code)
         self._metrics.failed(fault.code)
         self._keep_fault(round_id, fault)
+        self._audit.record(failed(self._access(study, Action.CREATE), fault.code))
         return self._happened(study, round_id, Event.GAVE_UP)
 
     def _fault_of(self, read: Callable[[], None]) -> _Fault | None:
@@ -308,6 +318,7 @@ class Worker:
     def _keep_all(self, study: str, round_id: str, stamp: Stamp) -> None:
         self._check_breaks(study, round_id)
         made = self._made(study, self._round(study, round_id).number, stamp)
+        self._audit.record(self._access(study, Action.CREATE))
         for name, media_type, content in (
             ("seg", DICOM, made.seg),
             ("sr", DICOM, made.sr),
@@ -330,6 +341,7 @@ class Worker:
         with self._metrics.stage("open"):
             headers = read_study(self._contents(study, number))
         self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
+        self._audit.record(self._access(study, Action.READ))
         bundles = self._batcher.share().bundles(self._bundles)
         prior = prior_of(self._store, study, headers, before=stamp.time)
         reading = pipeline.read(headers, bundles, prior=prior, stamp=stamp, observer=self._metrics.stage)
@@ -343,6 +355,12 @@ class Worker:
             with self._store.open(instance.id) as file:
                 contents.append(file.read())
         return contents
+
+    def _access(self, study: str, action: Action) -> AuditEvent:
+        """Return what is put on record of a study before its images are used, and before results are kept."""
+        kept = self._store.study(study)
+        named = AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
+        return accessed(named, replace(self._audit.process, is_requestor=True), action=action)
 
     def _keep_fault(self, round_id: str, fault: _Fault) -> None:
         content = json.dumps({"code": fault.code, "message": fault.message}).encode()

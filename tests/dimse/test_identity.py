@@ -22,7 +22,9 @@ SYNTAXES = (IMPLICIT, EXPLICIT, BIG, *DEFLATED)
 
 uids = st.from_regex(r"[1-9][0-9]{0,5}(\.(0|[1-9][0-9]{0,8})){1,5}", fullmatch=True).filter(lambda uid: len(uid) <= 64)
 texts = st.text("abc ^", max_size=20)
-tags = st.sampled_from([0x00080050, 0x00080090, 0x00081030, 0x00090011, 0x00100010, 0x00180015, 0x00200010, 0x00204000])
+tags = st.sampled_from(
+    [0x00080050, 0x00080090, 0x00081030, 0x00090011, 0x00100010, 0x00100020, 0x00180015, 0x00200010, 0x00204000]
+)
 sequence_tags = st.sampled_from([0x00081140, 0x00082112, 0x00091010, 0x00189346])
 
 
@@ -48,7 +50,7 @@ def datasets(draw: Any, depth: int = 2) -> Dataset:
 
 
 def expected(data: Dataset) -> Identity:
-    return Identity(*(str(data[keyword].value) for keyword in UIDS))
+    return Identity(*(str(data[keyword].value) for keyword in UIDS), str(data.get("PatientID", "")).strip())
 
 
 @given(data=datasets(), syntax=st.sampled_from(SYNTAXES))

@@ -74,6 +74,7 @@ def test_the_bytes_kept_are_the_bytes_sent(syntax: str) -> None:
         called_ae_title="ANY",
         peer_address="127.0.0.1",
         data=data,
+        patient_id=str(instance().get("PatientID", "")),
     )
 
 

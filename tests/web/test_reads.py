@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pynetdicom import sop_class
 
+from audit.book import Book, patient_of, study_of
 from kept_study import Clock, new_store
 from zweitblick.errors import SettingsError
 from zweitblick.store.deliveries import Attempt, DeliveryState
@@ -35,8 +36,9 @@ class House:
 
     def __init__(self, store: Store) -> None:
         self.store, self.submitted, self.is_working = store, [], True
+        self.book = Book()
         worklist = Worklist(store.workitems, Notices(), Clock())
-        service = Service(store, self.submitted.append, lambda: self.is_working, worklist)
+        service = Service(store, self.submitted.append, lambda: self.is_working, worklist, self.book)
         self.server = HttpServer(create_app(service, token=TOKEN), host="127.0.0.1", port=0)
         self.stranger = httpx.Client(base_url=self.server.address)
         self.client = httpx.Client(base_url=self.server.address, headers={"Authorization": f"Bearer {TOKEN}"})
@@ -245,6 +247,43 @@ def test_an_address_that_is_taken_is_named_by_its_key(house: House) -> None:
     port = int(house.server.address.rsplit(":", 1)[1])
     with pytest.raises(SettingsError, match=f"^http.port: {port}"):
         HttpServer(FastAPI(), host="127.0.0.1", port=port)
+
+
+def test_who_is_shown_findings_or_results_is_on_record(house: House) -> None:
+    house.receive()
+    house.store.describe(house.store.token(UID), patient_id="P-17", accession_number="A-3")
+    house.read()
+    assert house.book.events == []  # that a study is here is no finding
+    house.happen(*TO_READ)
+    house.keep_results()
+    house.read()
+    house.client.get(f"/api/v1/reads/{UID}/results/seg")
+    assert house.book.told() == [("DICOM Instances Accessed", "R", 0)] * 2
+    for event in house.book.events:
+        assert (study_of(event), patient_of(event)) == (UID, "P-17")
+        who, process = event.participants
+        assert (who.is_requestor, who.address, process.user_id) == (True, "127.0.0.1", "4242")
+
+
+def test_nothing_is_shown_that_cannot_be_put_on_record(house: House) -> None:
+    house.receive()
+    house.happen(*TO_READ)
+    house.keep_results()
+    house.book.is_away = True
+    for path in ("", "/results/seg"):
+        answer = house.client.get(f"/api/v1/reads/{UID}{path}")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (503, PROBLEM)
+        assert answer.json()["code"] == "audit.write"
+
+
+def test_that_a_study_is_said_to_be_complete_is_on_record_first(house: House) -> None:
+    house.receive()
+    house.book.is_away = True
+    assert house.client.post(f"/api/v1/reads/{UID}/complete").status_code == 503
+    assert house.submitted == []
+    house.book.is_away = False
+    assert house.client.post(f"/api/v1/reads/{UID}/complete").status_code == 202
+    assert house.book.told() == [("DICOM Instances Accessed", "U", 0)]
 
 
 def test_deliveries_are_shown_by_destination(house: House) -> None:

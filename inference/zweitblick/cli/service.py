@@ -4,11 +4,16 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from zweitblick.audit.events import application_started, application_stopped
+from zweitblick.audit.trail import Trail
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
+from zweitblick.cli.recording import audit_sealer, exporting, recording
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
+from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.settings import DicomSettings, Settings
@@ -42,17 +47,24 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     stopping = threading.Event()
     with ExitStack() as stack:
-        store = stack.enter_context(_store(settings, stack.enter_context(_holder(settings))))
+        holder = stack.enter_context(_holder(settings))
+        sealer = audit_sealer(settings, holder)
+        trail = stack.enter_context(recording(settings, sealer, clock=_now))
+        stack.enter_context(exporting(settings, sealer))
+        stack.enter_context(_activity(trail, settings.dicom))
+        store = stack.enter_context(_store(settings, holder, trail))
         metrics = Metrics(store.standing, clock=_now)
-        work, deliverer = settings.data / "data" / "work", Deliverer(store, settings.routes)
-        worker = stack.enter_context(Worker(store, bundles, work, clock=_now, deliverer=deliverer, metrics=metrics))
+        work, deliverer = settings.data / "data" / "work", Deliverer(store, settings.routes, audit=trail)
+        worker = stack.enter_context(
+            Worker(store, bundles, work, clock=_now, deliverer=deliverer, metrics=metrics, audit=trail)
+        )
         worklist = Worklist(store.workitems, Notices(), _now)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
-        service = Service(store, worker.submit, lambda: worker.is_working and not stopping.is_set(), worklist)
+        service = Service(store, worker.submit, lambda: worker.is_working and not stopping.is_set(), worklist, trail)
         app = create_app(service, token=token, exposition=metrics.exposition)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        listener = _listener(settings.dicom)
-        dicom = stack.enter_context(DicomServer(listener, store, observer=metrics, committed=deliverer.committed))
+        listener, committed = _listener(settings.dicom), deliverer.committed
+        dicom = stack.enter_context(DicomServer(listener, store, observer=metrics, committed=committed, audit=trail))
         stack.callback(stopping.set)
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
@@ -66,6 +78,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@contextmanager
+def _activity(trail: Trail, dicom: DicomSettings) -> Iterator[None]:
+    """Have start and end of the service on record."""
+    process = replace(trail.process, ae_titles=(dicom.ae_title or OWN_AE_TITLE,), address=dicom.host)
+    trail.record(application_started(process))
+    try:
+        yield
+    finally:
+        trail.record(application_stopped(process))
+
+
 def _holder(settings: Settings) -> AbstractContextManager[KeyHolder]:
     """Open the key holder; only a key file, for development, is made where there is none."""
     if settings.keys.hsm is None and settings.keys.vault is None:
@@ -73,12 +96,13 @@ def _holder(settings: Settings) -> AbstractContextManager[KeyHolder]:
     return opened_holder(settings)
 
 
-def _store(settings: Settings, holder: KeyHolder) -> Store:
+def _store(settings: Settings, holder: KeyHolder, trail: Trail) -> Store:
     return Store(
         StorePlaces.within(settings.data),
         holder,
         clock=_now,
         quiet_time=lambda title: settings.quiet_times.get(title, settings.quiet_time),
+        audit=trail,
         pool=settings.keys.pool,
     )
 

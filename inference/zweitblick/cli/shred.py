@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from zweitblick.cli.keyholder import opened_holder
+from zweitblick.cli.recording import audit_sealer, recording
 from zweitblick.errors import NotConfirmedError
 from zweitblick.settings import load_settings
 from zweitblick.store.store import Store, StorePlaces
@@ -29,7 +30,8 @@ def run(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         holder = stack.enter_context(opened_holder(settings))
         places = StorePlaces.within(settings.data)
-        store = stack.enter_context(Store(places, holder, clock=lambda: datetime.now(UTC)))
+        trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
+        store = stack.enter_context(Store(places, holder, clock=_now, audit=trail))
         tokens = _tokens(store, arguments)
         for token in tokens:
             sys.stdout.write(f"{_description(store, token)}\n")
@@ -41,6 +43,10 @@ def run(arguments: argparse.Namespace) -> None:
         for token in tokens:
             store.shred(token)
             sys.stdout.write(f"Destroyed study {token}.\n")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _tokens(store: Store, arguments: argparse.Namespace) -> list[str]:

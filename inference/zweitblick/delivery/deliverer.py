@@ -17,10 +17,13 @@ from functools import partial
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
 
+from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.delivery.origin import origin
+from zweitblick.delivery.record import recorded_transfer
 from zweitblick.delivery.route import Route
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.errors import (
+    AuditError,
     KeyHolderError,
     NotCommittedError,
     PeerAnswerError,
@@ -58,7 +61,7 @@ AT_ONCE = 4
 AWAY_S = 5.0
 """After so long it is tried again, for as long as store or key holder are away."""
 
-AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
+AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError, AuditError)
 
 PASSING = (
     PeerUnreachableError,
@@ -101,6 +104,8 @@ class Deliverer:
         Seconds until the next attempt, after so many have failed.
     patience
         How long a peer may take.
+    audit
+        Has on record what is sent; what cannot be put there waits.
     """
 
     def __init__(
@@ -110,8 +115,10 @@ class Deliverer:
         *,
         delay_s: Callable[[int], float] = back_off,
         patience: Patience = PATIENCE,
+        audit: Auditor | None = None,
     ) -> None:
         self._store = store
+        self._audit = audit or Unrecorded()
         self._routes = {route.destination.name: route for route in routes}
         self._delay_s = delay_s
         self._patience = patience
@@ -254,7 +261,8 @@ class Deliverer:
         if route is None:
             raise UnknownDestinationError(f"{delivery.destination} is no destination any more; set it, or replay")
         instances = self._instances(delivery.round, route.results)
-        receipt = sender(route.destination, patience=self._patience).send(instances)
+        with recorded_transfer(self._audit, self._store.study(delivery.study), route.destination, instances):
+            receipt = sender(route.destination, patience=self._patience).send(instances)
         if receipt.warnings:
             told = ", ".join(f"0x{status:04X}" for status in receipt.warnings)
             log.info("round %s to %s was taken with warnings: %s", delivery.round, delivery.destination, told)

@@ -20,12 +20,15 @@ HEAD_ELEMENTS = 2**18
 """At most so many elements are visited, which takes a fraction of a second."""
 
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+_PATIENT_ID = 0x00100020
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """Value representations whose length takes four bytes (PS3.5 table 7.1-1)."""
 _UID = re.compile(rb"[0-9]+(?:\.[0-9]+)*")
 _UID_BYTES = 64
+_TEXT_BYTES = 256
+"""64 characters of LO (PS3.5 table 6.2-1), of four bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ class Identity:
         (0008,0016) and (0008,0018).
     study_instance_uid, series_instance_uid
         (0020,000D) and (0020,000E).
+    patient_id
+        (0010,0020), for the record only; empty if there is none.
     """
 
     sop_class_uid: str = field(repr=False)
     sop_instance_uid: str = field(repr=False)
     study_instance_uid: str = field(repr=False)
     series_instance_uid: str = field(repr=False)
+    patient_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Received:
         IP address of the sender.
     data
         The data set exactly as it was on the wire: no preamble, no meta information, nothing re-encoded.
+    patient_id
+        (0010,0020) of the data set, for the record only.
     """
 
     sop_class_uid: str
@@ -75,6 +83,7 @@ class Received:
     called_ae_title: str = field(repr=False)
     peer_address: str = field(repr=False)
     data: bytes = field(repr=False)
+    patient_id: str = field(default="", repr=False)
 
 
 class Keeper(Protocol):
@@ -106,7 +115,9 @@ def identity(data: bytes, transfer_syntax_uid: str) -> Identity:
     """
     head = _inflated(data) if transfer_syntax_uid in DEFLATED else data
     found = _Walk(head, transfer_syntax_uid).uids()
-    return Identity(*(_uid(found.get(tag), tag) for tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES)))
+    texts = [_uid(found.get(tag), tag) for tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES)]
+    texts.append(_text(found.get(_PATIENT_ID, b"")))
+    return Identity(*texts)
 
 
 def _inflated(data: bytes) -> bytes:
@@ -126,6 +137,11 @@ def _uid(value: bytes | None, tag: int) -> str:
     return uid.decode("ascii")
 
 
+def _text(value: bytes) -> str:
+    """Read an identifier whose character set nobody has looked up; it is written down, never compared."""
+    return value[:_TEXT_BYTES].strip(b"\0 ").decode("utf-8", "replace")
+
+
 class _Walk:
     """Steps from element to element up to (0020,000E); ``depth`` counts open sequences and items.
 
@@ -141,7 +157,7 @@ class _Walk:
         self._unknown_from: int | None = None
 
     def uids(self) -> dict[int, bytes]:
-        """Values of the four UIDs outside of any sequence."""
+        """Values of the four UIDs and of the Patient ID outside of any sequence."""
         found: dict[int, bytes] = {}
         for _ in range(HEAD_ELEMENTS):
             if self._place + 8 > len(self._data):
@@ -154,7 +170,7 @@ class _Walk:
             elif length == _UNDEFINED:
                 self._depth += 1
             else:
-                if not self._depth and tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES):
+                if not self._depth and tag in (_SOP_CLASS, _SOP_INSTANCE, _PATIENT_ID, _STUDY, _SERIES):
                     found[tag] = self._value(length)
                 self._place += length
         return found

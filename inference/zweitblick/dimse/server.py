@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from datetime import UTC, datetime
+from functools import partial
 from socketserver import BaseServer
 from threading import Lock, Thread
 from types import TracebackType
@@ -16,6 +17,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
@@ -24,6 +26,7 @@ from zweitblick.dimse.config import ListenerConfig
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
 from zweitblick.dimse.messages import C_STORE, N_EVENT_REPORT, Request
+from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.status import SUCCESS
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
@@ -70,6 +73,8 @@ class DicomServer:
         Where instances go.
     observer
         Counts associations and instances.
+    audit
+        Has what associations bring on record; what cannot be put there is refused.
     committed
         Is told what peers commit themselves to keep (PS3.4 section J.3.3); if not given, such reports are not taken.
 
@@ -85,12 +90,14 @@ class DicomServer:
         keeper: Keeper,
         *,
         observer: Observer | None = None,
+        audit: Auditor | None = None,
         committed: Committed | None = None,
     ) -> None:
         observer = observer or Unobserved()
         silence("pynetdicom")
         try:
-            self._listener = _Listener(config, Storage(keeper, observer), observer, committed)
+            storage = Storage(keeper, observer)
+            self._listener = _Listener(config, storage, observer, committed, audit=audit or Unrecorded())
         except OSError as error:
             raise DimseSettingError(
                 f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
@@ -148,11 +155,12 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Acceptor:
         observer = self.server.observer
+        reception = Reception(self.server.audit)
         association = Acceptor(
             self.ae,
             self.server.config.maximum_instance_bytes,
-            serve=self.server.serve,
-            ended=observer.ended,
+            serve=partial(self.server.serve, reception=reception),
+            ended=lambda: _ended(observer, reception),
         )
         association._server = self.server  # noqa: SLF001  # as the base class does
         association.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"  # pynetdicom finds them by this name
@@ -169,18 +177,30 @@ class _Handler(RequestHandler):
         return association
 
 
+def _ended(observer: Observer, reception: Reception) -> None:
+    observer.ended()
+    reception.end()
+
+
 class _Listener(ThreadedAssociationServer):
     """The listening socket."""
 
     request_queue_size = 128
 
     def __init__(
-        self, config: ListenerConfig, storage: Storage, observer: Observer, committed: Committed | None
+        self,
+        config: ListenerConfig,
+        storage: Storage,
+        observer: Observer,
+        committed: Committed | None,
+        *,
+        audit: Auditor,
     ) -> None:
         self.config = config
         self._storage = storage
         self._committed = committed
         self.observer = observer
+        self.audit = audit
         self._associations: set[Acceptor] = set()
         self._changing = Lock()
         entity = _entity(config)
@@ -196,10 +216,12 @@ class _Listener(ThreadedAssociationServer):
             proposed = request.presentation_context_definition_list
             event.assoc.acceptor.supported_contexts = accepted(proposed, also=also)
 
-    def serve(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
+    def serve(
+        self, request: Request, context: PresentationContext, requestor: ServiceUser, *, reception: Reception
+    ) -> int:
         """Serve a request that its context allows, and return its status."""
         if request.command == C_STORE:
-            return self._storage.serve(request, context, requestor)
+            return self._storage.serve(request, context, requestor, reception=reception)
         if request.command == N_EVENT_REPORT and self._committed is not None:
             return serve_report(request, context, self._committed)
         return SUCCESS  # of C-ECHO

@@ -1,6 +1,7 @@
 """DIMSE status of every error that ends a C-STORE, as one table."""
 
 from zweitblick.errors import (
+    AuditError,
     DamagedInstanceError,
     InstanceTooLargeError,
     KeyHolderError,
@@ -18,6 +19,7 @@ PROCESSING_FAILURE = 0x0110
 STATUS: dict[type[ZweitblickError], int] = {
     # Refused: Out of Resources, A7xx (PS3.4 table B.2-1); a sender tries these again
     StoreFullError: 0xA700,
+    AuditError: 0xA700,
     InstanceTooLargeError: 0xA700,
     KeyHolderError: 0xA700,
     # Error: Data Set does not match SOP Class, A9xx (PS3.4 table B.2-1)

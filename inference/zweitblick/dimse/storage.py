@@ -8,6 +8,7 @@ from pynetdicom.presentation import PresentationContext
 
 from zweitblick.dimse.instance import Keeper, Received, identity
 from zweitblick.dimse.messages import Request
+from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
 from zweitblick.errors import (
     DamagedInstanceError,
@@ -54,15 +55,29 @@ class Storage:
         self._keeper = keeper
         self._observer = observer
 
-    def serve(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
-        """Keep the instance of a request and return the status for its sender: 0x0000 only once it is durable."""
-        status = self._status(request, context, requestor)
+    def serve(
+        self, request: Request, context: PresentationContext, requestor: ServiceUser, *, reception: Reception
+    ) -> int:
+        """Keep the instance of a request and return the status for its sender: 0x0000 only once it is durable.
+
+        Parameters
+        ----------
+        request, context, requestor
+            What came, as what, from whom.
+        reception
+            Of the association.
+        """
+        status = self._status(request, context, requestor, reception)
         self._observer.answered(status, request.data.tell() if request.data else 0)
         return status
 
-    def _status(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
+    def _status(
+        self, request: Request, context: PresentationContext, requestor: ServiceUser, reception: Reception
+    ) -> int:
         try:
-            self._keeper.keep(received(request, context, requestor))
+            instance = received(request, context, requestor)
+            with reception.of(instance):
+                self._keeper.keep(instance)
         except ZweitblickError as error:
             log.warning("an instance was refused: %s", error.code)
             return status_of(error)
@@ -103,4 +118,5 @@ def received(request: Request, context: PresentationContext, requestor: ServiceU
         called_ae_title=requestor.primitive.called_ae_title.strip() if requestor.primitive else "",
         peer_address=requestor.address_info.address if requestor.address_info else "",
         data=data,
+        patient_id=found.patient_id,
     )

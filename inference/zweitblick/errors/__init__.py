@@ -55,7 +55,16 @@
     │   ├── DataKeyError                vault.data-key
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
-    │   └── KeyHolderError              vault.key-holder
+    │   ├── KeyHolderError              vault.key-holder
+    │   ├── KekInUseError               vault.kek-in-use
+    │   └── ShareError                  vault.share
+    ├── AuditError                      something cannot be put on record, or a record is not as it was
+    │   ├── AuditWriteError             audit.write
+    │   ├── AuditReadError              audit.read
+    │   ├── TrailBrokenError            audit.broken
+    │   ├── HeadError                   audit.head
+    │   ├── SigningKeyError             audit.signing-key
+    │   └── SyslogSettingError          audit.syslog
     ├── CmsError                        something cannot be signed, enveloped or opened for others
     │   ├── CmsFormatError              cms.format
     │   ├── CmsKeyError                 cms.key
@@ -66,9 +75,6 @@
     │   ├── CertificateExpiredError     cms.expired
     │   ├── CertificateNotYetValidError cms.not-yet-valid
     │   └── KeyUsageError               cms.key-usage
-    │   ├── KeyHolderError              vault.key-holder
-    │   ├── KekInUseError               vault.kek-in-use
-    │   └── ShareError                  vault.share
     ├── NotConfirmedError               keys.not-confirmed
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
@@ -121,6 +127,15 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.audit import (
+    AuditError,
+    AuditReadError,
+    AuditWriteError,
+    HeadError,
+    SigningKeyError,
+    SyslogSettingError,
+    TrailBrokenError,
+)
 from zweitblick.errors.cms import (
     AlteredError,
     CertificateExpiredError,
@@ -263,6 +278,9 @@ __all__ = [
     "ActorError",
     "AlteredError",
     "ArchiveTooLargeError",
+    "AuditError",
+    "AuditReadError",
+    "AuditWriteError",
     "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
@@ -281,6 +299,7 @@ __all__ = [
     "DuplicatePositionError",
     "EventError",
     "GeometryError",
+    "HeadError",
     "InstanceError",
     "InstanceTooLargeError",
     "KekInUseError",
@@ -339,6 +358,7 @@ __all__ = [
     "SeriesError",
     "SettingsError",
     "ShareError",
+    "SigningKeyError",
     "SinkError",
     "SourceError",
     "SourceMissingError",
@@ -349,8 +369,10 @@ __all__ = [
     "StoreUnavailableError",
     "StoreVersionError",
     "StudyError",
+    "SyslogSettingError",
     "TokenError",
     "TooManyFilesError",
+    "TrailBrokenError",
     "TransactionError",
     "TransferSyntaxError",
     "UnevenSpacingError",

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 INDEX = "index"
 """Owner of the index key; no study's token reads so."""
 
+AUDIT = "audit"
+"""Owner of the key that seals the audit trail, which outlives all studies."""
+
 
 class Keyring:
     """Makes, gives and destroys data keys; for several threads at once.

@@ -1,8 +1,8 @@
 """Store: what the service keeps of studies, for those who receive, read, deliver and review."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,9 @@ from typing import BinaryIO, Self
 
 from sqlalchemy import insert, select
 
-from zweitblick.errors import StoreUnavailableError
+from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
+from zweitblick.audit.events import AuditedStudy, study_deleted
+from zweitblick.errors import StoreKeyError, StoreUnavailableError, UnknownStudyError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
@@ -97,6 +99,8 @@ class Store:
         given.
     pool
         How many keys for new studies are wrapped ahead; none if not given.
+    audit
+        Has it on record that a study is shredded.
 
     Attributes
     ----------
@@ -123,8 +127,10 @@ class Store:
         clock: Callable[[], datetime],
         quiet_time: Callable[[str], timedelta] = lambda _: QUIET_TIME,
         pool: PoolLimits = NO_POOL,
+        audit: Auditor | None = None,
     ) -> None:
         self._clock = clock
+        self._audit = audit or Unrecorded()
         with ExitStack() as opening:
             keys = Database(places.keys, tables="keys")
             opening.callback(keys.close)
@@ -339,8 +345,20 @@ class Store:
         ------
         StoreUnavailableError
             If it could not be finished; the next start does, or the next call.
+        AuditError
+            If it could not be put on record; nothing is shredded then.
         """
-        shredding.shred(self._rooms, token)
+        with self._deletion_recorded(token):
+            shredding.shred(self._rooms, token)
+
+    def _deletion_recorded(self, token: str) -> AbstractContextManager[None]:
+        """Put the end of a study on record, if there is one still that can be named."""
+        try:
+            study = self.study(token)
+        except (UnknownStudyError, StoreKeyError):
+            return nullcontext()
+        named = AuditedStudy(study.study_instance_uid, study.patient_id, accession_number=study.accession_number)
+        return recorded(self._audit, study_deleted(named, replace(self._audit.process, is_requestor=True)))
 
 
 def _index_key(data: Database, keyring: Keyring) -> DataKey:

@@ -11,10 +11,12 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from zweitblick.errors import (
+    AuditWriteError,
     KeyHolderError,
     StoreFullError,
     StoreUnavailableError,
     TokenError,
+    TrailBrokenError,
     TransactionError,
     UnknownObjectError,
     UnknownRoundError,
@@ -45,6 +47,8 @@ STATUS: dict[type[ZweitblickError], HTTPStatus] = {
     StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreFullError: HTTPStatus.SERVICE_UNAVAILABLE,
     KeyHolderError: HTTPStatus.SERVICE_UNAVAILABLE,
+    AuditWriteError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TrailBrokenError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """What is not here is a failure of ours, 500."""
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from zweitblick.audit.codes import Action
 from zweitblick.errors import UnknownObjectError, UnknownStudyError
 from zweitblick.store.deliveries import DeliveryState
 from zweitblick.store.life import State
@@ -17,6 +18,7 @@ from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
+from zweitblick.web.access import record_access
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 
@@ -123,22 +125,28 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(_say)])
 
     @routes.get("/{study_uid}")
-    def read(study_uid: str) -> Read:
+    def read(study_uid: str, request: Request) -> Read:
         """Tell what became of a study, by its Study Instance UID."""
-        return _read(store, _last(store, study_uid))
+        last = _last(store, study_uid)
+        if last.state in WAS_READ:  # before there are findings, only that the study is here is told
+            record_access(service, request, last.study)
+        return _read(store, last)
 
     @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse, responses=_FILES)
-    def result(study_uid: str, name: str) -> StreamingResponse:
+    def result(study_uid: str, name: str, request: Request) -> StreamingResponse:
         """Fetch a result of a study's last round."""
-        found = _named(store, _last(store, study_uid), name)
+        last = _last(store, study_uid)
+        found = _named(store, last, name)
+        record_access(service, request, last.study)
         headers = _HEADERS | {"Content-Length": str(found.plain_bytes)}
         return StreamingResponse(_pieces(store.open(found.id)), media_type=found.media_type, headers=headers)
 
     @routes.post("/{study_uid}/complete", status_code=202)
-    def complete(study_uid: str) -> Read:
+    def complete(study_uid: str, request: Request) -> Read:
         """Say that all images are there, so that the reading begins at once."""
         last = _last(store, study_uid)
         if last.state is State.RECEIVING:
+            record_access(service, request, last.study, action=Action.UPDATE)
             service.submit(last)
         return _read(store, _last(store, study_uid))
 

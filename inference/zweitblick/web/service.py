@@ -1,8 +1,9 @@
 """What stands behind the application."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.worklist import Worklist
@@ -22,9 +23,12 @@ class Service:
         Whether rounds are being looked for and read, and will be; not while the service stops.
     worklist
         Of work items.
+    audit
+        Has it on record who is shown what; what cannot be put there is not shown.
     """
 
     store: Store
     submit: Callable[[Round], None]
     is_working: Callable[[], bool]
     worklist: Worklist
+    audit: Auditor = field(default_factory=Unrecorded)

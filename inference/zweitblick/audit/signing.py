@@ -1,0 +1,115 @@
+"""Keys that sign heads of a trail."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from zweitblick.errors import SigningKeyError
+
+
+class Signer(Protocol):
+    """Signs with Ed25519 (RFC 8032); for several threads at once."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Return a signature of 64 bytes."""
+        ...
+
+
+class FileSigner:
+    """Signs with a key in a file: whoever copies the file can forge a trail, but no head that others hold already.
+
+    Parameters
+    ----------
+    path
+        PEM file (PKCS #8, not encrypted) of an Ed25519 key, which nobody but its owner may read.
+
+    Raises
+    ------
+    SigningKeyError
+        If the file is absent, open to others, or holds another key.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                pem = file.read()
+        except OSError as error:
+            raise SigningKeyError(f"signing key {path} cannot be read ({error.strerror}); make one") from error
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise SigningKeyError(f"signing key {path} has mode {mode:04o} and is open to others; say chmod 600")
+        try:
+            key = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SigningKeyError(f"{path} is no private key in PEM, not encrypted; give one of Ed25519") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SigningKeyError(f"the key of {path} is not one of Ed25519; give such a key")
+        self._key = key
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Return a signature of 64 bytes."""
+        return self._key.sign(data)
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """The key that checks what this one signs."""
+        return self._key.public_key()
+
+
+def make_signing_key(path: Path) -> None:
+    """Write a new key to a new file that only its owner may read, and its public key beside it, as ``.pub``.
+
+    Raises
+    ------
+    SigningKeyError
+        If a file is there already, or cannot be written.
+    """
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    _write(path.with_name(path.name + ".pub"), public, 0o644)
+    _write(path, private, 0o600)
+
+
+def load_public_key(path: Path) -> Ed25519PublicKey:
+    """Read a public key.
+
+    Raises
+    ------
+    SigningKeyError
+        If the file cannot be read, or holds none of Ed25519.
+    """
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise SigningKeyError(f"public key {path} cannot be read ({error.strerror}); give another") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SigningKeyError(f"{path} is no public key in PEM; give the one of the service") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise SigningKeyError(f"the key of {path} is not one of Ed25519; give the one of the service")
+    return key
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise SigningKeyError(f"{path} is there already and is not replaced; choose another name") from error
+    except OSError as error:
+        raise SigningKeyError(f"{path} cannot be written ({error.strerror}); choose another folder") from error
