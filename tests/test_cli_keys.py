@@ -106,6 +106,9 @@ def test_shred_destroys_one_study_after_it_was_confirmed(
     code, _, err = keys(capsys, "shred", "--study", study_uid(1), "--yes", "--config", config)
     assert code == 3
     assert "store.study-unknown" in err
+    assert main(["audit", "show", "--config", str(config)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [study_uid(1) in line for line in shown if "DICOM Study Deleted" in line] == [True]
 
 
 def test_shred_destroys_all_of_a_patient_and_names_nobody(config: Path, capsys: Said) -> None:
