@@ -9,7 +9,7 @@ from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.worker import Worker
+from zweitblick.worker import Worker, WorkPlace
 
 RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json"}
 
@@ -26,7 +26,7 @@ class House:
             yield store
 
     def worker(self, store: Store, bundles: Bundles | None = None) -> Worker:
-        return Worker(store, bundles or self.bundles, self.folder / "work", clock=self.clock)
+        return Worker(store, bundles or self.bundles, WorkPlace(self.folder / "work"), clock=self.clock)
 
 
 def keep(store: Store, files: list[Path]) -> str:

@@ -13,7 +13,7 @@ from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store, StorePlaces
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 from zweitblick.web import HttpServer, Service, create_app
-from zweitblick.worker import Worker
+from zweitblick.worker import Worker, WorkPlace
 
 TOKEN_BYTES = 32
 
@@ -38,7 +38,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings))
-        worker = stack.enter_context(Worker(store, bundles, settings.data / "data" / "work", clock=_now))
+        worker = stack.enter_context(Worker(store, bundles, WorkPlace(settings.data / "data" / "work"), clock=_now))
         app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
         dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))

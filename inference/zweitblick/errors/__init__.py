@@ -72,6 +72,7 @@
     ├── TokenError                      http.token
     ├── WorkerError                     studies are not read
     │   ├── WorkerRunningError          worker.running
+    │   ├── LostTurnError               worker.lost
     │   └── BrokenOffError              worker.broken-off
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
@@ -105,6 +106,7 @@ from zweitblick.errors.root import (
 )
 from zweitblick.errors.service import (
     BrokenOffError,
+    LostTurnError,
     SettingsError,
     TokenError,
     WorkerError,
@@ -188,6 +190,7 @@ __all__ = [
     "KeyHolderError",
     "KeyUnwrapError",
     "LocalizerError",
+    "LostTurnError",
     "MismatchedInstanceError",
     "MissingGeometryError",
     "MissingSequenceError",

@@ -1,11 +1,11 @@
 """The step that reads a round and keeps its results, or why it cannot be read."""
 
 import io
-import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from typing import BinaryIO
 
 import pydicom
 
@@ -14,21 +14,22 @@ from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
     BrokenOffError,
-    KeyHolderError,
+    EventError,
+    MissingSequenceError,
+    NetworkCancelledError,
     NetworkClosedError,
-    ResultChangedError,
-    StoreFullError,
-    StoreUnavailableError,
     UnknownRoundError,
-    ZweitblickError,
 )
-from zweitblick.model.batcher import Batcher
+from zweitblick.model.batcher import Share
 from zweitblick.model.bundle import Bundles
 from zweitblick.reading import Stamp
 from zweitblick.store.life import Event, State
-from zweitblick.store.results import ERROR, FINDINGS, ResultName
+from zweitblick.store.results import FINDINGS, ResultName
+from zweitblick.store.rounds import LifeEvent
 from zweitblick.store.store import Store
-from zweitblick.worker.events import happened, round_of
+from zweitblick.worker.faults import AWAY, Fault, failed
+from zweitblick.worker.inputs import inputs
+from zweitblick.worker.turn import Turn, happened
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +37,6 @@ DICOM, JSON, PDF = "application/dicom", "application/json", "application/pdf"
 
 BREAKS = 5
 """So often a reading may be broken off by the end of the process before its study is given up."""
-
-INTERNAL = "internal"
-"""Code of a defect of ours."""
-
-AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
-"""These say nothing of the study; it waits."""
-
-
-@dataclass(frozen=True)
-class _Fault:
-    code: str
-    message: str
 
 
 class ReadingStep:
@@ -59,97 +48,104 @@ class ReadingStep:
         Where studies are, and results go.
     bundles
         The networks.
-    batcher
-        Through which studies share them.
     """
 
-    def __init__(self, store: Store, bundles: Bundles, batcher: Batcher) -> None:
+    def __init__(self, store: Store, bundles: Bundles) -> None:
         self._store = store
         self._bundles = bundles
-        self._batcher = batcher
 
-    def read(self, study: str, round_id: str, stamp: str) -> State:
+    def read(self, turn: Turn, stamp: str, share: Share) -> State:
         """Read a round and keep its results, or why it cannot be read; return its state.
+
+        Nothing is kept if the turn is over before its end; one that was read before is not read again.
 
         Parameters
         ----------
-        study, round_id
-            Token and id.
+        turn
+            Of the round.
         stamp
             Time of the reading, ISO 8601; all UIDs of the results come of it.
+        share
+            Of the networks; cancelled when the round is not wanted any more.
 
         Raises
         ------
         NetworkClosedError
-            If the batcher is closed meanwhile; the round may be read again.
+            If the networks are closed meanwhile; the round may be read again.
         StoreUnavailableError, StoreFullError, KeyHolderError
             If store or key holder are away; likewise.
         UnknownRoundError
             If the study was shredded.
         """
-        store = self._store
-        happened(store, study, round_id, Event.RELEASED)  # by whoever died over it
-        if happened(store, study, round_id, Event.STARTED) != State.READING:
-            return round_of(store, study, round_id).state
-        fault = self._fault_of(lambda: self._keep_all(study, round_id, Stamp(datetime.fromisoformat(stamp))))
-        if fault is None:
-            return happened(store, study, round_id, Event.READ)
-        log.warning("round %s of study %s cannot be read: %s", round_id, study, fault.code)
-        self._keep_fault(round_id, fault)
-        return happened(store, study, round_id, Event.GAVE_UP)
-
-    def _fault_of(self, read: Callable[[], None]) -> _Fault | None:
+        work = self._store.work
+        happened(self._store, turn, Event.RELEASED)  # by whoever died over it
         try:
-            read()
+            work.advance(turn.round, Event.STARTED, turn=turn.number)
+            history = work.history(turn.round)
+            if any(entry.event is Event.READ for entry in history):
+                return happened(self._store, turn, Event.READ)
+            _check_breaks(history)
+            results = self._results(turn, Stamp(datetime.fromisoformat(stamp)), share)
+            return work.keep_reading(turn.round, results, turn=turn.number)
         except (*AWAY, UnknownRoundError, NetworkClosedError):
             raise
-        except ZweitblickError as error:
-            return _Fault(error.code, str(error))
+        except (EventError, NetworkCancelledError):  # nobody wants it any more, or another was faster
+            return work.round(turn.round).state
         except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
-            return _Fault(INTERNAL, f"{type(error).__name__}; a defect in zweitblick")
-        return None
+            fault = Fault.of(error)
+        log.warning("round %s of study %s cannot be read: %s", turn.round, turn.study, fault.code)
+        return failed(self._store, turn, fault)
 
-    def _keep_all(self, study: str, round_id: str, stamp: Stamp) -> None:
-        self._check_breaks(study, round_id)
-        made = self._made(study, round_of(self._store, study, round_id).number, stamp)
-        for name, media_type, content in (
-            ("seg", DICOM, made.seg),
-            ("sr", DICOM, made.sr),
-            ("pdf", PDF, made.pdf),
-            ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
-            (FINDINGS, JSON, made.json),
-        ):
-            uid = _sop_instance_uid(content) if media_type == DICOM else ""
-            self._store.keep_result(ResultName(round_id, name, media_type, uid), io.BytesIO(content))
+    def _results(self, turn: Turn, stamp: Stamp, share: Share) -> Sequence[tuple[ResultName, BinaryIO]]:
+        made = self._made(turn, stamp, share)
+        return [
+            (ResultName(turn.round, name, media_type, _uid(content, media_type)), io.BytesIO(content))
+            for name, media_type, content in (
+                ("seg", DICOM, made.seg),
+                ("sr", DICOM, made.sr),
+                ("pdf", PDF, made.pdf),
+                ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
+                (FINDINGS, JSON, made.json),
+            )
+        ]
 
-    def _check_breaks(self, study: str, round_id: str) -> None:
-        """Give a study up that may be what stops the service, before it does so for ever."""
-        history = self._store.history(study)
-        breaks = sum(entry.round == round_id and entry.event is Event.RELEASED for entry in history)
-        if breaks >= BREAKS:
-            raise BrokenOffError(f"the reading was broken off {breaks} times; look for what stops the service")
+    def _made(self, turn: Turn, stamp: Stamp, share: Share) -> Documents:
+        def unless_cancelled(_stage: str) -> AbstractContextManager[None]:
+            share.check()
+            return nullcontext()
 
-    def _made(self, study: str, number: int, stamp: Stamp) -> Documents:
-        kept = [one for one in self._store.instances(study) if one.round <= number and one.conflicts_with is None]
-        contents: list[bytes] = []
-        # by UID, so that a repeated step reads them in the same order
-        for instance in sorted(kept, key=lambda one: one.sop_instance_uid):
-            with self._store.open(instance.id) as file:
-                contents.append(file.read())
-        headers = read_study(contents)
-        self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
-        reading = pipeline.read(headers, self._batcher.share().bundles(self._bundles), stamp=stamp)
+        headers = read_study(self._contents(turn, share))
+        self._store.describe(turn.study, patient_id=headers.patient.id, accession_number=headers.accession_number)
+        reading = pipeline.read(headers, share.bundles(self._bundles), stamp=stamp, observer=unless_cancelled)
         return documents(reading)
 
-    def _keep_fault(self, round_id: str, fault: _Fault) -> None:
-        content = json.dumps({"code": fault.code, "message": fault.message}).encode()
-        try:
-            self._store.keep_result(ResultName(round_id, ERROR, JSON), io.BytesIO(content))
-        except ResultChangedError:  # the first one stays
-            log.warning("round %s cannot be read for another reason than before: %s", round_id, fault.code)
+    def _contents(self, turn: Turn, share: Share) -> list[bytes]:
+        contents: list[bytes] = []
+        for instance in inputs(self._store, turn.study, self._store.work.round(turn.round).number):
+            share.check()
+            with self._store.open(instance.id) as file:
+                contents.append(file.read())
+        if not contents:
+            raise MissingSequenceError("no MR image is among the study's instances; send its MR series")
+        return contents
 
 
-def _sop_instance_uid(file: bytes) -> str:
-    return str(
-        pydicom.dcmread(io.BytesIO(file), specific_tags=["SOPInstanceUID"], stop_before_pixels=True).SOPInstanceUID
-    )
+def _check_breaks(history: Sequence[LifeEvent]) -> None:
+    """Give a study up that may be what stops the service, before it does so for ever."""
+    breaks = 0
+    for before, entry in zip([None, *history], history, strict=False):
+        if entry.event is Event.REPLAYED:
+            breaks = 0
+        # after a failed attempt the round is given back by the next one, and nobody died
+        elif entry.event is Event.RELEASED and (before is None or before.event is not Event.ATTEMPT_FAILED):
+            breaks += 1
+    if breaks >= BREAKS:
+        raise BrokenOffError(f"the reading was broken off {breaks} times; look for what stops the service")
+
+
+def _uid(content: bytes, media_type: str) -> str:
+    """SOP Instance UID of a DICOM file, nothing of others."""
+    if media_type != DICOM:
+        return ""
+    file = io.BytesIO(content)
+    return str(pydicom.dcmread(file, specific_tags=["SOPInstanceUID"], stop_before_pixels=True).SOPInstanceUID)

@@ -2,31 +2,39 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS
 
-from zweitblick.errors import UnknownRoundError
+from zweitblick.errors import EventError, UnknownRoundError
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
+from zweitblick.store.life import IN_WORK, Actor, Event, State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.worker.events import completed
-from zweitblick.worker.launch import QUEUE, launch, locked
-from zweitblick.worker.reading_step import AWAY, ReadingStep
+from zweitblick.study import Priority
+from zweitblick.worker.backlog import Backlog
+from zweitblick.worker.faults import AWAY
+from zweitblick.worker.fleet import Fleet
+from zweitblick.worker.launch import WorkPlace, launch, seated
+from zweitblick.worker.priority import priority
+from zweitblick.worker.reading_step import ReadingStep
+from zweitblick.worker.turn import Turn
 from zweitblick.worker.workflow import AWAY_S, Workflow
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
-"""How often it is looked for rounds whose quiet time is over, and for work in the queue."""
+"""How often it is looked for rounds whose quiet time is over or that are cancelled, and for work in the queue."""
 
 STUDIES_AT_ONCE = 2
 """One reads and writes while another is in the network."""
+
+_EQUAL: Mapping[str, Priority] = MappingProxyType({})
 
 
 class Worker:
@@ -38,26 +46,47 @@ class Worker:
         Where studies are, and results go.
     bundles
         The networks.
-    folder
-        Of DBOS's database; made if absent.
+    place
+        Where the queue is, and who this worker is.
     clock
         Tells the time, aware.
+    priorities
+        By calling AE title, where a sender's studies are more urgent than routine.
 
     Raises
     ------
     WorkerRunningError
-        If another process is at work with this folder; it would take over what that one has begun.
+        If another process is at work there, and the place is for one.
+    StoreUnavailableError
+        If the place cannot be used.
     """
 
-    def __init__(self, store: Store, bundles: Bundles, folder: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bundles: Bundles,
+        place: WorkPlace,
+        *,
+        clock: Callable[[], datetime],
+        priorities: Mapping[str, Priority] = _EQUAL,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._closing = threading.Event()
-        self._lock = locked(folder)
-        self._batcher = Batcher()
-        self._workflow = Workflow(store, ReadingStep(store, bundles, self._batcher), clock=clock)
-        self._life = self._workflow.registered()
-        launch(folder, studies_at_once=STUDIES_AT_ONCE, poll_s=POLL_S)
+        self._closing, self._woken = threading.Event(), threading.Event()
+        with ExitStack() as opening:
+            seat = seated(place)
+            opening.callback(seat.lock.close)
+            self._fleet = Fleet(store, seat.worker, clock=clock)
+            opening.callback(self._leave)
+            self._batcher = opening.enter_context(Batcher())
+            self._workflow = Workflow(store, ReadingStep(store, bundles), self._batcher, clock=clock)
+            self._backlog = Backlog(
+                store, self._workflow.registered(), urgency=lambda one: priority(store, one, priorities), clock=clock
+            )
+            opening.callback(DBOS.destroy, destroy_registry=True)
+            store.work.beat(seat.worker)  # before it owns anything
+            launch(place, seat.worker, studies_at_once=STUDIES_AT_ONCE, poll_s=POLL_S)
+            self._ending = opening.pop_all()
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
         self._poller.start()
 
@@ -75,12 +104,13 @@ class Worker:
         Raises
         ------
         StoreError
-            If the store cannot be used.
+            If the store cannot be used, or the round is gone.
         """
-        arrived = complete.arrived_at.isoformat()
-        with SetWorkflowID(f"{complete.id}-{arrived}"):
-            DBOS.enqueue_workflow(QUEUE, self._life, complete.study, complete.id, arrived)
-        completed(self._store, complete.study, complete.id, arrived)
+        now = self._store.work.round(complete.id)
+        if now.state is State.RECEIVING and now.arrived_at == complete.arrived_at:
+            with suppress(EventError):  # another was faster
+                self._store.advance(complete.id, Event.COMPLETED, by=Actor.WORKER)
+        self._woken.set()
 
     @property
     def is_working(self) -> bool:
@@ -88,7 +118,7 @@ class Worker:
         return self._poller.is_alive()
 
     def close(self, *, patience_s: float = 30.0) -> None:
-        """Begin nothing new, finish what is being read, or hand it back for the next start; end all threads.
+        """Begin nothing new, finish what is being read, or hand it back; end all threads.
 
         Parameters
         ----------
@@ -96,19 +126,23 @@ class Worker:
             How long a reading may take to end; after that it ends at its next network call.
         """
         self._closing.set()
+        self._woken.set()
         self._poller.join()
         self._workflow.close()
         self._workflow.wait(patience_s)
         self._batcher.close()
         self._workflow.wait()
-        DBOS.destroy(destroy_registry=True)
-        self._lock.close()
+        self._ending.close()
+
+    def _leave(self) -> None:
+        with suppress(*AWAY):
+            self._fleet.leave()
 
     def _poll(self) -> None:
-        while not self._closing.wait(POLL_S):
+        while not self._closing.is_set():
+            self._woken.clear()
             try:
-                for quiet in self._store.stable_after(self._clock()):
-                    self.submit(quiet)
+                self._look()
             except UnknownRoundError:
                 continue  # shredded since
             except AWAY as error:
@@ -117,3 +151,13 @@ class Worker:
             except Exception as error:  # noqa: BLE001 -- the jobs' edge: looking for them must not end
                 log.error("looking for studies failed by %s", type(error).__name__)  # noqa: TRY400 -- texts may quote data
                 self._closing.wait(AWAY_S)
+            self._woken.wait(POLL_S)
+
+    def _look(self) -> None:
+        self._fleet.look()
+        running = self._workflow.turns()  # before the store is asked, which then knows of all of them
+        for quiet in self._store.stable_after(self._clock()):
+            self.submit(quiet)
+        rounds = self._store.work.rounds_in(IN_WORK)
+        self._workflow.cancel(running - {Turn.of(one) for one in rounds})
+        self._backlog.fill(rounds, running)
