@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from zweitblick.errors import SettingsError
 from zweitblick.settings import DicomSettings, HttpSettings, Settings, load_settings
+from zweitblick.study import Priority
 
 HOME = {"HOME": "/home/somebody"}
 
@@ -20,6 +21,9 @@ key_file = "/etc/zweitblick/key"
 models = "/opt/models"
 quiet_time_s = 45
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
+priorities = { ER_SCANNER = "stat", RESEARCH = "LOW" }
+database = "postgresql://reader:secret@db/studies"
+keys_database = "postgresql+psycopg://reader:secret@db/keys"
 
 [dicom]
 host = "10.0.0.5"
@@ -41,6 +45,9 @@ ENVIRONMENT = {
     "ZWEITBLICK_MODELS": "/opt/models",
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
+    "ZWEITBLICK_PRIORITIES": "ER_SCANNER=stat,RESEARCH=low",
+    "ZWEITBLICK_DATABASE": "postgresql://reader:secret@db/studies",
+    "ZWEITBLICK_KEYS_DATABASE": "postgresql://reader:secret@db/keys",
     "ZWEITBLICK_DICOM_HOST": "10.0.0.5",
     "ZWEITBLICK_DICOM_PORT": "104",
     "ZWEITBLICK_DICOM_AE_TITLE": "ZWEITBLICK",
@@ -58,6 +65,9 @@ EVERYTHING = Settings(
     models=Path("/opt/models"),
     quiet_time=timedelta(seconds=45),
     quiet_times={"SCANNER": timedelta(seconds=60), "PACS 1": timedelta(seconds=0.5)},
+    priorities={"ER_SCANNER": Priority.STAT, "RESEARCH": Priority.LOW},
+    database="postgresql+psycopg://reader:secret@db/studies",
+    keys_database="postgresql+psycopg://reader:secret@db/keys",
     dicom=DicomSettings(
         host="10.0.0.5",
         port=104,
@@ -75,6 +85,9 @@ FAULTS = {
     "models": "models = ''",
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
+    "priorities": "priorities = { SCANNER = 'soon' }",
+    "database": "database = 'mysql://db/studies'",
+    "keys_database": "keys_database = 'postgresql://'",
     "dicom.host": "[dicom]\nhost = 'localhost'",
     "dicom.port": "[dicom]\nport = 65536",
     "dicom.ae_title": "[dicom]\nae_title = 'SEVENTEEN_LETTERS'",
@@ -168,3 +181,19 @@ def test_any_environment_gives_settings_or_one_typed_error(environment: dict[str
         settings = load_settings(None, HOME | environment)
         assert 0 <= settings.dicom.port <= 65535
         assert 0 <= settings.quiet_time.total_seconds() <= 86400
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("database = 'postgresql://u:pass-word@db/a'", "go together"),
+        ("database = 'postgresql://u:pass-word@db/a'\nkeys_database = 'postgresql://u:pass-word@db/a'", "backup"),
+        ("database = 'mysql://u:pass-word@db/a'", "no URL of a PostgreSQL database"),
+    ],
+)
+def test_databases_are_two_or_none_and_their_passwords_are_not_told(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(SettingsError, match=fault) as refused:
+        load_settings(tmp_path / "file", HOME)
+    assert "pass-word" not in str(refused.value)
+    assert "secret" not in repr(EVERYTHING)

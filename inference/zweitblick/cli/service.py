@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.errors import KeyHolderError
-from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.model.bundle import Bundles, default_models, load_bundles
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store, StorePlaces
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
@@ -36,9 +36,10 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     """
     bundles = load_bundles(settings.models or default_models())
     token = secrets.token_urlsafe(TOKEN_BYTES)
+    _make_key_file_once(settings.key_file)
     with ExitStack() as stack:
-        store = stack.enter_context(_store(settings))
-        worker = stack.enter_context(Worker(store, bundles, WorkPlace(settings.data / "data" / "work"), clock=_now))
+        store = stack.enter_context(opened_store(settings))
+        worker = stack.enter_context(_worker(settings, store, bundles))
         app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
         dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))
@@ -50,19 +51,55 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         }
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+@contextmanager
+def working(settings: Settings) -> Iterator[Mapping[str, str]]:
+    """Read what others receive, without listening; yield what people must know.
+
+    Parameters
+    ----------
+    settings
+        Everything that can be set.
+
+    Raises
+    ------
+    ZweitblickError
+        If it cannot start.
+    """
+    bundles = load_bundles(settings.models or default_models())
+    with opened_store(settings) as store, _worker(settings, store, bundles):
+        yield {"Data": str(settings.data)}
 
 
-def _store(settings: Settings) -> Store:
-    _make_key_file_once(settings.key_file)
-    holder = FileKeyHolder(settings.key_file)
+def opened_store(settings: Settings) -> Store:
+    """Open the store that the settings name.
+
+    Raises
+    ------
+    StoreError, VaultError
+        If it cannot be opened.
+    """
+    holder = FileKeyHolder(settings.key_file)  # first, so that without it no folder is made
     return Store(
-        StorePlaces.within(settings.data),
+        _places(settings),
         holder,
         clock=_now,
         quiet_time=lambda title: settings.quiet_times.get(title, settings.quiet_time),
     )
+
+
+def _places(settings: Settings) -> StorePlaces:
+    if settings.database is None or settings.keys_database is None:
+        return StorePlaces.within(settings.data)
+    return StorePlaces(settings.database, settings.keys_database, settings.data / "data" / "objects")
+
+
+def _worker(settings: Settings, store: Store, bundles: Bundles) -> Worker:
+    place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
+    return Worker(store, bundles, place, clock=_now, priorities=settings.priorities)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _make_key_file_once(path: Path) -> None:

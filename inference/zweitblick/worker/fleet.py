@@ -59,8 +59,7 @@ class Fleet:
         dead = self._dead(now)
         if dead:
             log.warning("workers %s are dead; what they had begun is begun anew", ", ".join(dead))
-            # it moves only what the dead still own, which no public function does
-            DBOS._recover_pending_workflows(dead)  # noqa: SLF001
+            DBOS._recover_pending_workflows(dead)  # noqa: SLF001 -- no public one moves only what the dead still own
             for worker in dead:
                 self._store.work.leave(worker)
 
