@@ -4,6 +4,7 @@
 #   make test            all tests that need neither real data nor other programs
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
+#   make soak            the faults of test-interop, many more of them (half an hour)
 #   make lint            ruff, mypy, import-linter
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
 #   make clean           remove what these targets made
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace
 PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace
 
-.PHONY: demo test system test-interop lint bench clean
+.PHONY: demo test system test-interop soak lint bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/runtime.stamp
@@ -41,6 +42,10 @@ system:
 
 test-interop: .venv/dev.stamp
 	$(BIN)/pytest -n auto --dist loadfile -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" tests/interop
+
+soak: .venv/dev.stamp
+	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" \
+	  tests/interop/test_kills.py --kills 50
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
