@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from interop.postgresql import Server, running_server
 from kept_study import Clock, wait_until
 from quick_reading import Box, quick
-from reading_house import RESULTS, keep, keep_renamed, last, reached
+from reading_house import RESULTS, fails_at_once, keep, keep_renamed, last, reached
 from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.store import Store, StorePlaces
@@ -136,6 +136,35 @@ def test_a_restart_of_the_database_under_way_loses_nothing(
             reached(store, after, State.AWAITING_REVIEW)
         assert_read_once(store, token)
         assert_read_once(store, after)
+
+
+def test_two_commands_work_with_one_folder_and_one_database(house: House, quick_files: list[Path]) -> None:
+    settings = {
+        "DATA": house.folder,
+        "KEY_FILE": house.folder / "key",
+        "DATABASE": house.urls[0],
+        "KEYS_DATABASE": house.urls[1],
+    }
+    environment = os.environ | {f"ZWEITBLICK_{name}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "zweitblick", "work"]
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+            for _ in range(2)
+        ]
+        for worker in workers:
+            stack.callback(worker.kill)
+            assert worker.stdout.readline() == f"Data: {house.folder}\n"
+        places = StorePlaces(*house.urls, house.folder / "data" / "objects")
+        store = stack.enter_context(Store(places, FileKeyHolder(house.folder / "key"), clock=house.clock))
+        assert len(store.work.beats()) == 2
+        token = fails_at_once(store, quick_files[0], "one image")
+        complete(store, token)
+        reached(store, token, State.FAILED)
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(120) == 0
+        assert store.work.beats() == {}
 
 
 def assert_read_once(store: Store, token: str) -> None:
