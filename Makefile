@@ -4,6 +4,7 @@
 #   make test            all tests that need neither real data nor other programs
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
+#   make soak            the faults of test-interop, many more of them (half an hour)
 #   make lint            ruff, mypy, import-linter
 #   make soak            hostile input, 10,000 cases of each kind (an hour; FUZZ_CASES=100 make soak takes a minute)
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
@@ -46,6 +47,10 @@ system:
 
 test-interop: .venv/dev.stamp
 	$(BIN)/pytest -n auto --dist loadfile -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" tests/interop
+
+soak: .venv/dev.stamp
+	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" \
+	  tests/interop/test_kills.py --kills 50
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

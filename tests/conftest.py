@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from quick_reading import quick_study
 from zweitblick.model.bundle import Bundles, default_models, load_bundles
 from zweitblick.sample import SampleTruth, write_sample
 
@@ -46,6 +47,12 @@ def shared_data() -> Path:
 def bundles() -> Bundles:
     """The released networks."""
     return load_bundles(default_models())
+
+
+@pytest.fixture(scope="session")
+def quick_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A study that takes a second to be read by `quick_reading.quick`; not to be changed."""
+    return quick_study(tmp_path_factory.mktemp("quick") / "study")
 
 
 @pytest.fixture(scope="session")

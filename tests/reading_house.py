@@ -1,8 +1,14 @@
 """A store that workers read the studies of, one after the other, as processes come and go."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from audit.book import Book
 from kept_study import Clock, new_store, sent, wait_until
@@ -10,11 +16,12 @@ from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import State
+from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.worker import Worker
+from zweitblick.worker import Partners, Worker, WorkPlace
 
-RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json"}
+RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json", "fhir"}
 
 
 class House:
@@ -28,23 +35,58 @@ class House:
         with new_store(self.folder, self.clock, kind=kind) as store:
             yield store
 
-    def worker(
-        self,
-        store: Store,
-        bundles: Bundles | None = None,
-        *,
-        deliverer: Deliverer | None = None,
-        metrics: Metrics | None = None,
-    ) -> Worker:
-        work = self.folder / "work"
-        found = bundles or self.bundles
-        return Worker(store, found, work, clock=self.clock, deliverer=deliverer, metrics=metrics, audit=self.book)
+    def worker(self, store: Store, bundles: Bundles | None = None, **partners: Any) -> Worker:
+        """Start a worker; the partners that are not given count, deliver and record as in `House`."""
+        usual = {"deliverer": Deliverer(store, ()), "metrics": Metrics(store.standing, clock=self.clock)}
+        found = Partners(**(usual | {"audit": self.book} | partners))
+        place = WorkPlace(self.folder / "work")
+        return Worker(store, bundles or self.bundles, place, clock=self.clock, partners=found)
 
 
 def keep(store: Store, files: list[Path]) -> str:
     for path in files:
         store.keep(sent(path))
     return store.token(sent(files[0]).study_instance_uid)
+
+
+def keep_renamed(
+    store: Store, files: list[Path], name: str, *, calling_ae_title: str = "SCANNER", **header: str
+) -> str:
+    """Keep files as those of another study, and return its token; ``header`` changes attributes."""
+    for path in files:
+        instance = renamed(path, name, **header)
+        store.keep(replace(instance, calling_ae_title=calling_ae_title))
+    return store.token(instance.study_instance_uid)
+
+
+def renamed(path: Path, name: str, **header: str) -> ReceivedInstance:
+    data = pydicom.dcmread(path)
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
+        setattr(data, keyword, generate_uid(entropy_srcs=[str(data.get(keyword)), name]))
+    for keyword, value in header.items():
+        setattr(data, keyword, value)
+    return received(data)
+
+
+def received(data: pydicom.Dataset) -> ReceivedInstance:
+    """Return what a C-STORE of a data set brings, in explicit little endian."""
+    encoded = io.BytesIO()
+    without_meta = pydicom.Dataset(data)
+    pydicom.dcmwrite(encoded, without_meta, implicit_vr=False, little_endian=True)
+    return ReceivedInstance(
+        sop_class_uid=data.SOPClassUID,
+        sop_instance_uid=data.SOPInstanceUID,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        study_instance_uid=data.StudyInstanceUID,
+        series_instance_uid=data.SeriesInstanceUID,
+        calling_ae_title="SCANNER",
+        data=encoded.getvalue(),
+    )
+
+
+def fails_at_once(store: Store, path: Path, name: str, *, calling_ae_title: str = "SCANNER", **header: str) -> str:
+    """Keep a study of one image, which is no volume, and return its token."""
+    return keep_renamed(store, [path], name, calling_ae_title=calling_ae_title, **header)
 
 
 def last(store: Store, token: str) -> Round:

@@ -13,7 +13,7 @@ import zweitblick
 NOUNS = {
     "volume": "Bool Float32 Float64 GEOMETRY_FIELDS Grid KJI_FROM_IJK MAX_NIFTI_VOXELS RAS_FROM_LPS Volume "
     "axis_aligned_grid covering_grid frozen nifti_like transformed",
-    "study": "Frame Instance NativePixels Patient Physics Sequence Series Study",
+    "study": "Frame Instance NativePixels Patient Physics Priority Sequence Series Study",
     "prediction": "CORE ENHANCING OEDEMA Prediction REGIONS Region",
     "findings": "DiameterBasis Diameters EnhancingPart Findings Lesion Point Side",
     "change": "Category Change Fate LesionChange Matching NOT_KNOWN NoProposal Proposal Unmatched VolumeChange "
@@ -66,7 +66,7 @@ DOORS = {
     "peers.sender.sender": "destination, *, patience",
     "delivery.deliverer.Deliverer": "store, routes, *, delay_s, patience, audit",
     "metrics.Metrics": "standing, *, clock",
-    "worker.Worker": "store, bundles, folder, *, clock, deliverer, metrics, audit",
+    "worker.Worker": "store, bundles, place, *, clock, priorities, partners",
     "web.create_app": "service, *, token, exposition",
     "web.HttpServer": "app, *, host, port",
     "audit.trail.Trail": "folder, sealer, signer, *, source, clock, file_bytes",

@@ -15,6 +15,7 @@ from zweitblick.errors import SettingsError
 from zweitblick.key_settings import KeySettings
 from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
 from zweitblick.settings import AuditSettings, DicomSettings, HttpSettings, Settings, load_settings
+from zweitblick.study import Priority
 from zweitblick.vault.keyholders.places import TokenPlace, TransitPlace
 from zweitblick.vault.pool import PoolLimits
 
@@ -27,6 +28,9 @@ models = "/opt/models"
 quiet_time_s = 45
 log_format = "json"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
+priorities = { ER_SCANNER = "stat", RESEARCH = "LOW" }
+database = "postgresql://reader:secret@db/studies"
+keys_database = "postgresql+psycopg://reader:secret@db/keys"
 
 [dicom]
 host = "10.0.0.5"
@@ -168,6 +172,9 @@ ENVIRONMENT = {
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
     "ZWEITBLICK_LOG_FORMAT": "json",
+    "ZWEITBLICK_PRIORITIES": "ER_SCANNER=stat,RESEARCH=low",
+    "ZWEITBLICK_DATABASE": "postgresql://reader:secret@db/studies",
+    "ZWEITBLICK_KEYS_DATABASE": "postgresql://reader:secret@db/keys",
     "ZWEITBLICK_DICOM_HOST": "10.0.0.5",
     "ZWEITBLICK_DICOM_PORT": "104",
     "ZWEITBLICK_DICOM_AE_TITLE": "ZWEITBLICK",
@@ -205,6 +212,9 @@ EVERYTHING = Settings(
     models=Path("/opt/models"),
     quiet_time=timedelta(seconds=45),
     quiet_times={"SCANNER": timedelta(seconds=60), "PACS 1": timedelta(seconds=0.5)},
+    priorities={"ER_SCANNER": Priority.STAT, "RESEARCH": Priority.LOW},
+    database="postgresql+psycopg://reader:secret@db/studies",
+    keys_database="postgresql+psycopg://reader:secret@db/keys",
     dicom=DicomSettings(
         host="10.0.0.5",
         port=104,
@@ -238,6 +248,9 @@ FAULTS = {
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
     "log_format": "log_format = ['json']",
+    "priorities": "priorities = { SCANNER = 'soon' }",
+    "database": "database = 'mysql://db/studies'",
+    "keys_database": "keys_database = 'postgresql://'",
     "dicom.host": "[dicom]\nhost = 'localhost'",
     "dicom.port": "[dicom]\nport = 65536",
     "dicom.ae_title": "[dicom]\nae_title = 'SEVENTEEN_LETTERS'",
@@ -400,3 +413,19 @@ def test_a_vault_server_is_found_by_its_address_and_a_file_with_a_token(tmp_path
     assert keys.vault == TransitPlace("https://vault.example:8200", "transit", "zweitblick", Path("/run/token"))
     assert keys.hsm is None
     assert loaded(tmp_path, text.replace("https://vault.example", "http://127.0.0.1")).keys.vault is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("database = 'postgresql://u:pass-word@db/a'", "go together"),
+        ("database = 'postgresql://u:pass-word@db/a'\nkeys_database = 'postgresql://u:pass-word@db/a'", "backup"),
+        ("database = 'mysql://u:pass-word@db/a'", "no URL of a PostgreSQL database"),
+    ],
+)
+def test_databases_are_two_or_none_and_their_passwords_are_not_told(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(SettingsError, match=fault) as refused:
+        load_settings(tmp_path / "file", HOME)
+    assert "pass-word" not in str(refused.value)
+    assert "secret" not in repr(EVERYTHING)

@@ -18,6 +18,7 @@ from zweitblick.delivery.route import Route
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
+from zweitblick.study import Priority
 
 PREFIX = "ZWEITBLICK_"
 LONGEST_QUIET_TIME_S = 86400.0
@@ -112,6 +113,11 @@ class Settings:
         How long after an instance more may be on the way.
     quiet_times
         The same by calling AE title, where it differs.
+    priorities
+        By calling AE title, where a sender's studies are more urgent than routine.
+    database, keys_database
+        URLs of the store's two PostgreSQL databases, which any number of processes may share; None for SQLite in the
+        data folder. Nothing of them appears in a ``repr``: they may hold a password.
     dicom, http
         Where to listen.
     audit
@@ -129,6 +135,9 @@ class Settings:
     models: Path | None = None
     quiet_time: timedelta = timedelta(seconds=30)
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
+    priorities: Mapping[str, Priority] = field(default_factory=dict)
+    database: str | None = field(default=None, repr=False)
+    keys_database: str | None = field(default=None, repr=False)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
     audit: AuditSettings = AuditSettings()
@@ -218,7 +227,15 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
         faults.append("dicom.certificate and dicom.key go together; set both or none")
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    return faults + without_holder(values) + _half_a_syslog(values)
+    return faults + _databases(values) + without_holder(values) + _half_a_syslog(values)
+
+
+def _databases(values: Mapping[str, Any]) -> list[str]:
+    if ("database" in values) != ("keys_database" in values):
+        return ["database and keys_database go together; set both or none"]
+    if "database" in values and values["database"] == values["keys_database"]:
+        return ["keys_database is that of the data; give another, so that no backup of the data holds the keys"]
+    return []
 
 
 def _half_a_syslog(values: Mapping[str, Any]) -> list[str]:
@@ -240,6 +257,9 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         models=values.get("models"),
         quiet_time=values.get("quiet_time_s", Settings.quiet_time),
         quiet_times=values.get("quiet_times_s", {}),
+        priorities=values.get("priorities", {}),
+        database=values.get("database"),
+        keys_database=values.get("keys_database"),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
         audit=AuditSettings(**section("audit")),
@@ -323,6 +343,28 @@ def _quiet_times(raw: object) -> dict[str, timedelta]:
     return {_title(title.strip()): _quiet_time(seconds) for title, seconds in table.items()}
 
 
+def _priority(raw: object) -> Priority:
+    if not isinstance(raw, str) or raw.lower() not in list(Priority):
+        raise ValueError(f"{raw!r} is no priority; give {', '.join(Priority)}")
+    return Priority(raw.lower())
+
+
+def _priorities(raw: object) -> dict[str, Priority]:
+    """Take a table, or ``TITLE=PRIORITY`` parted by commas."""
+    table = dict(part.partition("=")[::2] for part in raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(table, dict):
+        raise ValueError(f"{raw!r} is no table of priorities by AE title")  # noqa: TRY004 -- one error for all faults
+    return {_title(title.strip()): _priority(urgency) for title, urgency in table.items()}
+
+
+def _database(raw: object) -> str:
+    """Take a URL, and say nothing of it: it may hold a password."""
+    scheme, parted, rest = raw.partition("://") if isinstance(raw, str) else ("", "", "")
+    if scheme not in ("postgresql", "postgresql+psycopg") or not rest:
+        raise ValueError(f"no URL of a PostgreSQL database; give postgresql{parted or '://'}user@host/name")
+    return f"postgresql+psycopg://{rest}"
+
+
 _READERS: dict[str, Callable[[object], Any]] = {
     "data": _path,
     "key_file": _path,
@@ -338,6 +380,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "audit.syslog_certificate": _path,
     "audit.syslog_key": _path,
     "audit.syslog_cas": _path,
+    "priorities": _priorities,
+    "database": _database,
+    "keys_database": _database,
     "dicom.host": _host,
     "dicom.port": _port,
     "dicom.ae_title": _title,

@@ -16,6 +16,16 @@ class Sequence(StrEnum):
     FLAIR = "FLAIR"
 
 
+class Priority(StrEnum):
+    """How urgent a study is, the most urgent first: (0040,1003) Requested Procedure Priority, PS3.3 table C.4-11."""
+
+    STAT = "stat"
+    HIGH = "high"
+    ROUTINE = "routine"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
 @dataclass(frozen=True)
 class Patient:
     """Whom the study shows. Nothing of it appears in a ``repr``.

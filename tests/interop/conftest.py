@@ -31,6 +31,10 @@ PACKAGES = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=5, help="how often test_kills.py kills a service")
+
+
 @pytest.fixture(scope="session")
 def program() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run one of the Debian programs: ``program("dciodvfy", path)``; output is text, the exit status is not checked."""

@@ -15,6 +15,7 @@ receiving        | completed -> stable : receiver, worker
 receiving        | cancelled -> cancelled : radiologist, administrator
 stable           | arrived -> receiving : receiver
 stable           | started -> reading : worker
+stable           | attempt failed -> stable : worker
 stable           | gave up -> failed : worker
 stable           | cancelled -> cancelled : radiologist, administrator
 reading          | arrived -> superseded : receiver
@@ -31,6 +32,7 @@ read             | cancelled -> cancelled : radiologist, administrator
 sealed           | arrived -> superseded : receiver
 sealed           | delivery started -> delivering : worker
 sealed           | review asked -> awaiting review : worker
+sealed           | attempt failed -> sealed : worker
 sealed           | gave up -> failed : worker
 sealed           | cancelled -> cancelled : radiologist, administrator
 delivering       | arrived -> superseded : receiver
@@ -40,6 +42,8 @@ delivering       | gave up -> failed : worker
 delivering       | cancelled -> cancelled : radiologist, administrator
 delivered        | arrived -> superseded : receiver
 delivered        | review asked -> awaiting review : worker
+delivered        | attempt failed -> delivered : worker
+delivered        | gave up -> failed : worker
 awaiting review  | arrived -> superseded : receiver
 awaiting review  | reviewed -> reviewed : radiologist
 reviewed         | arrived -> superseded : receiver

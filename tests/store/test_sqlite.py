@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from store.contract import StoreContract, clock, holder, store
+from store.work_contract import WorkContract
 from zweitblick.store.store import StorePlaces
 
 __all__ = ["clock", "holder", "store"]
 
 
-class TestOnSQLite(StoreContract):
+class TestOnSQLite(StoreContract, WorkContract):
     @pytest.fixture
     def places(self, tmp_path: Path) -> StorePlaces:
         return StorePlaces.within(tmp_path / "store")

@@ -1,4 +1,4 @@
-"""The command line: ``read | segment | sample | deidentify | serve | check | keys | open | seal | audit | verify``.
+"""The command line: ``zweitblick read``, ``serve``, ``jobs`` and others; ``--help`` lists them.
 
 Exit codes: 0 done, 2 wrong usage, 3 an error of `zweitblick.errors` (one line on standard error, nothing written),
 70 a defect of ours (``EX_SOFTWARE`` of BSD's sysexits.h), 130 interrupted.
@@ -17,6 +17,7 @@ from zweitblick.cli import (
     audit,
     check,
     deidentify,
+    jobs,
     keys,
     open_report,
     read,
@@ -25,9 +26,16 @@ from zweitblick.cli import (
     segment,
     serve,
     verify,
+    work,
 )
 from zweitblick.errors import ZweitblickError
 from zweitblick.reading import POPULATION, RESEARCH_USE
+
+COMMANDS = (
+    *(read, segment, sample, deidentify),
+    *(serve, work, jobs, check),
+    *(keys, open_report, seal, audit, verify),
+)
 
 EXIT_REFUSED = 3
 EXIT_DEFECT = 70
@@ -66,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show warnings and tracebacks; they may hold patient data")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in (read, segment, sample, deidentify, serve, check, keys, open_report, seal, audit, verify):
+    for command in COMMANDS:
         command.add_to(commands, shared)
     return top
 

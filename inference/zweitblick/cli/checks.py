@@ -13,6 +13,7 @@ from typing import Any
 from cryptography import x509
 
 from zweitblick.cli.keyholder import opened_holder
+from zweitblick.cli.places import store_places
 from zweitblick.dimse import server_context
 from zweitblick.errors import (
     CertificateError,
@@ -25,7 +26,6 @@ from zweitblick.errors import (
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.inspection import inspect
-from zweitblick.store.store import StorePlaces
 from zweitblick.vault.data_key import DataKey
 
 Check = Callable[[], str]
@@ -115,7 +115,7 @@ def store(settings: Settings) -> str:
         if not one.exists():
             raise StoreKeyError(f"{one} is gone, and what is in {settings.data} needs it to be opened; restore it")
     with opened_holder(settings) as holder:
-        standing = inspect(StorePlaces.within(settings.data), holder)
+        standing = inspect(store_places(settings), holder)
     return ", ".join(f"{one.count} {state}" for state, one in standing.items()) or "no studies yet"
 
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from zweitblick.cli import escrow, shred
 from zweitblick.cli.keyholder import make_folder_of, opened_holder
+from zweitblick.cli.places import store_places
 from zweitblick.errors import KeyHolderError
 from zweitblick.settings import Settings, load_settings
 from zweitblick.store.database import Database
 from zweitblick.store.rotation import destroy_retired, finish, kept_keys, unfinished
-from zweitblick.store.store import StorePlaces
 from zweitblick.vault.keyholders import Kek, KekKeeper, make_key_file
 
 
@@ -141,7 +141,7 @@ def _check_none(holder: KekKeeper) -> None:
 
 @contextmanager
 def _keyring(settings: Settings) -> Iterator[Database]:
-    keys = Database(StorePlaces.within(settings.data).keys, tables="keys")
+    keys = Database(store_places(settings).keys, tables="keys")
     try:
         yield keys
     finally:

@@ -14,11 +14,12 @@ from zweitblick.audit.signing import FileSigner, make_signing_key
 from zweitblick.audit.syslog import Origin, Receiver, client_context
 from zweitblick.audit.trail import Sealer, Trail
 from zweitblick.cli.keyholder import opened_holder
+from zweitblick.cli.places import store_places
 from zweitblick.errors import SigningKeyError
 from zweitblick.settings import Settings
 from zweitblick.store.database import Database
 from zweitblick.store.keyring import AUDIT, Keyring
-from zweitblick.store.store import NO_POOL, StorePlaces
+from zweitblick.store.store import NO_POOL
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import opened, sealed
 from zweitblick.vault.keyholders import KeyHolder
@@ -49,7 +50,7 @@ def audit_sealer(settings: Settings, holder: KeyHolder) -> Sealer:
     StoreError, VaultError
         If the keys cannot be reached, or another's are here.
     """
-    with closing(Database(StorePlaces.within(settings.data).keys, tables="keys")) as database:
+    with closing(Database(store_places(settings).keys, tables="keys")) as database:
         return _Envelope(Keyring(database, holder, KeyPool(holder, NO_POOL)).make(AUDIT))
 
 

@@ -4,16 +4,21 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from zweitblick.cli.log import log_to
-from zweitblick.settings import load_settings
+from zweitblick.settings import Settings, load_settings
 
 DESCRIPTION = (
     "Receive studies over DICOM, read them, and serve findings and reports over HTTP. Without settings it listens on "
     "this machine only."
 )
+
+WAKE_S = 1.0
+"""A signal that came to another thread, as after the process was paused, wakes nobody: it is seen after so long."""
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -33,15 +38,26 @@ def run(arguments: argparse.Namespace) -> None:
     ZweitblickError
         If it cannot start; see `zweitblick.errors`.
     """
-    from zweitblick.cli.service import serving  # noqa: PLC0415 -- heavy, and no other command needs it
+    from zweitblick.cli.service import serving  # noqa: PLC0415 -- heavy, and few commands need it
 
-    settings = load_settings(arguments.config)
+    until_stopped(serving, load_settings(arguments.config))
+
+
+def until_stopped(service: Callable[[Settings], AbstractContextManager[Mapping[str, str]]], settings: Settings) -> None:
+    """Run a service until SIGTERM or SIGINT, and say what it yields.
+
+    Raises
+    ------
+    ZweitblickError
+        If it cannot start.
+    """
     log_to(sys.stderr, log_format=settings.log_format)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    with serving(settings) as addresses:
-        for name, address in addresses.items():
-            sys.stdout.write(f"{name}: {address}\n")
+    with service(settings) as said:
+        for name, value in said.items():
+            sys.stdout.write(f"{name}: {value}\n")
         sys.stdout.flush()
-        stopped.wait()
+        while not stopped.wait(WAKE_S):
+            pass

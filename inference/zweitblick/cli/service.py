@@ -4,12 +4,14 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
+from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, exporting, recording
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
@@ -17,10 +19,10 @@ from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.settings import DicomSettings, Settings
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.web import HttpServer, Service, create_app
-from zweitblick.worker import Worker
+from zweitblick.worker import Partners, Worker, WorkPlace
 from zweitblick.worklist import Notices, Performer, Worklist
 
 TOKEN_BYTES = 32
@@ -43,28 +45,20 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     ZweitblickError
         If it cannot start.
     """
-    bundles = load_bundles(settings.models or default_models())
     token = secrets.token_urlsafe(TOKEN_BYTES)
     stopping = threading.Event()
     with ExitStack() as stack:
         holder = stack.enter_context(_holder(settings))
-        sealer = audit_sealer(settings, holder)
-        trail = stack.enter_context(recording(settings, sealer, clock=_now))
-        stack.enter_context(exporting(settings, sealer))
-        stack.enter_context(_activity(trail, settings.dicom))
-        store = stack.enter_context(_store(settings, holder, trail))
-        metrics = Metrics(store.standing, clock=_now)
-        work, deliverer = settings.data / "data" / "work", Deliverer(store, settings.routes, audit=trail)
-        worker = stack.enter_context(
-            Worker(store, bundles, work, clock=_now, deliverer=deliverer, metrics=metrics, audit=trail)
-        )
+        stack.enter_context(exporting(settings, audit_sealer(settings, holder)))
+        readers = stack.enter_context(_readers(settings, holder))
+        store, worker, partners = readers.store, readers.worker, readers.partners
         worklist = Worklist(store.workitems, Notices(), _now)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
-        service = Service(store, worker.submit, lambda: worker.is_working and not stopping.is_set(), worklist, trail)
-        app = create_app(service, token=token, exposition=metrics.exposition)
+        is_working = lambda: worker.is_working and not stopping.is_set()  # noqa: E731 -- told to whoever asks
+        service = Service(store, worker.submit, is_working, worklist, partners.audit)
+        app = create_app(service, token=token, exposition=partners.metrics.exposition)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        listener, committed = _listener(settings.dicom), deliverer.committed
-        dicom = stack.enter_context(DicomServer(listener, store, observer=metrics, committed=committed, audit=trail))
+        dicom = stack.enter_context(_receiver(settings.dicom, store, partners))
         stack.callback(stopping.set)
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
@@ -74,8 +68,59 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         }
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+@contextmanager
+def working(settings: Settings) -> Iterator[Mapping[str, str]]:
+    """Read what others receive, without listening; yield what people must know.
+
+    Parameters
+    ----------
+    settings
+        Everything that can be set.
+
+    Raises
+    ------
+    ZweitblickError
+        If it cannot start.
+    """
+    with opened_holder(settings) as holder, _readers(settings, holder):
+        yield {"Data": str(settings.data)}
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """Open the store that the settings name, until the end.
+
+    Raises
+    ------
+    StoreError, VaultError
+        If it cannot be opened.
+    """
+    with opened_holder(settings) as holder, _store(settings, holder, audit=None) as store:
+        yield store
+
+
+@dataclass(frozen=True)
+class _Readers:
+    store: Store
+    worker: Worker
+    partners: Partners
+
+
+@contextmanager
+def _readers(settings: Settings, holder: KeyHolder) -> Iterator[_Readers]:
+    """Compose what reads, whether it receives or not."""
+    bundles = load_bundles(settings.models or default_models())
+    with ExitStack() as stack:
+        trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
+        stack.enter_context(_activity(trail, settings.dicom))
+        store = stack.enter_context(_store(settings, holder, audit=trail))
+        deliverer = Deliverer(store, settings.routes, audit=trail)
+        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail)
+        place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
+        worker = stack.enter_context(
+            Worker(store, bundles, place, clock=_now, priorities=settings.priorities, partners=partners)
+        )
+        yield _Readers(store, worker, partners)
 
 
 @contextmanager
@@ -96,14 +141,24 @@ def _holder(settings: Settings) -> AbstractContextManager[KeyHolder]:
     return opened_holder(settings)
 
 
-def _store(settings: Settings, holder: KeyHolder, trail: Trail) -> Store:
+def _store(settings: Settings, holder: KeyHolder, *, audit: Auditor | None) -> Store:
     return Store(
-        StorePlaces.within(settings.data),
+        store_places(settings),
         holder,
         clock=_now,
         quiet_time=lambda title: settings.quiet_times.get(title, settings.quiet_time),
-        audit=trail,
+        audit=audit,
         pool=settings.keys.pool,
+    )
+
+
+def _receiver(dicom: DicomSettings, store: Store, partners: Partners) -> DicomServer:
+    return DicomServer(
+        _listener(dicom),
+        store,
+        observer=partners.metrics,
+        committed=partners.deliverer.committed,
+        audit=partners.audit,
     )
 
 
@@ -114,3 +169,7 @@ def _listener(dicom: DicomSettings) -> ListenerConfig:
     return ListenerConfig(
         host=dicom.host, port=dicom.port, ae_title=dicom.ae_title, calling_ae_titles=dicom.calling_ae_titles, tls=tls
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from zweitblick.cli.keyholder import opened_holder
+from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, recording
 from zweitblick.errors import NotConfirmedError
 from zweitblick.settings import load_settings
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 
 WORD = "shred"
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = load_settings(arguments.config)
     with ExitStack() as stack:
         holder = stack.enter_context(opened_holder(settings))
-        places = StorePlaces.within(settings.data)
+        places = store_places(settings)
         trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
         store = stack.enter_context(Store(places, holder, clock=_now, audit=trail))
         tokens = _tokens(store, arguments)

@@ -153,6 +153,19 @@ class Deliverer:
             self._enqueue(delivery, destination, attempts + 1, delay_s=None)
         return begun != "[]"
 
+    def resume(self) -> None:
+        """Put the next attempts of whatever has not ended into the queue, if they are not there.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be used.
+        """
+        for one in self._store.deliveries.under_way():
+            number = one.attempts + 1
+            if DBOS.get_workflow_status(_name(one.id, number)) is None:
+                self._enqueue(one.id, one.destination, number, delay_s=None)
+
     def committed(self, report: CommitmentReport) -> None:
         """Take what a destination reports of a request for storage commitment.
 

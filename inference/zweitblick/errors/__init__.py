@@ -119,6 +119,7 @@
     ├── TokenError                      http.token
     ├── WorkerError                     studies are not read
     │   ├── WorkerRunningError          worker.running
+    │   ├── LostTurnError               worker.lost
     │   └── BrokenOffError              worker.broken-off
     ├── SampleError                     sample.templates-missing
     └── OutputError                     output.not-writable
@@ -199,6 +200,7 @@ from zweitblick.errors.root import (
 from zweitblick.errors.service import (
     BrokenOffError,
     CheckError,
+    LostTurnError,
     SettingsError,
     TokenError,
     WorkerError,
@@ -307,6 +309,7 @@ __all__ = [
     "KeyUnwrapError",
     "KeyUsageError",
     "LocalizerError",
+    "LostTurnError",
     "MismatchedInstanceError",
     "MissingGeometryError",
     "MissingSequenceError",

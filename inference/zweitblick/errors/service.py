@@ -33,6 +33,12 @@ class WorkerRunningError(WorkerError):
     code = "worker.running"
 
 
+class LostTurnError(WorkerError):
+    """A round's turn in the queue has ended, and what was to be done in it was not done."""
+
+    code = "worker.lost"
+
+
 class BrokenOffError(WorkerError):
     """The reading of a study was broken off again and again."""
 

@@ -182,6 +182,12 @@ class Deliveries:
         with self._database.reading() as transaction:
             return _of_round(transaction, round_id)
 
+    def under_way(self) -> list[Delivery]:
+        """Return the deliveries that have not ended."""
+        query = select(deliveries).where(deliveries.c.state.in_(UNDER_WAY)).order_by(deliveries.c.id)
+        with self._database.reading() as transaction:
+            return [_delivery(row) for row in transaction.execute(query)]
+
     def get(self, delivery_id: str) -> Delivery:
         """Return a delivery.
 
@@ -236,7 +242,7 @@ class Deliveries:
             self._advance(transaction, round_id, Event.REVIEW_ASKED)
 
     def _advance(self, transaction: Transaction, round_id: str, event: Event) -> None:
-        lives.advance(transaction, round_id, event, by=Actor.WORKER, at=self._clock())
+        lives.advance(transaction, round_id, lives.Cause(event, Actor.WORKER), at=self._clock())
 
 
 def _round(transaction: Transaction, round_id: str) -> Row[Any]:

@@ -45,7 +45,7 @@ class Event(StrEnum):
     REVIEW_ASKED = "review asked"
     REVIEWED = "reviewed"
     ATTEMPT_FAILED = "attempt failed"
-    """A step failed and will be tried again."""
+    """A step failed, or its place in the queue was lost, and will be tried again."""
     GAVE_UP = "gave up"
     """A step failed and will not be tried again until a person says so."""
     REPLAYED = "replayed"
@@ -60,6 +60,13 @@ class Actor(StrEnum):
     RADIOLOGIST = "radiologist"
     ADMINISTRATOR = "administrator"
 
+
+IN_WORK = frozenset({State.STABLE, State.READING, State.READ, State.SEALED, State.DELIVERED})
+"""States from which readers lead on; a round that is in one of them is in the queue, or must be put there. One that is
+being delivered is in that of its deliveries."""
+
+TURNS = frozenset({Event.COMPLETED, Event.REPLAYED, Event.ATTEMPT_FAILED})
+"""Each of these begins a round's next turn in the queue. Whoever is at work on an earlier turn changes nothing more."""
 
 _RECEIVER = frozenset({Actor.RECEIVER})
 _WORKER = frozenset({Actor.WORKER})
@@ -85,6 +92,7 @@ TABLE: dict[State, dict[Event, Transition]] = {
     State.STABLE: {
         Event.ARRIVED: (State.RECEIVING, _RECEIVER),
         Event.STARTED: (State.READING, _WORKER),
+        Event.ATTEMPT_FAILED: (State.STABLE, _WORKER),
         **_STOPPED,
     },
     State.READING: {
@@ -104,6 +112,7 @@ TABLE: dict[State, dict[Event, Transition]] = {
         Event.ARRIVED: _LATE,
         Event.DELIVERY_STARTED: (State.DELIVERING, _WORKER),
         Event.REVIEW_ASKED: (State.AWAITING_REVIEW, _WORKER),
+        Event.ATTEMPT_FAILED: (State.SEALED, _WORKER),
         **_STOPPED,
     },
     State.DELIVERING: {
@@ -115,6 +124,8 @@ TABLE: dict[State, dict[Event, Transition]] = {
     State.DELIVERED: {
         Event.ARRIVED: _LATE,
         Event.REVIEW_ASKED: (State.AWAITING_REVIEW, _WORKER),
+        Event.ATTEMPT_FAILED: (State.DELIVERED, _WORKER),
+        Event.GAVE_UP: (State.FAILED, _WORKER),
     },
     State.AWAITING_REVIEW: {
         Event.ARRIVED: _LATE,

@@ -1,18 +1,23 @@
 """Results: what was made of a study, streamed into sealed files of their own."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from datetime import datetime
+from typing import Any, BinaryIO, NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from zweitblick.errors import ResultChangedError, UnknownRoundError
+from zweitblick.errors import ActorError, EventError, ResultChangedError, UnknownRoundError
+from zweitblick.store import rounds
 from zweitblick.store.index import Indexed
+from zweitblick.store.life import State
 from zweitblick.store.objects import Kind
 from zweitblick.store.rooms import Rooms
+from zweitblick.store.rounds import Cause
 from zweitblick.store.rows import fresh_id, sealed_details
-from zweitblick.store.schema import objects, rounds
+from zweitblick.store.schema import objects
 from zweitblick.vault.envelope import SealingWriter
 
 FINDINGS = "json"
@@ -48,7 +53,67 @@ class ResultName:
 
 def keep_result(rooms: Rooms, result: ResultName, source: BinaryIO) -> str:
     """Keep a result; see `zweitblick.store.store.Store.keep_result`."""
-    study = _study_of(rooms, result)
+    study = _study_of(rooms, result.round)
+    row = _written(rooms, study, result, source)
+    try:
+        with rooms.database.writing() as transaction:
+            transaction.execute(insert(objects).values(row))
+    except IntegrityError:
+        rooms.folder.delete([row["file"]])
+        return _same(rooms, result, row)
+    rooms.folder.settle([row["file"]])
+    return str(row["id"])
+
+
+def keep_reading(
+    rooms: Rooms, round_id: str, results: Sequence[tuple[ResultName, BinaryIO]], cause: Cause, *, at: datetime
+) -> State:
+    """Keep all that was made of a round, in place of all that it had; see `zweitblick.store.work.Work.keep_reading`."""
+    return _keep_in_place(rooms, objects.c.round == round_id, results, _Change(round_id, cause, at))
+
+
+def keep_fault(rooms: Rooms, result: ResultName, source: BinaryIO, cause: Cause, *, at: datetime) -> State:
+    """Keep why a round failed, in place of why it did before; see `zweitblick.store.work.Work.give_up`."""
+    before = (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
+    return _keep_in_place(rooms, before, [(result, source)], _Change(result.round, cause, at))
+
+
+class _Change(NamedTuple):
+    """What happens to the round together with its results."""
+
+    round: str
+    cause: Cause
+    at: datetime
+
+
+def _keep_in_place(
+    rooms: Rooms, before: ColumnElement[bool], results: Sequence[tuple[ResultName, BinaryIO]], change: _Change
+) -> State:
+    study = _study_of(rooms, change.round)
+    rows = [_written(rooms, study, result, source) for result, source in results]
+    replaced = (objects.c.kind == Kind.RESULT) & before
+    try:
+        with rooms.database.writing() as transaction:
+            state = rounds.advance(transaction, change.round, change.cause, at=change.at)
+            old = transaction.execute(select(objects.c.file).where(replaced)).scalars().all()
+            rooms.folder.unsettle(old)
+            transaction.execute(delete(objects).where(replaced))
+            transaction.execute(insert(objects), rows)
+    except (EventError, ActorError, UnknownRoundError):
+        rooms.folder.delete([row["file"] for row in rows])
+        raise
+    except IntegrityError as error:
+        rooms.folder.delete([row["file"] for row in rows])
+        raise ResultChangedError(
+            f"an instance of the UID of a result of round {change.round} is kept already; read the study anew"
+        ) from error
+    rooms.folder.settle([row["file"] for row in rows])
+    rooms.folder.delete(old)
+    return state
+
+
+def _written(rooms: Rooms, study: str, result: ResultName, source: BinaryIO) -> dict[str, Any]:
+    """Seal a result into a file that is durable, and return the row that is to name it."""
     key = rooms.keyring.key(study)
     object_id = fresh_id()
     digest, size = hashlib.sha256(), 0
@@ -65,7 +130,7 @@ def keep_result(rooms: Rooms, result: ResultName, source: BinaryIO) -> str:
         "sha256": digest.hexdigest(),
         "plain_bytes": size,
     }
-    row = {
+    return {
         "id": object_id,
         "study": study,
         "round": result.round,
@@ -77,24 +142,11 @@ def keep_result(rooms: Rooms, result: ResultName, source: BinaryIO) -> str:
         "content_index": rooms.index.of(Indexed.CONTENT, result.media_type, digest.hexdigest()),
         "details": sealed_details(details, key, study=study, row=object_id),
     }
-    try:
-        with rooms.database.writing() as transaction:
-            transaction.execute(insert(objects).values(row))
-    except IntegrityError:
-        rooms.folder.delete([file])
-        return _same(rooms, result, row)
-    rooms.folder.settle([file])
-    return object_id
 
 
-def _study_of(rooms: Rooms, result: ResultName) -> str:
+def _study_of(rooms: Rooms, round_id: str) -> str:
     with rooms.database.reading() as transaction:
-        study: str | None = transaction.execute(
-            select(rounds.c.study).where(rounds.c.id == result.round)
-        ).scalar_one_or_none()
-    if study is None:
-        raise _unknown(result)
-    return study
+        return rounds.one(transaction, round_id).study
 
 
 def _identity(rooms: Rooms, result: ResultName) -> bytes:
@@ -111,13 +163,9 @@ def _same(rooms: Rooms, result: ResultName, row: dict[str, Any]) -> str:
     with rooms.database.reading() as transaction:
         found = transaction.execute(query).one_or_none()
     if found is None:
-        raise _unknown(result)
+        raise UnknownRoundError(f"no round {result.round} is kept; its study may have been shredded")
     if found.content_index != row["content_index"]:
         raise ResultChangedError(
             f"round {result.round} has a result {result.name} of other content; results are not replaced, begin a round"
         )
     return str(found.id)
-
-
-def _unknown(result: ResultName) -> UnknownRoundError:
-    return UnknownRoundError(f"no round {result.round} is kept; its study may have been shredded")

@@ -1,6 +1,6 @@
 """Rounds of a study as rows: each change of state and the event that caused it, in the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 
 from zweitblick.errors import EventError, UnknownRoundError
-from zweitblick.store.life import Actor, Event, State, after
+from zweitblick.store.life import TURNS, Actor, Event, State, after
 from zweitblick.store.rows import fresh_id, microseconds, moment
 from zweitblick.store.schema import events, rounds, studies
 
@@ -32,6 +32,8 @@ class Round:
         Id of the round before, None for the first.
     arrived_at
         When the last of its instances came.
+    turn
+        Number of its turn in the queue, see `zweitblick.store.life.TURNS`; 0 before the first.
     """
 
     id: str
@@ -40,11 +42,12 @@ class Round:
     state: State
     supersedes: str | None
     arrived_at: datetime
+    turn: int
 
 
 @dataclass(frozen=True)
 class LifeEvent:
-    """What happened to a round, by whom, and when."""
+    """What happened to a round, by whom, when, and the code of the error that it was because of, or nothing."""
 
     round: str
     event: Event
@@ -52,6 +55,7 @@ class LifeEvent:
     after: State
     actor: Actor
     at: datetime
+    code: str
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,26 @@ class Standing:
     oldest_at: datetime
 
 
-class _Cause(NamedTuple):
+class Cause(NamedTuple):
+    """What happens to a round.
+
+    Parameters
+    ----------
+    event, actor
+        What, and who brings it about.
+    turn
+        Only if this is the round's turn; None whatever its turn is.
+    code
+        Of the error that it is because of, or nothing.
+    """
+
     event: Event
     actor: Actor
+    turn: int | None = None
+    code: str = ""
 
 
-_ARRIVED = _Cause(Event.ARRIVED, Actor.RECEIVER)
+_ARRIVED = Cause(Event.ARRIVED, Actor.RECEIVER)
 
 _LOCK = (
     select(studies.c.token)
@@ -140,7 +158,7 @@ def arrived(transaction: Transaction, arrivals: Sequence[Arrival]) -> dict[str, 
     return rounds_of
 
 
-def advance(transaction: Transaction, round_id: str, event: Event, *, by: Actor, at: datetime) -> State:
+def advance(transaction: Transaction, round_id: str, cause: Cause, *, at: datetime) -> State:
     """Let something happen to a round, and return its state after it.
 
     Raises
@@ -148,14 +166,36 @@ def advance(transaction: Transaction, round_id: str, event: Event, *, by: Actor,
     UnknownRoundError
         If there is no such round.
     EventError, ActorError
-        If it cannot happen; ``ARRIVED`` comes from keeping an instance alone.
+        If it cannot happen, or not any more in this turn; ``ARRIVED`` comes from keeping an instance alone.
     """
-    if event is Event.ARRIVED:
-        raise EventError(f"'{event}' comes from keeping an instance; keep one")
+    if cause.event is Event.ARRIVED:
+        raise EventError(f"'{cause.event}' comes from keeping an instance; keep one")
     row = transaction.execute(select(rounds).where(rounds.c.id == round_id).with_for_update()).one_or_none()
     if row is None:
         raise UnknownRoundError(f"no round {round_id} is kept; its study may have been shredded")
-    return _change(transaction, row, _Cause(event, by), at_us=microseconds(at))
+    if cause.turn not in (None, row.turn):
+        raise EventError(f"'{cause.event}' is of turn {cause.turn} of a round whose turn is {row.turn}; it is too late")
+    return _change(transaction, row, cause, at_us=microseconds(at))
+
+
+def one(transaction: Transaction, round_id: str) -> Round:
+    """Return a round.
+
+    Raises
+    ------
+    UnknownRoundError
+        If there is none of this id.
+    """
+    found = _rounds(transaction.execute(select(rounds).where(rounds.c.id == round_id)).all())
+    if not found:
+        raise UnknownRoundError(f"no round {round_id} is kept; its study may have been shredded")
+    return found[0]
+
+
+def in_states(transaction: Transaction, states: Collection[State]) -> list[Round]:
+    """Return the rounds in some states, those whose instances came first first."""
+    found = select(rounds).where(rounds.c.state.in_(states)).order_by(rounds.c.arrived_us, rounds.c.id)
+    return _rounds(transaction.execute(found).all())
 
 
 def of_study(transaction: Transaction, study: str) -> list[Round]:
@@ -180,15 +220,26 @@ def standing(transaction: Transaction) -> dict[State, Standing]:
 def history(transaction: Transaction, study: str) -> list[LifeEvent]:
     """Return what happened to a study, in order."""
     rows = transaction.execute(select(events).where(events.c.study == study).order_by(events.c.number))
-    return [
-        LifeEvent(row.round, Event(row.event), State(row.before), State(row.after), Actor(row.actor), moment(row.at_us))
-        for row in rows
-    ]
+    return [life_event(row) for row in rows]
+
+
+def life_event(row: Row[Any]) -> LifeEvent:
+    """Return what a row of `schema.events` tells."""
+    return LifeEvent(
+        round=row.round,
+        event=Event(row.event),
+        before=State(row.before),
+        after=State(row.after),
+        actor=Actor(row.actor),
+        at=moment(row.at_us),
+        code=row.code,
+    )
 
 
 def _rounds(rows: Sequence[Row[Any]]) -> list[Round]:
     return [
-        Round(row.id, row.study, row.number, State(row.state), row.supersedes, moment(row.arrived_us)) for row in rows
+        Round(row.id, row.study, row.number, State(row.state), row.supersedes, moment(row.arrived_us), row.turn)
+        for row in rows
     ]
 
 
@@ -198,6 +249,7 @@ def _begin(transaction: Transaction, arrival: Arrival, *, before: Row[Any] | Non
         "study": arrival.study,
         "number": 1 if before is None else before.number + 1,
         "state": State.RECEIVING,
+        "turn": 0,
         "supersedes": None if before is None else before.id,
         "arrived_us": arrival.at_us,
         "quiet_us": arrival.quiet_us,
@@ -206,12 +258,13 @@ def _begin(transaction: Transaction, arrival: Arrival, *, before: Row[Any] | Non
     return str(row["id"])
 
 
-def _change(transaction: Transaction, row: Row[Any], cause: _Cause, *, at_us: int) -> State:
+def _change(transaction: Transaction, row: Row[Any], cause: Cause, *, at_us: int) -> State:
     before = State(row.state)
     state = after(before, cause.event, by=cause.actor)
     if cause == _ARRIVED and state is before:
         return state
-    transaction.execute(update(rounds).where(rounds.c.id == row.id).values(state=state))
+    turn = row.turn + (cause.event in TURNS)
+    transaction.execute(update(rounds).where(rounds.c.id == row.id).values(state=state, turn=turn))
     entry = {
         "study": row.study,
         "round": row.id,
@@ -220,6 +273,7 @@ def _change(transaction: Transaction, row: Row[Any], cause: _Cause, *, at_us: in
         "after": state,
         "actor": cause.actor,
         "at_us": at_us,
+        "code": cause.code,
     }
     transaction.execute(insert(events).values(entry))
     return state

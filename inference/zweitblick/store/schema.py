@@ -53,10 +53,12 @@ rounds = Table(
     Column("supersedes", ForeignKey("rounds.id", ondelete="CASCADE")),
     Column("arrived_us", BigInteger, nullable=False),
     Column("quiet_us", BigInteger, nullable=False),
+    Column("turn", Integer, nullable=False, server_default="0"),
     UniqueConstraint("study", "number", name="one_round_of_a_number"),
     Index("rounds_by_state", "state", "quiet_us"),
 )
-"""``arrived_us``: when the last instance came, a duplicate too; ``quiet_us``: until when more may be on the way."""
+"""``arrived_us``: when the last instance came, a duplicate too; ``quiet_us``: until when more may be on the way;
+``turn``: how many of `life.TURNS` have happened to it."""
 
 objects = Table(
     "objects",
@@ -108,8 +110,17 @@ events = Table(
     Column("after", String(20), nullable=False),
     Column("actor", String(20), nullable=False),
     Column("at_us", BigInteger, nullable=False),
+    Column("code", String(64), nullable=False, server_default=""),
 )
-"""What happened to each round; arrivals that change no state are in `receptions` alone."""
+"""What happened to each round; arrivals that change no state are in `receptions` alone. ``code``: why, of an error."""
+
+workers = Table(
+    "workers",
+    data,
+    Column("id", String(40), primary_key=True),
+    Column("beat", BigInteger, nullable=False),
+)
+"""Who is at work; a ``beat`` that does not grow any more is of a worker that is dead."""
 
 workitems = Table(
     "workitems",

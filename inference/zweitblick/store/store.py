@@ -26,9 +26,10 @@ from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
-from zweitblick.store.rounds import LifeEvent, Round, Standing
+from zweitblick.store.rounds import Cause, LifeEvent, Round, Standing
 from zweitblick.store.schema import identities
 from zweitblick.store.studies import KeptStudy, Studies
+from zweitblick.store.work import Work
 from zweitblick.store.workitems import Workitems
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import KeyHolder
@@ -104,6 +105,8 @@ class Store:
 
     Attributes
     ----------
+    work
+        What workers ask of the store.
     workitems
         The procedure steps that are kept.
 
@@ -147,6 +150,7 @@ class Store:
             folder.sweep(lambda files: shredding.named(self._rooms, files))
             self._objects = Objects(self._rooms)
             self._deliveries = Deliveries(self._data, clock=clock)
+            self.work = Work(self._rooms, clock)
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
             self.workitems = Workitems(self._rooms, clock)
@@ -304,7 +308,7 @@ class Store:
             If it cannot happen in the round's state, or not by this actor.
         """
         with self._data.writing() as transaction:
-            return rounds.advance(transaction, round_id, event, by=by, at=self._clock())
+            return rounds.advance(transaction, round_id, Cause(event, by), at=self._clock())
 
     def stable_after(self, now: datetime) -> list[Round]:
         """Return the rounds that are being received and have been quiet for long enough at a time; changes nothing."""

@@ -1,0 +1,115 @@
+"""Backlog: what the store says is to be done is in the queue, however its place there was lost."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+
+from zweitblick.errors import LostTurnError
+from zweitblick.store.rounds import Round
+from zweitblick.store.store import Store
+from zweitblick.store.work import failures
+from zweitblick.study import Priority
+from zweitblick.worker.faults import Fault, delay, failed
+from zweitblick.worker.launch import QUEUE, WORKFLOWS
+from zweitblick.worker.priority import rank
+from zweitblick.worker.turn import Turn
+from zweitblick.worker.workflow import Life
+
+log = logging.getLogger(__name__)
+
+RECHECK = timedelta(seconds=30)
+"""How often it is asked whether what was put into the queue is still there."""
+
+_WAITING, _BEGUN = ("ENQUEUED", "DELAYED"), "PENDING"
+_LOST = Fault(LostTurnError.code, "its place in the queue was lost again and again; see to the database", may_pass=True)
+
+
+class Backlog:
+    """Puts rounds into the queue that are not there; for one thread.
+
+    Parameters
+    ----------
+    store
+        Where rounds are.
+    life
+        Their workflow.
+    urgency
+        Tells how urgent a round is.
+    clock
+        Tells the time, aware.
+    """
+
+    def __init__(
+        self, store: Store, life: Life, *, urgency: Callable[[Round], Priority], clock: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._life = life
+        self._urgency = urgency
+        self._clock = clock
+        self._checked_at = clock()
+        self._queued: set[Turn] = set()
+        self._due: dict[Turn, datetime] = {}
+        self._suspects: set[Turn] = set()
+
+    def fill(self, rounds: Sequence[Round], running: Collection[Turn]) -> None:
+        """Put into the queue what is due and not there; a turn that has ended there without its end here failed.
+
+        Parameters
+        ----------
+        rounds
+            In the states `zweitblick.store.life.IN_WORK`.
+        running
+            Turns that this worker is at.
+
+        Raises
+        ------
+        StoreError, VaultError
+            If the store cannot be used, or a round is gone.
+        """
+        now = self._clock()
+        turns = {Turn.of(one): one for one in rounds}
+        if now - self._checked_at >= RECHECK:
+            self._checked_at = now
+            self._queued.clear()
+        self._queued &= turns.keys()
+        self._suspects &= turns.keys()
+        self._due = {turn: due for turn, due in self._due.items() if turn in turns}
+        for turn, one in turns.items():
+            if turn not in self._queued and self._due_at(turn, now) <= now:
+                self._see_to(turn, one, running)
+                self._queued.add(turn)
+
+    def _due_at(self, turn: Turn, now: datetime) -> datetime:
+        if turn not in self._due:
+            before = failures(self._store.work.history(turn.round))
+            self._due[turn] = before[-1].at + delay(len(before)) if before else now
+        return self._due[turn]
+
+    def _see_to(self, turn: Turn, one: Round, running: Collection[Turn]) -> None:
+        workflow = workflow_id(turn)
+        status = DBOS.get_workflow_status(workflow)
+        if status is None:
+            with SetWorkflowID(workflow), SetEnqueueOptions(priority=rank(self._urgency(one))):
+                DBOS.enqueue_workflow(QUEUE, self._life, turn.study, turn.round, turn.number)
+        elif status.status == _BEGUN:
+            self._watch(turn, is_stuck=status.executor_id == DBOS.executor_id and turn not in running)
+        elif status.status not in _WAITING:
+            log.warning("round %s of study %s lost its place in the queue", turn.round, turn.study)
+            failed(self._store, turn, _LOST)
+
+    def _watch(self, turn: Turn, *, is_stuck: bool) -> None:
+        """Begin anew what was taken from the queue here and never began, as after a moment without the database."""
+        if not is_stuck:
+            self._suspects.discard(turn)
+        elif turn not in self._suspects:  # it may be about to begin
+            self._suspects.add(turn)
+        else:
+            self._suspects.discard(turn)
+            DBOS.resume_workflow(workflow_id(turn), queue_name=QUEUE)
+
+
+def workflow_id(turn: Turn) -> str:
+    """Return the id of a turn's workflow; with the steps' version, since DBOS runs no other version's."""
+    return f"{turn.round}-{turn.number}-{WORKFLOWS}"

@@ -1,0 +1,41 @@
+"""Inputs: which instances of a study are opened to be read."""
+
+from pydicom.uid import (
+    UID,
+    EnhancedMRColorImageStorage,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+)
+
+from zweitblick.store.objects import KeptInstance
+from zweitblick.store.store import Store
+
+MR = frozenset(
+    {MRImageStorage, EnhancedMRImageStorage, EnhancedMRColorImageStorage, LegacyConvertedEnhancedMRImageStorage}
+)
+
+
+def inputs(store: Store, study: str, number: int) -> list[KeptInstance]:
+    """Return the instances that a round's reading may need, in the order of their UIDs.
+
+    Instances of other modalities, reports, and our own results that came back stay closed: a study is held in memory
+    as a whole.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    study
+        Token.
+    number
+        Of the round.
+    """
+    there = [one for one in store.instances(study) if one.round <= number and one.conflicts_with is None]
+    return sorted((one for one in there if may_be_mr(one.sop_class_uid)), key=lambda one: one.sop_instance_uid)
+
+
+def may_be_mr(sop_class_uid: str) -> bool:
+    """Whether a storage class is one of MR, or private, which older scanners use for MR as well."""
+    # a name of pydicom's dictionary, of PS3.6 annex A; of a UID that is not there it is the UID itself
+    return sop_class_uid in MR or UID(sop_class_uid).name == sop_class_uid

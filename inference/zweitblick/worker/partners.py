@@ -1,0 +1,35 @@
+"""Partners: those who have a part in a worker's work besides reading."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.metrics import Metrics
+from zweitblick.store.store import Store
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Who delivers, counts and has on record what a worker does.
+
+    Parameters
+    ----------
+    deliverer
+        Delivers what is sealed; closed with the worker.
+    metrics
+        Counts what happens.
+    audit
+        Has readings on record; what cannot be put there waits.
+    """
+
+    deliverer: Deliverer
+    metrics: Metrics
+    audit: Auditor
+
+    @classmethod
+    def none(cls, store: Store, clock: Callable[[], datetime]) -> Self:
+        """Return partners who deliver nowhere, show their counts to nobody, and record nothing."""
+        return cls(Deliverer(store, ()), Metrics(store.standing, clock=clock), Unrecorded())

@@ -1,0 +1,181 @@
+"""The step that reads a round and keeps its results, or why it cannot be read."""
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import BinaryIO
+
+import pydicom
+
+from zweitblick import pipeline
+from zweitblick.audit import events
+from zweitblick.audit.codes import Action
+from zweitblick.audit.events import AuditedStudy
+from zweitblick.audit.message import AuditEvent
+from zweitblick.dicom.read import read_study
+from zweitblick.documents import Documents, documents
+from zweitblick.errors import (
+    BrokenOffError,
+    EventError,
+    MissingSequenceError,
+    NetworkCancelledError,
+    NetworkClosedError,
+    UnknownRoundError,
+)
+from zweitblick.model.batcher import Share
+from zweitblick.model.bundle import Bundles
+from zweitblick.priors import prior_of
+from zweitblick.reading import Stamp
+from zweitblick.store.life import Event, State
+from zweitblick.store.results import FINDINGS, ResultName
+from zweitblick.store.rounds import LifeEvent
+from zweitblick.store.store import Store
+from zweitblick.worker.faults import AWAY, Fault, failed
+from zweitblick.worker.inputs import inputs
+from zweitblick.worker.partners import Partners
+from zweitblick.worker.turn import Turn, happened
+
+log = logging.getLogger(__name__)
+
+DICOM, JSON, PDF, FHIR = "application/dicom", "application/json", "application/pdf", "application/fhir+json"
+
+BREAKS = 5
+"""So often a reading may be broken off by the end of the process before its study is given up."""
+
+
+class ReadingStep:
+    """Reads rounds; for several threads at once.
+
+    Parameters
+    ----------
+    store
+        Where studies are, and results go.
+    bundles
+        The networks.
+    partners
+        Who counts and has on record what is read.
+    """
+
+    def __init__(self, store: Store, bundles: Bundles, partners: Partners) -> None:
+        self._store = store
+        self._bundles = bundles
+        self._metrics = partners.metrics
+        self._audit = partners.audit
+
+    def read(self, turn: Turn, stamp: str, share: Share) -> State:
+        """Read a round and keep its results, or why it cannot be read; return its state.
+
+        Nothing is kept if the turn is over before its end; one that was read before is not read again.
+
+        Parameters
+        ----------
+        turn
+            Of the round.
+        stamp
+            Time of the reading, ISO 8601; all UIDs of the results come of it.
+        share
+            Of the networks; cancelled when the round is not wanted any more.
+
+        Raises
+        ------
+        NetworkClosedError
+            If the networks are closed meanwhile; the round may be read again.
+        StoreUnavailableError, StoreFullError, KeyHolderError
+            If store or key holder are away; likewise.
+        UnknownRoundError
+            If the study was shredded.
+        """
+        work = self._store.work
+        happened(self._store, turn, Event.RELEASED)  # by whoever died over it
+        try:
+            work.advance(turn.round, Event.STARTED, turn=turn.number)
+            history = work.history(turn.round)
+            if any(entry.event is Event.READ for entry in history):
+                return happened(self._store, turn, Event.READ)
+            _check_breaks(history)
+            results = self._results(turn, Stamp(datetime.fromisoformat(stamp)), share)
+            self._audit.record(self._access(turn, Action.CREATE))
+            state = work.keep_reading(turn.round, results, turn=turn.number)
+        except (*AWAY, UnknownRoundError, NetworkClosedError):
+            raise
+        except (EventError, NetworkCancelledError):  # nobody wants it any more, or another was faster
+            return work.round(turn.round).state
+        except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
+            return self._failed(turn, Fault.of(error))
+        self._metrics.read()
+        return state
+
+    def _failed(self, turn: Turn, fault: Fault) -> State:
+        log.warning("round %s of study %s cannot be read: %s", turn.round, turn.study, fault.code)
+        self._metrics.failed(fault.code)
+        self._audit.record(events.failed(self._access(turn, Action.CREATE), fault.code))
+        return failed(self._store, turn, fault)
+
+    def _access(self, turn: Turn, action: Action) -> AuditEvent:
+        """Return what is put on record of a study before its images are used, and before results are kept."""
+        kept = self._store.study(turn.study)
+        named = AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
+        return events.accessed(named, replace(self._audit.process, is_requestor=True), action=action)
+
+    def _results(self, turn: Turn, stamp: Stamp, share: Share) -> Sequence[tuple[ResultName, BinaryIO]]:
+        made = self._made(turn, stamp, share)
+        return [
+            (ResultName(turn.round, name, media_type, _uid(content, media_type)), io.BytesIO(content))
+            for name, media_type, content in (
+                ("seg", DICOM, made.seg),
+                ("sr", DICOM, made.sr),
+                ("pdf", PDF, made.pdf),
+                ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
+                (FINDINGS, JSON, made.json),
+                ("fhir", FHIR, made.fhir),
+            )
+        ]
+
+    def _made(self, turn: Turn, stamp: Stamp, share: Share) -> Documents:
+        @contextmanager
+        def stage(name: str) -> Iterator[None]:
+            share.check()  # whether the round is still wanted
+            with self._metrics.stage(name):
+                yield
+
+        with stage("open"):
+            headers = read_study(self._contents(turn, share))
+        self._store.describe(turn.study, patient_id=headers.patient.id, accession_number=headers.accession_number)
+        self._audit.record(self._access(turn, Action.READ))
+        prior = prior_of(self._store, turn.study, headers, before=stamp.time)
+        reading = pipeline.read(headers, share.bundles(self._bundles), prior=prior, stamp=stamp, observer=stage)
+        return documents(reading, observer=stage)
+
+    def _contents(self, turn: Turn, share: Share) -> list[bytes]:
+        contents: list[bytes] = []
+        for instance in inputs(self._store, turn.study, self._store.work.round(turn.round).number):
+            share.check()
+            with self._store.open(instance.id) as file:
+                contents.append(file.read())
+        if not contents:
+            raise MissingSequenceError("no MR image is among the study's instances; send its MR series")
+        return contents
+
+
+def _check_breaks(history: Sequence[LifeEvent]) -> None:
+    """Give a study up that may be what stops the service, before it does so for ever."""
+    breaks = 0
+    for before, entry in zip([None, *history], history, strict=False):
+        if entry.event is Event.REPLAYED:
+            breaks = 0
+        # after a failed attempt the round is given back by the next one, and nobody died
+        elif entry.event is Event.RELEASED and (before is None or before.event is not Event.ATTEMPT_FAILED):
+            breaks += 1
+    if breaks >= BREAKS:
+        raise BrokenOffError(f"the reading was broken off {breaks} times; look for what stops the service")
+
+
+def _uid(content: bytes, media_type: str) -> str:
+    """SOP Instance UID of a DICOM file, nothing of others."""
+    if media_type != DICOM:
+        return ""
+    file = io.BytesIO(content)
+    return str(pydicom.dcmread(file, specific_tags=["SOPInstanceUID"], stop_before_pixels=True).SOPInstanceUID)

@@ -1,0 +1,47 @@
+"""Program that tests kill: what `zweitblick serve` is made of, without HTTP and with a network that computes nothing.
+
+python quick_service.py FOLDER                  on SQLite; prints the port of its DICOM server
+python quick_service.py FOLDER DATABASE KEYS    on PostgreSQL; it receives nothing, and its networks do not answer
+"""
+
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from quick_reading import Box, quick
+from zweitblick.dimse import DicomServer, ListenerConfig
+from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.store.store import Store, StorePlaces
+from zweitblick.vault.keyholders import FileKeyHolder
+from zweitblick.worker import Worker, WorkPlace
+
+QUIET = timedelta(seconds=1)
+
+
+def main() -> None:
+    folder, urls = Path(sys.argv[1]), sys.argv[2:]
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
+    network = Box(stopped.wait) if urls else Box()
+    places = StorePlaces(*urls, folder / "objects") if urls else StorePlaces.within(folder)
+    work = WorkPlace(folder / "work", queue=urls[0] if urls else None)
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(places, FileKeyHolder(folder / "key"), clock=now, quiet_time=lambda _: QUIET))
+        bundles = quick(load_bundles(default_models()), network)
+        stack.enter_context(Worker(store, bundles, work, clock=now))
+        port = 0 if urls else stack.enter_context(DicomServer(ListenerConfig(port=0), store)).port
+        sys.stdout.write(f"{port}\n")
+        sys.stdout.flush()
+        while not stopped.wait(1):  # a signal that another thread was given wakes nobody
+            pass
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    main()
