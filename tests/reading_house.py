@@ -12,7 +12,7 @@ from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.worker import Worker
 
-RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json"}
+RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json", "fhir"}
 
 
 class House:
