@@ -14,9 +14,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# where Debian puts Orthanc
+export PATH := $(PATH):/usr/sbin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace Orthanc
-PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace orthanc
+PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext pkcs11-tool psql softhsm2-util strace
+PACKAGES := dcm2niix dcmtk dicom3tools opensc openssl orthanc orthanc-dicomweb poppler-utils postgresql softhsm2 strace
 
 .PHONY: demo test system test-interop lint soak bench clean
 .DELETE_ON_ERROR:
@@ -61,7 +63,8 @@ BENCHMARKS := benchmarks benchmarks.network benchmarks.end_to_end benchmarks.lin
 bench: .venv/dev.stamp
 	for one in $(BENCHMARKS); do echo "$$one"; $(BIN)/python -m $$one || exit 1; done
 	if [ -d ../shared/data/brats ]; then $(BIN)/python -m benchmarks.agreement ../shared/data; \
-	  $(BIN)/python -m benchmarks.registration ../shared/data; fi
+	  $(BIN)/python -m benchmarks.registration ../shared/data; \
+	  $(BIN)/python -m benchmarks.repeatability ../shared/data; fi
 
 clean:
 	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

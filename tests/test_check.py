@@ -87,7 +87,7 @@ def test_what_is_in_order_is_ok_and_is_left_as_it_was(
     assert [name for _, name, _ in lines] == [
         "settings",
         "data",
-        "key_file",
+        "keys",
         "store",
         "models",
         "service",
@@ -106,7 +106,7 @@ def test_a_fault_is_said_with_its_code_and_the_rest_is_tried(
     assert main(["check", "--config", str(config(tmp_path, settings))]) == 3
     said, errors = capsys.readouterr()
     lines = [line.split(maxsplit=2) for line in said.splitlines()]
-    assert [name for word, name, _ in lines if word == "FAULT"] == ["key_file", "store"]
+    assert [name for word, name, _ in lines if word == "FAULT"] == ["keys", "store"]
     assert all("vault.key-holder" in detail for word, _, detail in lines if word == "FAULT")
     assert len(lines) == 8
     assert errors.startswith("error: check.faults: 2 of 7")
@@ -124,7 +124,7 @@ def test_settings_that_do_not_parse_are_the_only_line(tmp_path: Path, capsys: py
 
 def test_before_the_first_start_nothing_is_there_and_nothing_is_made(tmp_path: Path) -> None:
     fresh = Settings(data=tmp_path / "a" / "data", key_file=tmp_path / "b" / "key")
-    for name in ("data", "key_file", "store", "service"):
+    for name in ("data", "keys", "store", "service"):
         found(fresh, name)
     assert list(tmp_path.iterdir()) == []
 
@@ -185,7 +185,7 @@ def elsewhere(settings: Settings) -> Settings:
 
 FAULTS: list[tuple[object, str, type[ZweitblickError]]] = [
     (in_the_way, "data", StoreUnavailableError),
-    (no_place_for_a_key, "key_file", KeyHolderError),
+    (no_place_for_a_key, "keys", KeyHolderError),
     (lost_key, "store", StoreKeyError),
     (other_key, "store", UnknownKekError),
     (lost_wrapped_keys, "store", StoreKeyError),

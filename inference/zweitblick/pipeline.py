@@ -1,14 +1,14 @@
 """Pipeline: the order of the stages, nothing else.
 
-Pure: no network, database, clock or environment. The same study, bundles and stamp on the same machine give the same
-reading.
+Pure: no network, database, clock or environment. The same study, prior, bundles and stamp on the same machine give the
+same reading.
 """
 
 import itertools
 from collections.abc import Callable, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,7 +26,8 @@ from zweitblick.errors import (
     UnevenSpacingError,
     VoxelError,
 )
-from zweitblick.findings import DiameterBasis
+from zweitblick.findings import DiameterBasis, Findings
+from zweitblick.followup import followed_up
 from zweitblick.measure import measure
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundle, Bundles
@@ -36,6 +37,7 @@ from zweitblick.model.sequences import Chosen, choose
 from zweitblick.model.specks import without_specks
 from zweitblick.model.windows import Windowed
 from zweitblick.prediction import Prediction
+from zweitblick.prior import Prior, check_comparable
 from zweitblick.reading import Alignment, ModelIdentity, Notice, Reading, Stamp
 from zweitblick.register.level import Pyramid
 from zweitblick.register.midsagittal import head_from_lps
@@ -131,7 +133,14 @@ def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
     return without_specks(inside, voxel_ml=prepared.grid.voxel_ml)
 
 
-def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = silent) -> Reading:
+def read(
+    study: Study,
+    bundles: Bundles,
+    *,
+    prior: Prior | Notice | None = None,
+    stamp: Stamp,
+    observer: Observer = silent,
+) -> Reading:
     """Read one study from headers to findings.
 
     Parameters
@@ -140,6 +149,8 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
         What the scanner sent.
     bundles
         The networks.
+    prior
+        An earlier reading of the same patient, to report the change since; or why there is one that cannot be used.
     stamp
         Time and seed; everything that would otherwise come from clock or chance.
     observer
@@ -149,7 +160,24 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
     ------
     MissingSequenceError, NotAHeadError, VoxelError, RegistrationError
         If the study cannot be read.
+    PriorPatientError, PriorOrderError
+        If the earlier reading may be another patient's, or is later.
     """
+    if isinstance(prior, Prior):
+        check_comparable(prior.timepoint, study)
+    reading, volumes = _read_alone(study, bundles, stamp, observer)
+    if prior is None:
+        return reading
+    if isinstance(prior, Notice):
+        return replace(reading, notices=(*reading.notices, prior))
+    with observer("compare"):
+        return followed_up(reading, prior, volumes)
+
+
+def _read_alone(
+    study: Study, bundles: Bundles, stamp: Stamp, observer: Observer
+) -> tuple[Reading, dict[Sequence, Volume]]:
+    """Read a study by itself; give the volumes that were used, too."""
     with observer("choose"):
         chosen, volumes, candidates = _chosen_volumes(study, bundles.sequence)
     reference = reference_of(volumes)
@@ -159,14 +187,9 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
     prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
     prediction = _predicted(prepared, volumes[reference], bundles.tumour, stamp.seed, observer)
     with observer("measure"):
-        findings = measure(
-            prediction,
-            slice_distance_mm=_slice_distances(volumes),
-            reporting_limit_ml=REPORTING_LIMIT_ML,
-            validated_ml=bundles.tumour.validated_ml,
-        )
+        findings = _measured(prediction, volumes, bundles.tumour)
     missing = tuple(sequence for sequence in Sequence if sequence not in volumes)
-    return Reading(
+    reading = Reading(
         study=study,
         choices={sequence: chosen.choices[sequence] for sequence in volumes},
         missing=missing,
@@ -188,6 +211,7 @@ def read(study: Study, bundles: Bundles, *, stamp: Stamp, observer: Observer = s
         stamp=stamp,
         version=zweitblick.__version__,
     )
+    return reading, volumes
 
 
 def reference_of(volumes: Mapping[Sequence, Volume]) -> Sequence:
@@ -356,10 +380,15 @@ def _predicted(prepared: Prepared, reference: Volume, bundle: Bundle, seed: int,
     return Prediction(outline, prepared.brain, prepared.grid, head)
 
 
-def _slice_distances(volumes: Mapping[Sequence, Volume]) -> dict[DiameterBasis, float]:
-    """Slice distance in mm of the series that each diameter is seen on."""
+def _measured(prediction: Prediction, volumes: Mapping[Sequence, Volume], bundle: Bundle) -> Findings:
+    """Measure; what is measurable depends on the slice distance of the series that each diameter is seen on."""
     seen_on = {basis: next(one for one in order if one in volumes) for basis, order in BASIS_SEEN_ON.items()}
-    return {basis: volumes[sequence].grid.slice_distance_mm for basis, sequence in seen_on.items()}
+    return measure(
+        prediction,
+        slice_distance_mm={basis: volumes[one].grid.slice_distance_mm for basis, one in seen_on.items()},
+        reporting_limit_ml=REPORTING_LIMIT_ML,
+        validated_ml=bundle.validated_ml,
+    )
 
 
 def _identity(bundle: Bundle) -> ModelIdentity:

@@ -9,12 +9,15 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from zweitblick.delivery.route import Route
+from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
+from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
 
 PREFIX = "ZWEITBLICK_"
 LONGEST_QUIET_TIME_S = 86400.0
@@ -82,6 +85,10 @@ class Settings:
         The same by calling AE title, where it differs.
     dicom, http
         Where to listen.
+    routes
+        Where results go.
+    keys
+        Who keeps the key-encryption keys.
     log_format
         One of `LOG_FORMATS`.
     """
@@ -93,6 +100,8 @@ class Settings:
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
+    routes: tuple[Route, ...] = ()
+    keys: KeySettings = USUAL_KEYS
     log_format: str = "console"
 
 
@@ -113,11 +122,12 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     """
     faults: list[str] = []
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
+    found = routes(given.pop("destinations", []), faults, Readers(_path, _port, _title, _titles))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
     faults += _unsafe(values)
     if faults:
         raise SettingsError("; ".join(faults))
-    return _composed(values, environment)
+    return replace(_composed(values, environment), routes=found)
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -133,7 +143,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("dicom", "http") and isinstance(value, dict):
+        if name in ("dicom", "http", "keys") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -148,7 +158,7 @@ def _from(environment: Mapping[str, str]) -> dict[str, Any]:
 def _read(key: str, raw: object, faults: list[str]) -> Any:
     """Return the value of a key; where there is a fault, note it and return None, which is no key's value."""
     if key not in _READERS:
-        faults.append(f"{key} is no setting; known: {', '.join(_READERS)}")
+        faults.append(f"{key} is no setting; known: {', '.join(_READERS)}, destinations")
         return None
     try:
         return _READERS[key](raw)
@@ -176,7 +186,7 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
         faults.append("dicom.certificate and dicom.key go together; set both or none")
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    return faults
+    return faults + without_holder(values)
 
 
 def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -191,6 +201,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         quiet_times=values.get("quiet_times_s", {}),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
+        keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
     )
 
@@ -280,5 +291,10 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.client_cas": _path,
     "http.host": _host,
     "http.port": _port,
+    "keys.pkcs11_module": _path,
+    "keys.pkcs11_pin_file": _path,
+    "keys.vault_token_file": _path,
+    "keys.vault_ca": _path,
+    **READERS,
 }
 """Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

@@ -26,6 +26,7 @@ from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerial
 from structlog.contextvars import bound_contextvars
 
 from zweitblick import pipeline
+from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
@@ -43,6 +44,7 @@ from zweitblick.errors import (
 from zweitblick.metrics import Metrics
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
+from zweitblick.priors import prior_of
 from zweitblick.reading import Stamp
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ERROR, FINDINGS, ResultName
@@ -74,7 +76,7 @@ INTERNAL = "internal"
 """Code of a defect of ours."""
 
 _QUEUE = "read"
-_WORKFLOWS = "1"
+_WORKFLOWS = "2"
 """Version of the workflows' steps; a change of their order or meaning needs another, and the queue empty before."""
 
 
@@ -101,6 +103,8 @@ class Worker:
         Of DBOS's database; made if absent.
     clock
         Tells the time, aware.
+    deliverer
+        Delivers what is sealed; closed with the worker. If not given, nothing is delivered.
     metrics
         Counts what happens; nobody sees the counts if not given.
 
@@ -117,10 +121,12 @@ class Worker:
         folder: Path,
         *,
         clock: Callable[[], datetime],
+        deliverer: Deliverer | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics or Metrics(store.standing, clock=clock)
         self._store = store
+        self._deliverer = deliverer or Deliverer(store, ())
         self._bundles = bundles
         self._clock = clock
         self._closing = threading.Event()
@@ -129,7 +135,9 @@ class Worker:
         self._lock = _locked(folder)
         self._batcher = Batcher(observer=self._metrics.batch)
         self._workflow = self._registered()
+        self._deliverer.register()
         _launch(folder)
+        self._deliverer.launch()
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
         self._poller.start()
 
@@ -174,6 +182,7 @@ class Worker:
         self._batcher.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._working)
+        self._deliverer.close()
         DBOS.destroy(destroy_registry=True)
         self._lock.close()
 
@@ -208,10 +217,14 @@ class Worker:
             stamp = DBOS.run_step({"name": "stamp"}, lambda: self._clock().isoformat())
             DBOS.run_step({"name": "complete"}, self._kept_at(self._completed), study, round_id, arrived)
             DBOS.run_step({"name": "read"}, self._kept_at(self._read), study, round_id, stamp)
-            for event in (Event.SEALED, Event.REVIEW_ASKED):
-                state = DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
+            state = self._step(Event.SEALED, study, round_id)
+            if not self._deliverer.begin(study, round_id):
+                state = self._step(Event.REVIEW_ASKED, study, round_id)
             log.info("round %s of study %s is %s", round_id, study, state)
             return state
+
+    def _step(self, event: Event, study: str, round_id: str) -> str:
+        return DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
 
     @contextmanager
     def _alone(self, round_id: str) -> Iterator[bool]:
@@ -318,7 +331,8 @@ class Worker:
             headers = read_study(self._contents(study, number))
         self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
         bundles = self._batcher.share().bundles(self._bundles)
-        reading = pipeline.read(headers, bundles, stamp=stamp, observer=self._metrics.stage)
+        prior = prior_of(self._store, study, headers, before=stamp.time)
+        reading = pipeline.read(headers, bundles, prior=prior, stamp=stamp, observer=self._metrics.stage)
         return documents(reading, observer=self._metrics.stage)
 
     def _contents(self, study: str, number: int) -> list[bytes]:

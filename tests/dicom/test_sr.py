@@ -8,7 +8,9 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from changes import changed
 from readings import FRAME_UID, LESION_CENTER, ORIENTATIONS, SERIES_UID, SHAPE, Phantom, phantom_reading
+from zweitblick.change import NoProposal
 from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.findings import Side
@@ -199,3 +201,36 @@ def test_tracking_uids_differ_and_highdicom_reads_it(reading: Reading) -> None:
     ]
     uids = [i.UID for i in items(document) if name(i) == "Tracking Unique Identifier"]
     assert len(uids) == len(set(uids)) == 9
+
+
+def test_change_is_measured_beside_the_present_volumes_and_never_as_one(reading: Reading) -> None:
+    sr = report(changed(reading))
+    assert numbers(groups(sr)["Change, whole tumour"]) == {
+        "Volume in the earlier study": (8.579, "ml"),
+        "Difference of volume to the earlier study": (8.579, "ml"),
+        "Difference of volume in percent of the earlier study's": (100.0, "%"),
+        "Days since the earlier study": (87.0, "d"),
+    }
+    assert numbers(groups(sr)["Change of lesion 1, enhancing tumour"])["Volume in the earlier study"] == (1.642, "ml")
+    without = {name: numbers(group) for name, group in groups(report(reading)).items()}
+    assert {name: numbers(group) for name, group in groups(sr).items() if not name.startswith("Change")} == without
+
+
+def test_what_became_of_lesions_and_the_proposal_are_texts(reading: Reading) -> None:
+    sr = report(changed(reading))
+    _, statement, *lesions = texts(sr, "Finding")
+    assert statement.startswith("Change since the study 87 days before: whole tumour 8.6 to 17.2 ml (+8.6 ml, +100 %).")
+    assert lesions == [
+        "Lesion 1, before lesion 1: whole tumour 8.6 to 17.2 ml.",
+        "Lesion 2: new.",
+        "Lesion 2 of the earlier study: vanished.",
+    ]
+    (rano,) = texts(sr, "Response Evaluation")
+    assert rano.startswith("RANO, imaging part only, proposal for a reader: progressive disease")
+
+
+def test_without_matching_and_category_the_report_says_why(reading: Reading) -> None:
+    sr = report(changed(reading, proposal=NoProposal("treatment not known"), matched=False))
+    assert texts(sr, "Finding")[1].endswith("Lesions were not matched: the earlier images are not at hand.")
+    assert texts(sr, "Response Evaluation") == ["No RANO category: treatment not known."]
+    assert not [name for name in groups(sr) if name.startswith("Change of")]

@@ -31,6 +31,7 @@ from dimse.wire import (
 from zweitblick.dimse import DicomServer, ListenerConfig, Received
 from zweitblick.errors import (
     InstanceError,
+    KeyHolderError,
     StoreError,
     StoreFullError,
     StoreUnavailableError,
@@ -156,6 +157,7 @@ def test_success_is_said_after_keeping() -> None:
     ("error", "status"),
     [
         (StoreFullError("full"), 0xA700),
+        (KeyHolderError("away"), 0xA700),
         (StoreUnavailableError("away"), 0x0110),
         (StoreError("other"), 0x0110),
         (InstanceError("other"), 0x0110),

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from changes import changed
 from readings import ORIENTATIONS, Phantom, phantom_reading
+from zweitblick.change import NoProposal
 from zweitblick.dicom.capture import secondary_capture
 from zweitblick.dicom.pdf import encapsulated_pdf
 from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.report.pdf import pdf
+
+NO_CATEGORY = NoProposal("treatment not known")
 
 PHANTOMS = [
     *(Phantom(orientation) for orientation in ORIENTATIONS),
@@ -41,6 +45,8 @@ def written(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[
     objects = {
         "seg.dcm": seg,
         "sr.dcm": structured_report(reading, seg),
+        "sr-change.dcm": structured_report(changed(reading), seg),
+        "sr-no-change.dcm": structured_report(changed(reading, proposal=NO_CATEGORY, matched=False), seg),
         "pdf.dcm": encapsulated_pdf(reading, page),
         "capture.dcm": secondary_capture(reading)[0],
         "report.pdf": page,
@@ -60,6 +66,8 @@ def run(*command: str | Path) -> str:
     [
         ("seg.dcm", "Segmentation"),
         ("sr.dcm", "Comprehensive3DSR"),
+        ("sr-change.dcm", "Comprehensive3DSR"),
+        ("sr-no-change.dcm", "Comprehensive3DSR"),
         ("pdf.dcm", "EncapsulatedPDF"),
         ("capture.dcm", "SCImage"),
     ],

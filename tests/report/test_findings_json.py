@@ -7,7 +7,9 @@ import jsonschema
 import numpy as np
 import pytest
 
+from changes import EARLIER_UID, changed
 from readings import LESION_CENTER, ORIENTATIONS, STUDY_UID, Phantom, phantom_reading
+from zweitblick.change import NoProposal
 from zweitblick.reading import RESEARCH_USE, Alignment, Reading
 from zweitblick.report.findings_json import findings_json, schema
 from zweitblick.study import Patient
@@ -96,3 +98,41 @@ def test_an_alignment_is_written_in_full(reading: Reading) -> None:
 def test_the_schema_refuses_what_is_not_a_reading(reading: Reading, wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(schema()).validate(document(reading) | wrong)
+
+
+def test_without_an_earlier_reading_there_is_no_change(reading: Reading) -> None:
+    assert document(reading)["change"] is None
+
+
+def test_a_change_obeys_the_schema_and_says_before_and_now(reading: Reading) -> None:
+    told = document(changed(reading))["change"]
+    assert told["earlier_study_instance_uid"] == EARLIER_UID
+    assert told["days_between"] == 87
+    assert told["volume"]["WT"] == {
+        "before_ml": 8.579,
+        "now_ml": 17.157,
+        "difference_ml": 8.579,
+        "difference_percent": 100.0,
+    }
+    assert told["matching"]["earlier_from_present_lps"][0] == [1.0, 0.0, 0.0, 3.5]
+    assert [(one["fate"], one["before"]["numbers"], one["now"]["numbers"]) for one in told["matching"]["lesions"]] == [
+        ("matched", [1], [1]),
+        ("new", [], [2]),
+        ("vanished", [2], []),
+    ]
+    assert told["matching"]["lesions"][1]["volume"]["ET"]["difference_percent"] is None
+    assert told["matching"]["lesions"][1]["before"]["diameters"] == []
+    assert told["rano"]["category"] == "progressive disease"
+    assert "clinical state" in told["rano"]["not_known"]
+
+
+def test_a_change_without_matching_and_category_obeys_the_schema(reading: Reading) -> None:
+    told = document(changed(reading, proposal=NoProposal("treatment not known"), matched=False))["change"]
+    assert told["matching"] == {"matched": False, "reason": "the earlier images are not at hand"}
+    assert told["rano"] == {"proposed": False, "statement": "No RANO category: treatment not known."}
+
+
+def test_a_change_without_days_obeys_the_schema(reading: Reading) -> None:
+    with_change = changed(reading)
+    undated = replace(with_change, change=replace(with_change.change, days=()))
+    assert document(undated)["change"]["days_between"] is None

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from changes import PROPOSAL, changed
 from pdf_text import contents, shown
 from readings import HEAD_CENTER, ORIENTATIONS, Phantom, phantom_reading
+from zweitblick.change import NOT_KNOWN, NoProposal
+from zweitblick.measure.rano import NEW_LESION_RULE, RULES
 from zweitblick.overlay import LABEL_RGB
 from zweitblick.reading import POPULATION, RESEARCH_USE, Notice, Reading
 from zweitblick.report.page import latin
@@ -131,3 +134,40 @@ def test_the_head_is_in_the_middle(reading: Reading) -> None:
         head = np.argwhere(view.plain[..., 0] > 60)
         middle = (view.plain.shape[0] - 1) / 2
         assert np.abs((head.min(axis=0) + head.max(axis=0)) / 2 - middle).max() * PIXEL_MM < 4.0
+
+
+def test_change_is_a_table_on_the_same_page(reading: Reading) -> None:
+    document = pdf(changed(reading))
+    lines = shown(document)
+    assert pages(document) == 1
+    assert "Change since the study 87 days before" in lines
+    for cell in ("8.6", "+8.6", "+100", "2.1", "+2.1"):
+        assert cell in lines
+    text = " ".join(lines)
+    assert "Lesions: 1 matched, 1 new, 1 vanished." in text
+    assert "Lesion 2 of the earlier study: vanished." in text
+    assert lowest_line_mm(document) < 297
+
+
+@pytest.mark.parametrize("rule", [*RULES.values(), NEW_LESION_RULE])
+def test_a_proposal_is_called_one_and_what_is_not_known_is_never_left_out(reading: Reading, rule: str) -> None:
+    document = pdf(changed(reading, proposal=replace(PROPOSAL, rule=rule, baseline_mm2=12345.0), matched=False))
+    text = " ".join(shown(document))
+    assert "RANO, imaging part only, proposal for a reader: progressive disease" in text
+    for unknown in NOT_KNOWN:
+        assert unknown in text
+    assert "and more, see findings.json" not in text
+
+
+def test_no_category_is_said_with_its_reason(reading: Reading) -> None:
+    text = " ".join(shown(pdf(changed(reading, proposal=NoProposal("treatment not known"), matched=False))))
+    assert "No RANO category: treatment not known." in text
+    assert "Lesions were not matched: the earlier images are not at hand." in text
+
+
+def test_a_long_list_with_change_stays_one_page(tmp_path: Path) -> None:
+    reading = phantom_reading(tmp_path, Phantom(lesions=15))
+    notices = tuple(Notice("thick-slices", f"Remark {n}, which is a long sentence. " * 3) for n in range(30))
+    document = pdf(changed(replace(reading, notices=notices)))
+    assert pages(document) == 1
+    assert lowest_line_mm(document) < 297

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pydicom
 
+from changes import changed
 from readings import Phantom, phantom_reading
 from zweitblick.dicom.capture import secondary_capture
 from zweitblick.dicom.pdf import encapsulated_pdf
@@ -30,6 +31,7 @@ def digests(folder: Path) -> list[str]:
         *secondary_capture(reading),
         page,
         findings_json(reading),
+        *(write(changed(reading)) for write in (findings_json, pdf, lambda one: structured_report(one, seg))),
     ]
     return [hashlib.sha256(one).hexdigest() for one in written]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography import x509
 
+from zweitblick.cli.keyholder import opened_holder
 from zweitblick.dimse import server_context
 from zweitblick.errors import (
     CertificateError,
@@ -26,7 +27,6 @@ from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.inspection import inspect
 from zweitblick.store.store import StorePlaces
 from zweitblick.vault.data_key import DataKey
-from zweitblick.vault.keyholders import FileKeyHolder
 
 Check = Callable[[], str]
 
@@ -43,7 +43,7 @@ def checks(settings: Settings) -> Mapping[str, Check]:
     """Return what can be tried with these settings, by name; a name with a dot is a key of the settings."""
     found: dict[str, Check] = {
         "data": lambda: data_folder(settings.data),
-        "key_file": lambda: key_holder(settings.key_file),
+        "keys": lambda: key_holder(settings),
         "store": lambda: store(settings),
         "models": lambda: models(settings.models),
         "service": lambda: service(settings.http),
@@ -75,7 +75,7 @@ def data_folder(folder: Path) -> str:
     return f"{folder}, {free / 1e9:.1f} GB free"
 
 
-def key_holder(file: Path) -> str:
+def key_holder(settings: Settings) -> str:
     """Try whether the key holder wraps a key, and unwraps it again.
 
     Raises
@@ -83,16 +83,21 @@ def key_holder(file: Path) -> str:
     KeyHolderError
         If not, or if there is none and none can be made.
     """
-    if not file.exists():
-        place = _nearest(file.parent)
+    is_file = _is_in_file(settings)
+    if is_file and not settings.key_file.exists():
+        place = _nearest(settings.key_file.parent)
         try:
             with tempfile.TemporaryFile(dir=place):
-                return f"{file} {LATER}"
+                return f"{settings.key_file} {LATER}"
         except OSError as error:
             raise KeyHolderError(f"{place} cannot be written ({error.strerror}); set key_file to another") from error
-    holder = FileKeyHolder(file)
-    holder.unwrap(holder.wrap(DataKey.fresh()))
-    return f"{file}, for development only"
+    with opened_holder(settings) as holder:
+        holder.unwrap(holder.wrap(DataKey.fresh()))
+        return f"{settings.key_file}, for development only" if is_file else f"key-encryption key {holder.kek_id}"
+
+
+def _is_in_file(settings: Settings) -> bool:
+    return settings.keys.hsm is None and settings.keys.vault is None
 
 
 def store(settings: Settings) -> str:
@@ -105,10 +110,12 @@ def store(settings: Settings) -> str:
     """
     if not (settings.data / "data").exists():
         return f"in {settings.data}, {LATER}"
-    for needed in (settings.key_file, settings.data / "keys"):
-        if not needed.exists():
-            raise StoreKeyError(f"{needed} is gone, and what is in {settings.data} needs it to be opened; restore it")
-    standing = inspect(StorePlaces.within(settings.data), FileKeyHolder(settings.key_file))
+    needed = [settings.data / "keys", *([settings.key_file] if _is_in_file(settings) else [])]
+    for one in needed:
+        if not one.exists():
+            raise StoreKeyError(f"{one} is gone, and what is in {settings.data} needs it to be opened; restore it")
+    with opened_holder(settings) as holder:
+        standing = inspect(StorePlaces.within(settings.data), holder)
     return ", ".join(f"{one.count} {state}" for state, one in standing.items()) or "no studies yet"
 
 

@@ -11,7 +11,9 @@ from zweitblick.errors import OutputError
 MARK = "findings.json"
 """Every reading has this file."""
 
-DOCUMENTS = frozenset({MARK, "fhir.json", "segmentation.dcm", "report.dcm", "report.pdf", "report-pdf.dcm"})
+SEGMENTATION = "segmentation.dcm"
+
+DOCUMENTS = frozenset({MARK, "fhir.json", SEGMENTATION, "report.dcm", "report.pdf", "report-pdf.dcm"})
 """Files of a reading."""
 
 CAPTURE = "capture"

@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from zweitblick import pipeline
-from zweitblick.cli.output import CAPTURE, MARK, check_folder, write_folder
+from zweitblick.cli.earlier import add_options, opened_prior
+from zweitblick.cli.output import CAPTURE, MARK, SEGMENTATION, check_folder, write_folder
 from zweitblick.cli.stages import Stages
 from zweitblick.cli.summary import summary
 from zweitblick.dicom.capture import secondary_capture
@@ -41,6 +42,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--timings", action="store_true", help="print how long each stage took, and what the networks ran on"
     )
+    add_options(command)
     command.set_defaults(run=run)
 
 
@@ -85,13 +87,13 @@ class _Results:
 def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
     """All files are made in memory while an unpacked archive still exists."""
     stamp = Stamp(datetime.now(UTC).astimezone())
-    with opened(arguments.study) as paths, ThreadPoolExecutor(1) as meanwhile:
+    with opened(arguments.study) as paths, opened_prior(arguments) as prior, ThreadPoolExecutor(1) as meanwhile:
         loading = meanwhile.submit(load_bundles, arguments.models or default_models())
         with stages("headers"):
             study = read_study(paths)
         with stages("bundles"):
             bundles = loading.result()
-        reading = pipeline.read(study, bundles, stamp=stamp, observer=stages)
+        reading = pipeline.read(study, bundles, prior=prior, stamp=stamp, observer=stages)
         files = files_of(documents(reading, observer=stages))
         if arguments.secondary_capture:
             with stages("secondary capture"):
@@ -111,7 +113,7 @@ def files_of(made: Documents) -> dict[str, bytes]:
     return {
         MARK: made.json,
         "fhir.json": made.fhir,
-        "segmentation.dcm": made.seg,
+        SEGMENTATION: made.seg,
         "report.dcm": made.sr,
         "report.pdf": made.pdf,
         "report-pdf.dcm": made.encapsulated_pdf,

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from zweitblick.cli.output import check_folder, folder_to_be
 from zweitblick.prediction import REGIONS
-from zweitblick.sample import SampleLesion, SampleSpec, SampleTruth, write_sample
+from zweitblick.sample import SampleLesion, SampleSpec, SampleTruth, follow_up, write_sample
 
 DESCRIPTION = "Write a synthetic head with a lesion of known size as four DICOM series. Needs the extra [sample]."
 
@@ -23,6 +23,9 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, metavar="N", help="of everything random, UIDs included (default 0)"
     )
     command.add_argument("--no-lesion", action="store_true", help="a healthy head")
+    command.add_argument(
+        "--follow-up", action="store_true", help="the same head 90 days later: moved, its lesion grown"
+    )
     command.set_defaults(run=run)
 
 
@@ -35,9 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
         See `zweitblick.errors`.
     """
     check_folder(arguments.out)
-    lesion = None if arguments.no_lesion else SampleLesion()
+    spec = SampleSpec(lesion=None if arguments.no_lesion else SampleLesion(), seed=arguments.seed)
     with folder_to_be(arguments.out) as folder:
-        truth = write_sample(folder, spec=SampleSpec(lesion=lesion, seed=arguments.seed))
+        truth = write_sample(folder, spec=follow_up(spec) if arguments.follow_up else spec)
     Console(markup=False, highlight=False).print(f"{arguments.out}: {_lesion(truth)}", soft_wrap=True)
 
 

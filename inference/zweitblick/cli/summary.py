@@ -5,6 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from zweitblick.change import Change, Matching
 from zweitblick.findings import DiameterBasis, Diameters, Findings, Lesion
 from zweitblick.prediction import Region
 from zweitblick.reading import POPULATION, RESEARCH_USE, Reading
@@ -16,6 +17,8 @@ def summary(reading: Reading) -> RenderableType:
     parts: list[RenderableType] = [Text(reading.findings.statement, style="bold")]
     if reading.findings.lesions:
         parts.append(lesion_table(reading.findings))
+    if reading.change is not None:
+        parts += change_parts(reading.change)
     parts.append(sequence_table(reading))
     parts += [Text(f"• {notice.text}") for notice in reading.notices]
     models = ", ".join(f"{model.name} {model.version}" for model in reading.models)
@@ -36,6 +39,20 @@ def lesion_table(findings: Findings) -> Table:
         table.add_section()
         table.add_row("sum", "", *(_ml(findings.volume_ml[region]) for region in (Region.WT, Region.TC, Region.ET)))
     return table
+
+
+def change_parts(change: Change) -> list[RenderableType]:
+    """Lay out volumes before and now, what became of each lesion, and RANO's imaging part."""
+    table = Table("", box=box.SIMPLE_HEAD)
+    for heading in ("before ml", "now ml", "change ml", "%"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for region in (Region.WT, Region.TC, Region.ET):
+        volume = change.volume[region]
+        percent = "".join(f"{one:+.0f}" for one in volume.percents) or "–"
+        table.add_row(str(region), _ml(volume.before_ml), _ml(volume.now_ml), f"{volume.difference_ml:+.1f}", percent)
+    lesions = change.matching.lesions if isinstance(change.matching, Matching) else ()
+    texts = [change.lesions_statement, *(lesion.statement for lesion in lesions), change.rano.statement]
+    return [Text(change.since, style="bold"), table, *(Text(text) for text in texts)]
 
 
 def sequence_table(reading: Reading) -> Table:

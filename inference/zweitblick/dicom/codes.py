@@ -25,8 +25,12 @@ NON_ENHANCING_LESION = Code("C81175", "NCIt", "Non-Enhancing Lesion")
 TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 DEVICE = Code("121007", "DCM", "Device")
 BRAIN = Code("12738006", "SCT", "Brain")
+IMAGING_STUDY = Code("18748-4", "LN", "Diagnostic imaging study")
 MR_OF_BRAIN = Code("816077007", "SCT", "Magnetic resonance imaging of brain")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+
+BASIC_CONFIDENTIALITY = Code("113100", "DCM", "Basic Application Confidentiality Profile")
+"""De-identification Method (CID 7050)."""
 
 VOLUME = Code("118565006", "SCT", "Volume")
 LONG_AXIS = Code("103339001", "SCT", "Long axis")
@@ -35,6 +39,7 @@ DIAMETER = Code("81827009", "SCT", "Diameter")
 MAXIMUM = Code("56851009", "SCT", "Maximum")
 FINDING = Code("121071", "DCM", "Finding")
 COMMENT = Code("121106", "DCM", "Comment")
+RESPONSE_EVALUATION = Code("112020", "DCM", "Response Evaluation")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
 PRIVATE_SCHEME = "99ZWEITBLICK"
@@ -44,10 +49,19 @@ MIDLINE_DISTANCE = Code("midline-distance", PRIVATE_SCHEME, "Distance of centre 
 MEAN_PROBABILITY = Code("mean-probability", PRIVATE_SCHEME, "Mean probability of whole tumour")
 """Measurements for which no public scheme has a code: RANO's product and its sum, distance to the midline."""
 
+EARLIER_VOLUME = Code("earlier-volume", PRIVATE_SCHEME, "Volume in the earlier study")
+VOLUME_DIFFERENCE = Code("volume-difference", PRIVATE_SCHEME, "Difference of volume to the earlier study")
+VOLUME_PERCENT = Code("volume-percent", PRIVATE_SCHEME, "Difference of volume in percent of the earlier study's")
+DAYS_BETWEEN = Code("days-between", PRIVATE_SCHEME, "Days since the earlier study")
+"""Change since an earlier study. PS3.16 has a time point for the groups of a report of several (TID 1502), but a reader
+that passes over it would take an earlier volume for this one."""
+
 MILLILITRE = Code("ml", "UCUM", "milliliter")
 MILLIMETRE = Code("mm", "UCUM", "millimeter")
 SQUARE_MILLIMETRE = Code("mm2", "UCUM", "square millimeter")
 NO_UNITS = Code("1", "UCUM", "no units")
+PERCENT = Code("%", "UCUM", "Percent")
+DAY = Code("d", "UCUM", "day")
 """UCUM writes the litre as l and L; PS3.16 uses the lower case throughout (``ml/min`` in CID 7181)."""
 
 SIDE = {

@@ -18,11 +18,12 @@ from types import MappingProxyType
 
 import pydicom
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as table
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.tag import BaseTag
-from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, LegacyConvertedEnhancedMRImageStorage
+from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian, LegacyConvertedEnhancedMRImageStorage
 from pydicom.uid import MRImageStorage as MRImage
 
 from zweitblick.dicom.codes import item
@@ -170,6 +171,8 @@ def _check_named(dataset: Dataset) -> None:
     missing = [keyword for keyword in _REQUIRED if not dataset.get(keyword)]
     if missing:
         raise DamagedInstanceError(f"an instance has no {missing[0]}; leave it out")
+    if not UID(str(dataset.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian))).is_transfer_syntax:
+        raise DamagedInstanceError("an instance has no transfer syntax that is known; leave it out")
 
 
 class _Cleaner:
@@ -192,7 +195,7 @@ class _Cleaner:
 
     @staticmethod
     def _action(dataset: Dataset, tag: BaseTag) -> Action | None:
-        if tag.is_private or tag.group & 0xFF00 in (0x5000, 0x6000):
+        if tag.is_private or tag.group & 0xFF00 in (0x5000, 0x6000) or not dictionary_has_tag(tag):
             return Action.REMOVED
         listed = ACTIONS.get(int(tag))
         if listed is not None and dataset[tag].VR in ("DA", "DT", "TM") and dataset[tag].keyword != "PatientBirthDate":

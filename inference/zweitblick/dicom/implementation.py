@@ -3,8 +3,9 @@
 from pydicom.uid import UID
 
 from zweitblick import __version__
+from zweitblick.reading import UID_ROOT
 
-IMPLEMENTATION_CLASS_UID = UID("2.25.298649289080942495299109555870077124952")
-"""Names this implementation; drawn once by UUID (PS3.5 B.2)."""
+IMPLEMENTATION_CLASS_UID = UID(UID_ROOT)
+"""Names this implementation."""
 
 IMPLEMENTATION_VERSION = f"ZWEITBLICK_{__version__}"[:16]

@@ -10,6 +10,7 @@ from highdicom import sr as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from zweitblick.change import Fate, Matching, VolumeChange, named
 from zweitblick.dicom import codes
 from zweitblick.dicom.context import (
     MANUFACTURER,
@@ -38,7 +39,8 @@ def structured_report(reading: Reading, segmentation: bytes) -> bytes:
 
     One group for each segment (TID 1411, it references the SEG), one for all lesions together, and for each lesion
     one for the whole, its core and its enhancing tumour, with the diameters as lines in the patient (TID 1501: a
-    segment spans all lesions, so none of them is a lesion's own region). The observer is the device, never a person;
+    segment spans all lesions, so none of them is a lesion's own region). Where there is an earlier reading, one for the
+    change of each region, and of each lesion that was there before. The observer is the device, never a person;
     the document is PARTIAL, PRELIMINARY and UNVERIFIED.
 
     Parameters
@@ -61,6 +63,7 @@ def structured_report(reading: Reading, segmentation: bytes) -> bytes:
             *_segment_groups(reading, seg),
             *_summary_groups(reading),
             *_lesion_groups(reading, seg.FrameOfReferenceUID),
+            *_change_groups(reading),
         ],
         title=codes.TITLE,
     )
@@ -180,6 +183,37 @@ def _lesion_groups(reading: Reading, frame_of_reference_uid: str) -> Iterator[Gr
             )
 
 
+def _change_groups(reading: Reading) -> Iterator[Group]:
+    """Write the change of the sums, one group for each region, then that of each lesion that was there before."""
+    if reading.change is None:
+        return
+    whole = hd.FindingSite(codes.BRAIN)
+    days = [_measurement(codes.DAYS_BETWEEN, float(each), unit=codes.DAY) for each in reading.change.days]
+    for region in reversed(Region):
+        measurements = _volume_change(reading.change.volume[region])
+        measurements += days if region is Region.WT else []
+        yield _group(reading, f"Change, {_REGION_NAMES[region]}", region=region, measurements=measurements, site=whole)
+    matched = reading.change.matching.of(Fate.MATCHED) if isinstance(reading.change.matching, Matching) else ()
+    for lesion in matched:
+        name = f"Change of {named(lesion.now)}"
+        for region in reversed(Region):
+            yield _group(
+                reading,
+                f"{name}, {_REGION_NAMES[region]}",
+                region=region,
+                measurements=_volume_change(lesion.volume[region]),
+                site=_site(lesion.now[0].side),
+            )
+
+
+def _volume_change(volume: VolumeChange) -> list[hd.Measurement]:
+    return [
+        _measurement(codes.EARLIER_VOLUME, volume.before_ml, unit=codes.MILLILITRE),
+        _measurement(codes.VOLUME_DIFFERENCE, volume.difference_ml, unit=codes.MILLILITRE),
+        *(_measurement(codes.VOLUME_PERCENT, percent, unit=codes.PERCENT) for percent in volume.percents),
+    ]
+
+
 def _group(
     reading: Reading,
     name: str,
@@ -254,11 +288,25 @@ def _remarks(reading: Reading) -> hd.ContainerContentItem:
     if reading.findings.dropped:
         comments.append(_dropped(reading.findings))
     comments += [f"Population that the model knows: {POPULATION}.", RESEARCH_USE]
-    texts = [(codes.FINDING, reading.findings.statement), *((codes.COMMENT, comment) for comment in comments)]
+    texts = [
+        (codes.FINDING, reading.findings.statement),
+        *_change_texts(reading),
+        *((codes.COMMENT, comment) for comment in comments),
+    ]
     container.ContentSequence = hd.ContentSequence(
         [hd.TextContentItem(name, text, relationship_type="CONTAINS") for name, text in texts]
     )
     return container
+
+
+def _change_texts(reading: Reading) -> Iterator[tuple[Code, str]]:
+    """Say what changed, what became of each lesion, and what RANO's imaging part would give or why it is not known."""
+    if reading.change is None:
+        return
+    yield codes.FINDING, reading.change.statement
+    if isinstance(reading.change.matching, Matching):
+        yield from ((codes.FINDING, lesion.statement) for lesion in reading.change.matching.lesions)
+    yield codes.RESPONSE_EVALUATION, reading.change.rano.statement
 
 
 def _dropped(findings: Findings) -> str:

@@ -38,6 +38,12 @@
     ├── GeometryError                   volume.geometry
     ├── VoxelError                      volume.voxels
     ├── RegistrationError               register.failed
+    ├── PriorError                      an earlier reading cannot be used
+    │   ├── PriorDamagedError           prior.damaged
+    │   ├── PriorVersionError           prior.version
+    │   ├── PriorMismatchError          prior.mismatched
+    │   ├── PriorPatientError           prior.other-patient
+    │   └── PriorOrderError             prior.order
     ├── BundleError                     a model bundle is unusable
     │   ├── BundleMissingError          bundle.missing
     │   ├── BundleDamagedError          bundle.damaged
@@ -50,6 +56,20 @@
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
     │   └── KeyHolderError              vault.key-holder
+    ├── CmsError                        something cannot be signed, enveloped or opened for others
+    │   ├── CmsFormatError              cms.format
+    │   ├── CmsKeyError                 cms.key
+    │   ├── NotForUsError               cms.not-for-us
+    │   ├── AlteredError                cms.altered
+    │   ├── WrongSignerError            cms.wrong-signer
+    │   ├── WeakCryptographyError       cms.weak
+    │   ├── CertificateExpiredError     cms.expired
+    │   ├── CertificateNotYetValidError cms.not-yet-valid
+    │   └── KeyUsageError               cms.key-usage
+    │   ├── KeyHolderError              vault.key-holder
+    │   ├── KekInUseError               vault.kek-in-use
+    │   └── ShareError                  vault.share
+    ├── NotConfirmedError               keys.not-confirmed
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -74,6 +94,18 @@
     │   ├── WorkitemExistsError         workitem.exists
     │   ├── WorkitemStateError          workitem.state
     │   └── TransactionError            workitem.transaction
+    ├── PeerError                       a destination has not acknowledged what was sent
+    │   ├── PeerUnreachableError        peer.unreachable
+    │   ├── PeerTimeoutError            peer.timeout
+    │   ├── PeerBrokenOffError          peer.broken-off
+    │   ├── PeerRejectedError           peer.rejected
+    │   ├── PeerBusyError               peer.busy
+    │   ├── PeerAnswerError             peer.answer
+    │   ├── PeerRefusedError            peer.refused
+    │   ├── PeerContextError            peer.context
+    │   ├── PeerCredentialsError        peer.credentials
+    │   ├── NotCommittedError           peer.not-committed
+    │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
@@ -89,9 +121,46 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.cms import (
+    AlteredError,
+    CertificateExpiredError,
+    CertificateNotYetValidError,
+    CmsError,
+    CmsFormatError,
+    CmsKeyError,
+    KeyUsageError,
+    NotForUsError,
+    WeakCryptographyError,
+    WrongSignerError,
+)
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+)
+from zweitblick.errors.keys import (
+    NotConfirmedError,
+)
+from zweitblick.errors.peers import (
+    NotCommittedError,
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerContextError,
+    PeerCredentialsError,
+    PeerError,
+    PeerRefusedError,
+    PeerRejectedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    UnknownDestinationError,
+)
+from zweitblick.errors.prior import (
+    PriorDamagedError,
+    PriorError,
+    PriorMismatchError,
+    PriorOrderError,
+    PriorPatientError,
+    PriorVersionError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -170,10 +239,12 @@ from zweitblick.errors.study import (
 )
 from zweitblick.errors.vault import (
     DataKeyError,
+    KekInUseError,
     KeyHolderError,
     KeyUnwrapError,
     SealBrokenError,
     SealVersionError,
+    ShareError,
     SinkError,
     UnknownKekError,
     VaultError,
@@ -190,13 +261,19 @@ from zweitblick.errors.worklist import (
 
 __all__ = [
     "ActorError",
+    "AlteredError",
     "ArchiveTooLargeError",
     "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
     "BundleMissingError",
     "CertificateError",
+    "CertificateExpiredError",
+    "CertificateNotYetValidError",
     "CheckError",
+    "CmsError",
+    "CmsFormatError",
+    "CmsKeyError",
     "DamagedArchiveError",
     "DamagedInstanceError",
     "DataKeyError",
@@ -206,8 +283,10 @@ __all__ = [
     "GeometryError",
     "InstanceError",
     "InstanceTooLargeError",
+    "KekInUseError",
     "KeyHolderError",
     "KeyUnwrapError",
+    "KeyUsageError",
     "LocalizerError",
     "MismatchedInstanceError",
     "MissingGeometryError",
@@ -227,10 +306,29 @@ __all__ = [
     "NoPixelDataError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotCommittedError",
+    "NotConfirmedError",
     "NotDeidentifiableError",
+    "NotForUsError",
     "NotMRError",
     "OutputError",
+    "PeerAnswerError",
+    "PeerBrokenOffError",
+    "PeerBusyError",
+    "PeerContextError",
+    "PeerCredentialsError",
+    "PeerError",
+    "PeerRefusedError",
+    "PeerRejectedError",
+    "PeerTimeoutError",
+    "PeerUnreachableError",
     "PixelDecodeError",
+    "PriorDamagedError",
+    "PriorError",
+    "PriorMismatchError",
+    "PriorOrderError",
+    "PriorPatientError",
+    "PriorVersionError",
     "ProviderError",
     "RegistrationError",
     "ResultChangedError",
@@ -240,6 +338,7 @@ __all__ = [
     "SecondaryCaptureError",
     "SeriesError",
     "SettingsError",
+    "ShareError",
     "SinkError",
     "SourceError",
     "SourceMissingError",
@@ -255,6 +354,7 @@ __all__ = [
     "TransactionError",
     "TransferSyntaxError",
     "UnevenSpacingError",
+    "UnknownDestinationError",
     "UnknownKekError",
     "UnknownObjectError",
     "UnknownRoundError",
@@ -263,6 +363,7 @@ __all__ = [
     "UnsafeArchiveError",
     "VaultError",
     "VoxelError",
+    "WeakCryptographyError",
     "WorkerError",
     "WorkerRunningError",
     "WorkitemContentError",
@@ -270,5 +371,6 @@ __all__ = [
     "WorkitemExistsError",
     "WorkitemQueryError",
     "WorkitemStateError",
+    "WrongSignerError",
     "ZweitblickError",
 ]

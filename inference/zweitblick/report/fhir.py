@@ -267,5 +267,5 @@ def _reference(reading: Reading, name: str) -> Resource:
 
 
 def _url(reading: Reading, name: str) -> str:
-    """UUID that is the suffix of the object's UID (PS3.5 section B.2)."""
-    return f"urn:uuid:{uuid.UUID(int=int(reading.uid(name).removeprefix('2.25.')))}"
+    """UUID made from the object's UID (RFC 9562 version 5)."""
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, reading.uid(name))}"

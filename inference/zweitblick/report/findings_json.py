@@ -5,11 +5,23 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from zweitblick.change import (
+    NOT_KNOWN,
+    Change,
+    LesionChange,
+    Matching,
+    NoProposal,
+    Proposal,
+    Unmatched,
+    VolumeChange,
+    largest_diameters,
+)
 from zweitblick.findings import Diameters, EnhancingPart, Lesion
 from zweitblick.prediction import Region
 from zweitblick.reading import POPULATION, RESEARCH_USE, Alignment, Choice, Reading
+from zweitblick.volume import Float64
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Raised in its first part when a reader of the old form would go wrong."""
 
 
@@ -17,7 +29,7 @@ def findings_json(reading: Reading) -> bytes:
     """Write the findings as JSON that obeys `schema`.
 
     No patient name, id, date or free text of the header is in it: the Study Instance UID is the only link.
-    Coordinates are LPS mm of the reference series' frame of reference.
+    Coordinates are LPS mm of the reference series' frame of reference; an earlier reading's are those of its own.
 
     Parameters
     ----------
@@ -44,6 +56,7 @@ def findings_json(reading: Reading) -> bytes:
         "rejected": [{"series": name, "reason": reason} for name, reason in sorted(reading.rejected.items())],
         "notices": [{"code": notice.code, "text": notice.text} for notice in reading.notices],
         "findings": _findings(reading),
+        "change": None if reading.change is None else _change(reading.change),
     }
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -71,9 +84,7 @@ def _sequence(name: str, choice: Choice, *, alignment: Alignment) -> dict[str, A
         "alignment": {
             "method": alignment.method,
             "motion_mm": _rounded(alignment.motion_mm),
-            "moving_from_reference_lps": [
-                [_rounded(value, 6) for value in row] for row in alignment.moving_from_reference_lps.tolist()
-            ],
+            "moving_from_reference_lps": _matrix(alignment.moving_from_reference_lps),
         },
     }
 
@@ -108,6 +119,73 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
     }
 
 
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "statement": change.statement,
+        "earlier_study_instance_uid": change.study_uid,
+        "days_between": next(iter(change.days), None),
+        "volume": _volume_changes(change.volume),
+        "matching": _matching(change.matching),
+        "rano": _rano(change.rano),
+    }
+
+
+def _volume_changes(volume: Mapping[Region, VolumeChange]) -> dict[str, Any]:
+    return {
+        str(region): {
+            "before_ml": _rounded(one.before_ml),
+            "now_ml": _rounded(one.now_ml),
+            "difference_ml": _rounded(one.difference_ml),
+            "difference_percent": next((_rounded(percent, 1) for percent in one.percents), None),
+        }
+        for region, one in volume.items()
+    }
+
+
+def _matching(matching: Matching | Unmatched) -> dict[str, Any]:
+    if isinstance(matching, Unmatched):
+        return {"matched": False, "reason": matching.reason}
+    return {
+        "matched": True,
+        "aligned_on": str(matching.sequence),
+        "motion_mm": _rounded(matching.motion_mm),
+        "earlier_from_present_lps": _matrix(matching.earlier_from_present_lps),
+        "lesions": [_lesion_change(lesion) for lesion in matching.lesions],
+    }
+
+
+def _lesion_change(change: LesionChange) -> dict[str, Any]:
+    return {
+        "fate": str(change.fate),
+        "before": _listed(change.before),
+        "now": _listed(change.now),
+        "volume": _volume_changes(change.volume),
+    }
+
+
+def _listed(lesions: tuple[Lesion, ...]) -> dict[str, Any]:
+    return {
+        "numbers": [lesion.number for lesion in lesions],
+        "diameters": [_diameters(one) for one in largest_diameters(lesions)],
+    }
+
+
+def _rano(rano: Proposal | NoProposal) -> dict[str, Any]:
+    if isinstance(rano, NoProposal):
+        return {"proposed": False, "statement": rano.statement}
+    return {
+        "proposed": True,
+        "statement": rano.statement,
+        "category": str(rano.category),
+        "rule": rano.rule,
+        "not_known": list(NOT_KNOWN),
+        "targets": rano.targets,
+        "baseline_mm2": _rounded(rano.baseline_mm2),
+        "nadir_mm2": _rounded(rano.nadir_mm2),
+        "now_mm2": _rounded(rano.now_mm2),
+    }
+
+
 def _part(part: EnhancingPart) -> dict[str, Any]:
     return {
         "volume_ml": _rounded(part.volume_ml),
@@ -130,6 +208,10 @@ def _diameters(diameters: Diameters) -> dict[str, Any]:
 
 def _volumes(volume_ml: Mapping[Region, float]) -> dict[str, float]:
     return {str(region): _rounded(volume_ml[region]) for region in Region}
+
+
+def _matrix(matrix: Float64) -> list[list[float]]:
+    return [[_rounded(value, 6) for value in row] for row in matrix.tolist()]
 
 
 def _point(lps: tuple[float, float, float]) -> list[float]:

@@ -6,6 +6,7 @@ from zweitblick.findings import Findings, Lesion
 from zweitblick.overlay import LABEL_NAMES, LABEL_RGB
 from zweitblick.prediction import CORE, ENHANCING, OEDEMA, Region
 from zweitblick.reading import POPULATION, RESEARCH_USE, Reading
+from zweitblick.report.change import CHANGE_MM, write_change
 from zweitblick.report.page import ALARM, SOFT, WHITE, Page, Place, Style
 from zweitblick.report.views import PIXEL_MM, View, key_images
 
@@ -17,6 +18,7 @@ MAX_SERIES_LINES, MAX_NOTICE_LINES, MAX_MODEL_LINES = 14, 8, 4
 _PAGE_MM, _MARGIN_MM, _GAP_MM = (210.0, 297.0), 15.0, 4.0
 _WIDTH_MM = _PAGE_MM[0] - 2 * _MARGIN_MM
 _RIGHT_MM = _PAGE_MM[0] - _MARGIN_MM
+_PICTURE_MM = (_WIDTH_MM - 2 * _GAP_MM) / 3
 _TITLE, _SUBTITLE, _WARNING = Style(17, bold=True), Style(9, ink=SOFT), Style(8, bold=True, ink=ALARM, align="C")
 _LEAD, _HEAD, _NAME, _VALUE = Style(12.5, bold=True), Style(9, bold=True), Style(7, ink=SOFT), Style(9.5, bold=True)
 _TEXT, _SOFT, _SMALL, _STRONG = Style(8), Style(8, ink=SOFT), Style(7.5, ink=SOFT), Style(8, bold=True)
@@ -57,6 +59,8 @@ def pdf(reading: Reading) -> bytes:
     y = _patient(page, reading, y)
     y = _pictures(page, reading, y)
     y = _table(page, reading.findings, y)
+    if reading.change is not None:
+        y = write_change(page, reading.change, (_MARGIN_MM, y), width=_WIDTH_MM)
     _remarks(page, reading, y)
     _foot(page, reading)
     return page.output()
@@ -101,9 +105,9 @@ def _person(name: str) -> str:
 
 def _pictures(page: Page, reading: Reading, y: float) -> float:
     """Three planes with the outline, and below them the same without, to judge it by."""
-    side = (_WIDTH_MM - 2 * _GAP_MM) / 3
+    side = _PICTURE_MM if reading.change is None else _PICTURE_MM - CHANGE_MM / 2
     for number, view in enumerate(key_images(reading)):
-        x = _MARGIN_MM + number * (side + _GAP_MM)
+        x = _MARGIN_MM + number * (_WIDTH_MM - side) / 2
         _picture(page, view, corner=(x, y), side=side)
         page.picture(view.plain, (x, y + side + 1.0), side=side, description=f"{view.plane} view")
     y += 2 * side + 2.2

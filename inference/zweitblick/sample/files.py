@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from zweitblick.sample.tissues import Protocol
 from zweitblick.study import Sequence
 from zweitblick.volume import Volume
 
-DATE = "20200101"
-"""Of the study; synthetic, as are all other attributes of patient and study."""
+FIRST_DATE = date(2020, 1, 1)
+"""Of a head's first study; synthetic, as are all other attributes of patient and study."""
 
 MANUFACTURER = "zweitblick sample"
 
@@ -34,6 +35,8 @@ class SeriesHeader:
         Name of the frame of reference.
     identity
         Everything that makes this study another one; UIDs are made from it.
+    day
+        Days after the first study.
     """
 
     sequence: Sequence
@@ -41,6 +44,12 @@ class SeriesHeader:
     number: int
     frame: str
     identity: str
+    day: int
+
+    @property
+    def date(self) -> str:
+        """Study Date, DA."""
+        return (FIRST_DATE + timedelta(self.day)).strftime("%Y%m%d")
 
     def uid(self, name: str) -> str:
         """``2.25.`` and a UUID (PS3.5 B.2) made from the study's identity and a name (RFC 9562 version 5)."""
@@ -108,7 +117,7 @@ def _study(header: SeriesHeader) -> Dataset:
     study.PatientSex = "O"
     study.PatientAge = "055Y"
     study.StudyInstanceUID = header.uid("study")
-    study.StudyDate = DATE
+    study.StudyDate = header.date
     study.StudyTime = "120000"
     study.StudyID = "1"
     study.AccessionNumber = ""
@@ -133,7 +142,7 @@ def _series(header: SeriesHeader) -> Dataset:
     series.SeriesInstanceUID = header.series_uid
     series.SeriesNumber = header.number
     series.SeriesDescription = series.ProtocolName = DESCRIPTIONS[header.sequence]
-    series.SeriesDate = series.AcquisitionDate = series.ContentDate = DATE
+    series.SeriesDate = series.AcquisitionDate = series.ContentDate = header.date
     series.SeriesTime = series.AcquisitionTime = series.ContentTime = f"12{header.number * 5:02d}00"
     series.AcquisitionNumber = 1
     series.FrameOfReferenceUID = header.uid(header.frame)

@@ -5,7 +5,7 @@ midsagittal plane is x = 0 and the origin the anterior commissure (Fonov 2011). 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -72,6 +72,8 @@ class SampleSpec:
         Standard deviation of the receiver noise relative to white matter.
     seed
         Of everything random, UIDs included.
+    day
+        Days after the first study of this head, whose date is fixed.
     """
 
     lesion: SampleLesion | None = field(default_factory=SampleLesion)
@@ -85,6 +87,27 @@ class SampleSpec:
     flair_motion_deg: Triple = (0.0, 0.0, 0.0)
     noise: float = 0.025
     seed: int = 0
+    day: int = 0
+
+    @property
+    def identity(self) -> str:
+        """Everything that makes this study another one; UIDs are made from it, the first day's without a day."""
+        return repr(self).replace(", day=0)", ")")
+
+
+GROWTH = 1.15
+"""Of the lesion's radii in a follow-up: half more volume, where brain's border leaves room for it."""
+
+
+def follow_up(spec: SampleSpec, *, day: int = 90) -> SampleSpec:
+    """Return the same head some days later, lying otherwise in the scanner, its lesion grown by `GROWTH`."""
+    lesion = spec.lesion and replace(
+        spec.lesion,
+        core_mm=spec.lesion.core_mm * GROWTH,
+        rim_mm=spec.lesion.rim_mm * GROWTH,
+        oedema_mm=spec.lesion.oedema_mm * GROWTH,
+    )
+    return replace(spec, lesion=lesion, head_mm=(-4.0, -9.0, 15.0), head_deg=(-2.0, 3.0, -4.0), day=day)
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,11 +62,11 @@ def write_sample(out: Path, *, spec: SampleSpec = DEFAULT_SPEC) -> SampleTruth:
 def _acquire(out: Path, spec: SampleSpec, sequence: Sequence, scanner: Scanner) -> SampleSeries:
     moved = _moved(spec, sequence)
     frame = "head" if np.array_equal(moved, np.eye(4)) else "moved head"
-    header = SeriesHeader(sequence, PROTOCOLS[sequence], ORDER.index(sequence) + 1, frame, repr(spec))
+    header = SeriesHeader(sequence, PROTOCOLS[sequence], ORDER.index(sequence) + 1, frame, spec.identity, spec.day)
     lps_from_head = moved @ head_pose(spec)
     grid = slice_grid(spec, sequence, lps_from_head)
     # Each series draws its own noise, whatever was acquired before it.
-    noise = np.random.default_rng((spec.seed, header.number))
+    noise = np.random.default_rng((spec.seed, header.number, *((spec.day,) if spec.day else ())))
     folder = out / sequence.value
     write_series(folder, scanner.image(header.protocol, grid, lps_from_head, noise), header)
     return SampleSeries(sequence, folder, header.series_uid, header.number, grid, moved)

@@ -12,8 +12,9 @@ from zweitblick.store.keyring import Keyring
 from zweitblick.store.life import State
 from zweitblick.store.rounds import Standing
 from zweitblick.store.schema import identities
-from zweitblick.store.store import StorePlaces
+from zweitblick.store.store import NO_POOL, StorePlaces
 from zweitblick.vault.keyholders import KeyHolder
+from zweitblick.vault.pool import KeyPool
 
 
 def inspect(places: StorePlaces, holder: KeyHolder) -> Mapping[State, Standing]:
@@ -45,5 +46,5 @@ def inspect(places: StorePlaces, holder: KeyHolder) -> Mapping[State, Standing]:
             known = transaction.execute(select(identities.c.index_key_id)).scalar_one_or_none()
             found = rounds.standing(transaction)
         if known is not None:
-            Keyring(keys, holder).index_key(known)
+            Keyring(keys, holder, KeyPool(holder, NO_POOL)).index_key(known)
     return found

@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 from zweitblick.errors import StoreUnavailableError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
+from zweitblick.store.deliveries import Deliveries
 from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.index import KeyedIndex
 from zweitblick.store.ingest import Ingest
@@ -29,9 +30,12 @@ from zweitblick.store.studies import KeptStudy, Studies
 from zweitblick.store.workitems import Workitems
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import KeyHolder
+from zweitblick.vault.pool import KeyPool, PoolLimits
 
 QUIET_TIME = timedelta(seconds=30)
 """After an instance, where nothing else says that a study is complete."""
+
+NO_POOL = PoolLimits(count=0, age=timedelta(0))
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,15 @@ class Store:
     places
         Where it lies.
     holder
-        Wraps the data keys. While it is away only studies whose keys are in use are kept and opened.
+        Wraps the data keys. While it is away only studies whose keys are in use are kept and opened, and new ones while
+        the pool lasts.
     clock
         Tells the time, aware.
     quiet_time
         How long after an instance of a calling AE title more may be on the way; `QUIET_TIME` for everybody if not
         given.
+    pool
+        How many keys for new studies are wrapped ahead; none if not given.
 
     Attributes
     ----------
@@ -115,6 +122,7 @@ class Store:
         *,
         clock: Callable[[], datetime],
         quiet_time: Callable[[str], timedelta] = lambda _: QUIET_TIME,
+        pool: PoolLimits = NO_POOL,
     ) -> None:
         self._clock = clock
         with ExitStack() as opening:
@@ -122,7 +130,9 @@ class Store:
             opening.callback(keys.close)
             self._data = Database(places.data, tables="data")
             opening.callback(self._data.close)
-            keyring = Keyring(keys, holder)
+            spare_keys = KeyPool(holder, pool)
+            opening.callback(spare_keys.close)
+            keyring = Keyring(keys, holder, spare_keys)
             index = KeyedIndex(_index_key(self._data, keyring))
             folder = ObjectFolder(places.objects)
             opening.callback(folder.close)
@@ -130,9 +140,11 @@ class Store:
             shredding.finish(self._rooms)
             folder.sweep(lambda files: shredding.named(self._rooms, files))
             self._objects = Objects(self._rooms)
+            self._deliveries = Deliveries(self._data, clock=clock)
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
             self.workitems = Workitems(self._rooms, clock)
+            spare_keys.start()
             self._closing = opening.pop_all()
 
     def __enter__(self) -> Self:
@@ -152,7 +164,8 @@ class Store:
 
         An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
         and other content, is kept apart and does not count as one to read. One with the UID of a result of ours is that
-        result, coming back, and is not stored. All of this is in `receptions`. A new instance that comes when the study
+        result, coming back, and is not stored. All of this is in `receptions`. One that bears our UID root, made by
+        another store, is not stored either, and begins no study. A new instance that comes when the study
         is being read, or was read, begins its next round.
 
         Raises
@@ -210,6 +223,18 @@ class Store:
     def studies_of_patient(self, patient_id: str) -> list[str]:
         """Return the tokens of the studies that were described with exactly this Patient ID."""
         return self._rooms.studies.of_patient(patient_id)
+
+    def all_studies_of_patient(self, patient_id: str) -> list[str]:
+        """Return the tokens of a patient's studies, also of those that nobody has described yet: these are looked into.
+
+        A study that was described with one patient and then got another's image is found by the first only.
+
+        Raises
+        ------
+        StoreError, VaultError
+            If a study that must be looked into cannot be opened; studies of the patient might be overlooked.
+        """
+        return shredding.of_patient(self._rooms, self._objects, patient_id)
 
     def studies_of_accession(self, accession_number: str) -> list[str]:
         """Return the tokens of the studies that were described with exactly this Accession Number."""
@@ -289,6 +314,21 @@ class Store:
         """Return what happened to a study's rounds, in order."""
         with self._data.reading() as transaction:
             return rounds.history(transaction, token)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Of rounds to destinations."""
+        return self._deliveries
+
+    def check_keys(self) -> None:
+        """See whether the key holder can be used.
+
+        Raises
+        ------
+        VaultError, StoreError
+            If it cannot; the message says how many new studies can be taken all the same.
+        """
+        self._rooms.keyring.check()
 
     def shred(self, token: str) -> None:
         """Destroy a study's key, then delete its rows and files; the second time nothing happens.

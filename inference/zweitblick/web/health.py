@@ -29,8 +29,9 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/ready", responses=described(HTTPStatus.SERVICE_UNAVAILABLE))
     def ready() -> Status:
-        """Tell that studies can be kept and are read."""
+        """Tell that studies can be kept and are read, new ones too."""
         service.store.stable_after(datetime.now(UTC))
+        service.store.check_keys()
         if not service.is_working():
             raise StoreUnavailableError("studies are not read: the service stops, or must be started again")
         return Status()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, BinaryIO
 
@@ -10,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from zweitblick.errors import UnknownObjectError, UnknownStudyError
+from zweitblick.store.deliveries import DeliveryState
 from zweitblick.store.life import State
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
@@ -64,6 +66,30 @@ class Fault(BaseModel):
     message: str
 
 
+class Delivered(BaseModel):
+    """What became of the delivery of a round's results to one destination.
+
+    Attributes
+    ----------
+    destination
+        Its name in the settings.
+    state
+        See `zweitblick.store.deliveries.DeliveryState`.
+    attempts
+        How many have ended.
+    error
+        Code of the last attempt's error, as in `zweitblick.errors`.
+    acknowledged_at
+        When the last instance was acknowledged.
+    """
+
+    destination: str
+    state: DeliveryState
+    attempts: int
+    error: str | None = None
+    acknowledged_at: datetime | None = None
+
+
 class Read(BaseModel):
     """The last round of a study: the images that it has now, and what was made of them.
 
@@ -78,7 +104,9 @@ class Read(BaseModel):
     results
         What can be fetched.
     error
-        If it could not be read.
+        If it could not be read, or a destination refuses it.
+    deliveries
+        To each destination that the results are meant for.
     """
 
     round: int
@@ -86,6 +114,7 @@ class Read(BaseModel):
     findings: dict[str, Any] | None = None
     results: list[Result] = []
     error: Fault | None = None
+    deliveries: list[Delivered] = []
 
 
 def router(service: Service) -> APIRouter:
@@ -138,12 +167,24 @@ def _read(store: Store, last: Round) -> Read:
             for _, one in sorted(results.items())
         ],
         error=_fault(store, last),
+        deliveries=[
+            Delivered(
+                destination=one.destination,
+                state=one.state,
+                attempts=one.attempts,
+                error=one.error_code,
+                acknowledged_at=one.acknowledged_at,
+            )
+            for one in store.deliveries.of_round(last.id)
+        ],
     )
 
 
 def _results(store: Store, last: Round) -> dict[str, KeptResult]:
     """Return results by name; of a reading that is under way or broken off there may be some, which are not shown."""
-    return {one.name: one for one in store.results(last.id)} if last.state in WAS_READ else {}
+    if last.state in WAS_READ or (last.state is State.FAILED and store.deliveries.of_round(last.id)):
+        return {one.name: one for one in store.results(last.id) if one.name != ERROR}
+    return {}
 
 
 def _fault(store: Store, last: Round) -> Fault | None:
