@@ -14,6 +14,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dimse.certificates import new_authority
 from readings import phantom_reading
+from zweitblick.cli.checks import SOP_CLASSES
+from zweitblick.delivery.route import DICOM_RESULTS
 from zweitblick.dicom.capture import secondary_capture
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dicom.pdf import encapsulated_pdf
@@ -87,6 +89,10 @@ def test_cipher_suites_are_those_that_are_offered(tmp_path: Path) -> None:
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     offered = {(cipher["name"], cipher["protocol"].removeprefix("TLSv")) for cipher in context.get_ciphers()}
     assert {tuple(row) for row in table("Cipher suite")} == offered
+
+
+def test_objects_that_are_sent_are_those_of_a_destination() -> None:
+    assert [uid for _, uid, _ in table("Sent")] == [SOP_CLASSES[result] for result in DICOM_RESULTS]
 
 
 def test_transactions_are_those_that_are_served() -> None:

@@ -6,14 +6,17 @@ import socket
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
 
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.places import store_places
+from zweitblick.delivery.route import Route
 from zweitblick.dimse import server_context
 from zweitblick.errors import (
     CertificateError,
@@ -24,6 +27,9 @@ from zweitblick.errors import (
     StoreUnavailableError,
 )
 from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.peers.cstore import StoreSender
+from zweitblick.peers.destination import StoreDestination
+from zweitblick.peers.stow import StowSender
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.inspection import inspect
 from zweitblick.vault.data_key import DataKey
@@ -35,6 +41,13 @@ LEAST_FREE_BYTES = 2 * 10**9
 
 ANSWER_S = 5.0
 """So long a running service may take to answer."""
+
+SOP_CLASSES = {
+    "seg": SegmentationStorage,
+    "sr": Comprehensive3DSRStorage,
+    "encapsulated-pdf": EncapsulatedPDFStorage,
+}
+"""Of the results that are DICOM instances."""
 
 LATER = "is made when the service first starts"
 
@@ -52,8 +65,7 @@ def checks(settings: Settings) -> Mapping[str, Check]:
         found["dicom.certificate"] = lambda: certificates(settings.dicom, datetime.now(UTC))
     found["dicom.port"] = lambda: port("dicom.port", settings.dicom, settings.http)
     found["http.port"] = lambda: port("http.port", settings.http, settings.http)
-    # what others listen on, each destination under its name, goes here
-    return found
+    return found | {f"to {route.destination.name}": partial(destination, route) for route in settings.routes}
 
 
 def data_folder(folder: Path) -> str:
@@ -185,6 +197,22 @@ def service(http: HttpSettings) -> str:
     if status != 200:
         raise StoreUnavailableError(f"it runs and is not ready: {answer.get('detail', status)}")
     return "runs and is ready"
+
+
+def destination(route: Route) -> str:
+    """Try whether a destination would take what goes there; nothing is sent.
+
+    Raises
+    ------
+    PeerError
+        If not.
+    """
+    there = route.destination
+    if isinstance(there, StoreDestination):
+        StoreSender(there).check([SOP_CLASSES[result] for result in route.results])
+        return f"{there.host} port {there.port} takes {', '.join(route.results)}"
+    StowSender(there).check()
+    return f"{there.url} answers"
 
 
 def _nearest(folder: Path) -> Path:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from io import BytesIO
 
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from zweitblick.errors import PeerAnswerError, PeerContextError
 from zweitblick.peers.association import PATIENCE, Patience, associated, exchange
@@ -55,6 +56,28 @@ class StoreSender:
                 elif status != SUCCESS:
                     raise refusal(status, destination=self._destination.name)
         return Receipt(tuple(warnings))
+
+    def check(self, sop_classes: Sequence[str]) -> None:
+        """Associate as for sending instances of these classes, and C-ECHO if that is taken; nothing is sent.
+
+        Raises
+        ------
+        PeerContextError
+            If one of the classes is not taken.
+        PeerError
+            If there is no association, or no answer.
+        """
+        contexts = [build_context(uid, [ExplicitVRLittleEndian]) for uid in (Verification, *sop_classes)]
+        with associated(self._destination, contexts, self._patience) as association:
+            accepted = {context.abstract_syntax for context in association.accepted_contexts}
+            for sop_class in sop_classes:
+                if sop_class not in accepted:
+                    raise PeerContextError(
+                        f"{self._destination.name} takes no {UID(sop_class).name} in the transfer syntax "
+                        f"{ExplicitVRLittleEndian.name}; allow it there, or leave this result out"
+                    )
+            if Verification in accepted and association.send_c_echo().get("Status") != SUCCESS:
+                raise PeerAnswerError(f"{self._destination.name} does not answer C-ECHO with success; see to it")
 
     def _context(self, instance: Outgoing, accepted: Sequence[PresentationContext]) -> int:
         kind = instance.sop_class_uid, [instance.transfer_syntax_uid]

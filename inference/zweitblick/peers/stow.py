@@ -5,6 +5,7 @@ import json
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,27 @@ class StowSender:
             raise self._refusal(status)
         return self._receipt(answer, instances)
 
+    def check(self) -> None:
+        """Ask for one study (QIDO-RS), so that address, trust and credentials are tried; nothing is sent.
+
+        Raises
+        ------
+        PeerCredentialsError
+            If the credentials are not taken.
+        PeerUnreachableError, PeerTimeoutError, PeerBrokenOffError, PeerBusyError
+            If there is no answer, or one that the server is in trouble. That it does not know QIDO-RS is no fault.
+        """
+        where = f"{self._destination.name} at {self._destination.url}"
+        headers = {"Accept": _JSON, **self._authorization()}
+        with _errors(where), self._client() as client:
+            address = f"{self._destination.url.rstrip('/')}/studies"
+            with client.stream("GET", address, params={"limit": "1"}, headers=headers) as response:
+                status = response.status_code
+        if status in (401, 403):
+            raise PeerCredentialsError(f"{where} does not take the credentials (HTTP status {status}); check them")
+        if status >= 500 and status != 501:
+            raise PeerBusyError(f"{where} answers with HTTP status {status}; see to it")
+
     def _answer(self, instances: Sequence[Outgoing]) -> tuple[int, bytes]:
         boundary = secrets.token_hex(16)
         headers = {
@@ -85,25 +107,17 @@ class StowSender:
             **self._authorization(),
         }
         where = f"{self._destination.name} at {self._destination.url}"
-        try:
-            with (
-                self._client() as client,
-                client.stream(
-                    "POST",
-                    f"{self._destination.url.rstrip('/')}/studies",
-                    content=_body(instances, boundary),
-                    headers=headers,
-                ) as response,
-            ):
-                return response.status_code, _read(response, where)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise PeerUnreachableError(
-                f"{where} cannot be reached, or its certificate is not trusted; check both"
-            ) from error
-        except httpx.TimeoutException as error:
-            raise PeerTimeoutError(f"{where} did not answer in time; it is sent again") from error
-        except httpx.TransportError as error:
-            raise PeerBrokenOffError(f"{where} broke the connection off; it is sent again") from error
+        with (
+            _errors(where),
+            self._client() as client,
+            client.stream(
+                "POST",
+                f"{self._destination.url.rstrip('/')}/studies",
+                content=_body(instances, boundary),
+                headers=headers,
+            ) as response,
+        ):
+            return response.status_code, _read(response, where)
 
     def _client(self) -> httpx.Client:
         trust = self._destination.trust
@@ -160,6 +174,20 @@ class StowSender:
             if status:
                 warnings.append(status)
         return Receipt(tuple(warnings))
+
+
+@contextmanager
+def _errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise PeerUnreachableError(
+            f"{where} cannot be reached, or its certificate is not trusted; check both"
+        ) from error
+    except httpx.TimeoutException as error:
+        raise PeerTimeoutError(f"{where} did not answer in time; it is sent again") from error
+    except httpx.TransportError as error:
+        raise PeerBrokenOffError(f"{where} broke the connection off; it is sent again") from error
 
 
 def _length(instances: Sequence[Outgoing], boundary: str) -> int:
