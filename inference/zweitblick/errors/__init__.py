@@ -70,6 +70,14 @@
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
     ├── TokenError                      http.token
+    ├── RequestError                    what was asked over HTTP cannot be served as it is
+    │   ├── QueryError                  request.query
+    │   ├── NoUidError                  request.no-uid
+    │   ├── MalformedBodyError          request.malformed-body
+    │   ├── BodyTooLargeError           request.body-too-large
+    │   ├── BodyBrokenOffError          request.body-broken-off
+    │   ├── UnsupportedMediaError       request.unsupported-media
+    │   └── NotAcceptableError          request.not-acceptable
     ├── WorkerError                     studies are not read
     │   ├── WorkerRunningError          worker.running
     │   └── BrokenOffError              worker.broken-off
@@ -99,6 +107,16 @@ from zweitblick.errors.reading import (
     RegistrationError,
     SampleError,
     VoxelError,
+)
+from zweitblick.errors.request import (
+    BodyBrokenOffError,
+    BodyTooLargeError,
+    MalformedBodyError,
+    NotAcceptableError,
+    NoUidError,
+    QueryError,
+    RequestError,
+    UnsupportedMediaError,
 )
 from zweitblick.errors.root import (
     ZweitblickError,
@@ -171,6 +189,8 @@ from zweitblick.errors.vault import (
 __all__ = [
     "ActorError",
     "ArchiveTooLargeError",
+    "BodyBrokenOffError",
+    "BodyTooLargeError",
     "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
@@ -188,6 +208,7 @@ __all__ = [
     "KeyHolderError",
     "KeyUnwrapError",
     "LocalizerError",
+    "MalformedBodyError",
     "MismatchedInstanceError",
     "MissingGeometryError",
     "MissingSequenceError",
@@ -204,13 +225,17 @@ __all__ = [
     "NiftiError",
     "NoDicomError",
     "NoPixelDataError",
+    "NoUidError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotAcceptableError",
     "NotMRError",
     "OutputError",
     "PixelDecodeError",
     "ProviderError",
+    "QueryError",
     "RegistrationError",
+    "RequestError",
     "ResultChangedError",
     "SampleError",
     "SealBrokenError",
@@ -237,6 +262,7 @@ __all__ = [
     "UnknownRoundError",
     "UnknownStudyError",
     "UnsafeArchiveError",
+    "UnsupportedMediaError",
     "VaultError",
     "VoxelError",
     "WorkerError",

@@ -1,6 +1,6 @@
 """Store: what the service keeps of studies, for those who receive, read, deliver and review."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,10 +14,12 @@ from zweitblick.errors import StoreKeyError, StoreUnavailableError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.folder import ObjectFolder
+from zweitblick.store.headers import Headers
 from zweitblick.store.index import KeyedIndex
 from zweitblick.store.ingest import Ingest
 from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
+from zweitblick.store.listing import KeptSeries, Listing, Place
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
 from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
@@ -124,6 +126,8 @@ class Store:
             shredding.finish(self._rooms)
             folder.sweep(lambda files: shredding.named(self._rooms, files))
             self._objects = Objects(self._rooms)
+            self._headers = Headers(self._rooms, self._objects)
+            self._listing = Listing(self._data, index)
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
             self._closing = opening.pop_all()
@@ -208,6 +212,28 @@ class Store:
         """Return the tokens of the studies that were described with exactly this Accession Number."""
         return self._rooms.studies.of_accession(accession_number)
 
+    def studies_of_instance(self, sop_instance_uid: str) -> list[str]:
+        """Return the tokens of the studies that have an instance, or a result, of exactly this SOP Instance UID."""
+        return self._listing.with_instance(sop_instance_uid)
+
+    def undescribed(self) -> list[str]:
+        """Return the tokens of the studies of which neither Patient ID nor Accession Number is known."""
+        return self._listing.undescribed()
+
+    def newest(self, *, limit: int, offset: int = 0, after: Place | None = None) -> list[Place]:
+        """Return studies, the one first whose last instance came last.
+
+        Parameters
+        ----------
+        limit
+            At most so many.
+        offset
+            So many are passed over.
+        after
+            Only those behind this place, which may be gone by now.
+        """
+        return self._listing.newest(limit=limit, offset=offset, after=after)
+
     def study(self, token: str) -> KeptStudy:
         """Return what identifies a study.
 
@@ -241,6 +267,36 @@ class Store:
         return self._objects.instances(
             token, series_instance_uid=series_instance_uid, sop_instance_uid=sop_instance_uid
         )
+
+    def series(self, token: str) -> list[KeptSeries]:
+        """Return the series that were received of a study, in no particular order."""
+        return self._listing.series(token)
+
+    def headers(self, token: str, ids: Sequence[str], make: Callable[[BinaryIO], bytes]) -> Iterator[bytes]:
+        """Yield the headers of some objects of a study, in their order; kept, sealed, once they have been made.
+
+        Parameters
+        ----------
+        token
+            Of the study.
+        ids
+            Of instances or results.
+        make
+            Makes a header of an object that `open` has opened; its layout must not change unless
+            `zweitblick.store.headers.VERSION` does.
+
+        Raises
+        ------
+        UnknownObjectError, StoreDamagedError, VaultError, StoreKeyError
+            As from `open`, and what ``make`` raises.
+        StoreFullError, StoreUnavailableError
+            As from `keep`.
+        """
+        return self._headers.of(token, ids, make)
+
+    def last_read(self, token: str) -> str | None:
+        """Return the id of a study's newest round that was read, None if none was; it may be superseded by now."""
+        return self._listing.last_read(token)
 
     def results(self, round_id: str) -> list[KeptResult]:
         """Return the results of a round in no particular order."""

@@ -4,7 +4,8 @@ from fastapi import Depends, FastAPI
 
 import zweitblick
 from zweitblick.reading import RESEARCH_USE
-from zweitblick.web import health, reads
+from zweitblick.web import dicomweb, health, reads
+from zweitblick.web.body import Bodies
 from zweitblick.web.problems import answer_with_problems
 from zweitblick.web.service import Service
 from zweitblick.web.token import token_check
@@ -29,6 +30,8 @@ def create_app(service: Service, *, token: str) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(health.router(service))
-    app.include_router(reads.router(service), dependencies=[Depends(token_check(token))])
+    bodies = Bodies()
+    for routes in (reads.router(service), dicomweb.router(service, bodies)):
+        app.include_router(routes, dependencies=[Depends(token_check(token))])
     answer_with_problems(app)
     return app

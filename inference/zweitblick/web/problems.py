@@ -10,15 +10,27 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from zweitblick.errors import (
+    BodyBrokenOffError,
+    BodyTooLargeError,
+    DamagedInstanceError,
     KeyHolderError,
+    MalformedBodyError,
+    NoDicomError,
+    NotAcceptableError,
+    NoUidError,
+    PixelDecodeError,
+    QueryError,
     StoreFullError,
     StoreUnavailableError,
     TokenError,
+    TransferSyntaxError,
     UnknownObjectError,
     UnknownRoundError,
     UnknownStudyError,
+    UnsupportedMediaError,
     ZweitblickError,
 )
+from zweitblick.web.private import PRIVATE
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +38,17 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[ZweitblickError], HTTPStatus] = {
     TokenError: HTTPStatus.UNAUTHORIZED,
+    QueryError: HTTPStatus.BAD_REQUEST,
+    NoUidError: HTTPStatus.BAD_REQUEST,
+    MalformedBodyError: HTTPStatus.BAD_REQUEST,
+    NotAcceptableError: HTTPStatus.NOT_ACCEPTABLE,
+    TransferSyntaxError: HTTPStatus.NOT_ACCEPTABLE,
+    BodyBrokenOffError: HTTPStatus.REQUEST_TIMEOUT,
+    BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    DamagedInstanceError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PixelDecodeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NoDicomError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnknownStudyError: HTTPStatus.NOT_FOUND,
     UnknownRoundError: HTTPStatus.NOT_FOUND,
     UnknownObjectError: HTTPStatus.NOT_FOUND,
@@ -88,4 +111,4 @@ def _internal(_request: Request, error: Exception) -> JSONResponse:
 
 def _document(status: HTTPStatus, headers: dict[str, str], *, detail: str = "", code: str = "") -> JSONResponse:
     problem = Problem(title=status.phrase, status=status, detail=detail, code=code)
-    return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(), status, PRIVATE | headers, MEDIA_TYPE)

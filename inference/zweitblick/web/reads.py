@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -14,6 +14,7 @@ from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
+from zweitblick.web.private import PRIVATE, say_private
 from zweitblick.web.problems import Problem
 from zweitblick.web.service import Service
 
@@ -23,8 +24,6 @@ WAS_READ = frozenset(
 """States of a round whose results are all there."""
 
 _PIECE_BYTES = 2**20
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Findings stay on no disk on their way, and are nothing but what their media type says."""
 _PROBLEMS: dict[int | str, dict[str, Any]] = {401: {"model": Problem}, 404: {"model": Problem}}
 
 
@@ -85,7 +84,7 @@ class Read(BaseModel):
 def router(service: Service) -> APIRouter:
     """Make the routes."""
     store = service.store
-    routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(_say)])
+    routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(say_private)])
 
     @routes.get("/{study_uid}")
     def read(study_uid: str) -> Read:
@@ -96,7 +95,7 @@ def router(service: Service) -> APIRouter:
     def result(study_uid: str, name: str) -> StreamingResponse:
         """Fetch a result of a study's last round."""
         found = _named(store, _last(store, study_uid), name)
-        headers = _HEADERS | {"Content-Length": str(found.plain_bytes)}
+        headers = PRIVATE | {"Content-Length": str(found.plain_bytes)}
         return StreamingResponse(_pieces(store.open(found.id)), media_type=found.media_type, headers=headers)
 
     @routes.post("/{study_uid}/complete", status_code=202)
@@ -108,10 +107,6 @@ def router(service: Service) -> APIRouter:
         return _read(store, _last(store, study_uid))
 
     return routes
-
-
-def _say(response: Response) -> None:
-    response.headers.update(_HEADERS)
 
 
 def _last(store: Store, study_uid: str) -> Round:

@@ -19,8 +19,11 @@ class Service:
         Has a round read that is complete.
     is_working
         Whether rounds are being looked for and read.
+    largest_upload_bytes
+        A longer body is refused.
     """
 
     store: Store
     submit: Callable[[Round], None]
     is_working: Callable[[], bool]
+    largest_upload_bytes: int = 2 * 2**30
