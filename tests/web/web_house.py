@@ -33,7 +33,7 @@ class WebHouse:
         self.session = create_session()
         self.session.headers["Authorization"] = f"Bearer {TOKEN}"
         self.dicomweb = DICOMwebClient(self.root, session=self.session)
-        del self.session.headers["Host"]  # the client leaves out the port
+        self.dicomweb.host = self.server.address.removeprefix("http://")  # with the port, which it leaves out
 
     def close(self) -> None:
         for one in (self.session, self.stranger, self.client, self.server):

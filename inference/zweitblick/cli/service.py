@@ -39,7 +39,8 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings))
         worker = stack.enter_context(Worker(store, bundles, settings.data / "data" / "work", clock=_now))
-        app = create_app(Service(store, worker.submit, lambda: worker.is_working), token=token)
+        behind = Service(store, worker.submit, lambda: worker.is_working, settings.http.largest_upload_bytes)
+        app = create_app(behind, token=token)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
         dicom = stack.enter_context(DicomServer(_listener(settings.dicom), store))
         yield {

@@ -31,7 +31,7 @@ def create_app(service: Service, *, token: str) -> FastAPI:
     )
     app.include_router(health.router(service))
     bodies = Bodies()
-    for routes in (reads.router(service), dicomweb.router(service, bodies)):
+    for routes in (reads.router(service, bodies), dicomweb.router(service, bodies)):
         app.include_router(routes, dependencies=[Depends(token_check(token))])
     answer_with_problems(app)
     return app

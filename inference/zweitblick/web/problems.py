@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from zweitblick.errors import (
+    ArchiveTooLargeError,
     BodyBrokenOffError,
     BodyTooLargeError,
+    DamagedArchiveError,
     DamagedInstanceError,
     KeyHolderError,
     MalformedBodyError,
@@ -23,6 +25,7 @@ from zweitblick.errors import (
     StoreFullError,
     StoreUnavailableError,
     TokenError,
+    TooManyFilesError,
     TransferSyntaxError,
     UnknownObjectError,
     UnknownRoundError,
@@ -45,6 +48,9 @@ STATUS: dict[type[ZweitblickError], HTTPStatus] = {
     TransferSyntaxError: HTTPStatus.NOT_ACCEPTABLE,
     BodyBrokenOffError: HTTPStatus.REQUEST_TIMEOUT,
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ArchiveTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    TooManyFilesError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    DamagedArchiveError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnsupportedMediaError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     DamagedInstanceError: HTTPStatus.UNPROCESSABLE_ENTITY,
     PixelDecodeError: HTTPStatus.UNPROCESSABLE_ENTITY,
