@@ -90,13 +90,15 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal)
 
 
-def _ours(_request: Request, error: Exception) -> JSONResponse:
+def _ours(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ZweitblickError):
-        return _internal(_request, error)
+        return _internal(request, error)
     status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("a request failed: %s", error.code)
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if request.method == "POST":  # the rest of a body that was not taken is not waited for
+        headers["Connection"] = "close"
     return _document(status, headers, detail=str(error), code=error.code)
 
 

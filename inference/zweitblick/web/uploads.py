@@ -4,7 +4,7 @@ Nothing is written: an archive is unpacked as it streams, its names are looked a
 is a file like any other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -68,8 +68,18 @@ class Upload(BaseModel):
     refused: list[Refused]
 
 
-class _File(NamedTuple):
-    """A file that came whole, or the reason why it is not looked at."""
+class UploadedFile(NamedTuple):
+    """A file that came whole.
+
+    Parameters
+    ----------
+    name
+        As the upload has it; never used.
+    content
+        What it holds.
+    fault
+        Why it is not looked into, if it is not.
+    """
 
     name: str
     content: IncomingFile
@@ -116,33 +126,24 @@ def keep_upload(store: Store, body: Body, kind: MediaType) -> Upload:
     return Upload(studies=list(studies), kept=kept, refused=refused)
 
 
-def _kept(store: Store, file: _File) -> str:
-    """Keep an instance, and return the UID of its study."""
-    if file.fault is not None:
-        raise file.fault
-    instance = file.content.instance()
-    store.keep(instance)
-    return instance.study_instance_uid
+def unpacked(body: Iterable[bytes], packed_bytes: Callable[[], int]) -> Iterator[UploadedFile]:
+    """Yield the files of a zip archive as it streams, each once its checksum is right.
 
+    Parameters
+    ----------
+    body
+        The archive, in pieces.
+    packed_bytes
+        Tells how much of it has come.
 
-def _files(body: Body, kind: MediaType) -> Iterator[_File]:
-    if kind.essence in _ZIPS:
-        yield from _unpacked(body)
-    elif kind.essence == FORM:
-        for part in parts(body, boundary_of(kind)):
-            if part.name:
-                yield _File(part.name, part.file)
-    elif kind.essence == DICOM:
-        file = IncomingFile()
-        for piece in body:
-            file.write(piece)
-        yield _File("", file)
-    else:
-        raise UnsupportedMediaError(f"uploads are {ZIP}, {FORM} or {DICOM}; say which one it is")
-
-
-def _unpacked(body: Body) -> Iterator[_File]:
-    budget = Budget(LIMITS, lambda: body.taken)
+    Raises
+    ------
+    ArchiveTooLargeError
+        If it passes `zweitblick.dicom.source.LIMITS`.
+    DamagedArchiveError
+        If it is cut short, encrypted, of an unknown method, or no archive.
+    """
+    budget = Budget(LIMITS, packed_bytes)
     try:
         for raw_name, _, pieces in stream_unzip(body, allowed_encryption_mechanisms=(NO_ENCRYPTION,)):
             file, name = IncomingFile(), raw_name.decode("utf-8", "replace")
@@ -152,12 +153,37 @@ def _unpacked(body: Body) -> Iterator[_File]:
                 if fault is None:
                     file.write(piece)
             if not name.endswith("/"):  # a folder
-                yield _File(name, file, fault)
+                yield UploadedFile(name, file, fault)
     except (UnzipError, StreamInflateError) as error:
         raise DamagedArchiveError(
             f"the archive cannot be unpacked ({type(error).__name__}); make it again, not encrypted. What came before "
             "is kept"
         ) from error
+
+
+def _kept(store: Store, file: UploadedFile) -> str:
+    """Keep an instance, and return the UID of its study."""
+    if file.fault is not None:
+        raise file.fault
+    instance = file.content.instance()
+    store.keep(instance)
+    return instance.study_instance_uid
+
+
+def _files(body: Body, kind: MediaType) -> Iterator[UploadedFile]:
+    if kind.essence in _ZIPS:
+        yield from unpacked(body, lambda: body.taken)
+    elif kind.essence == FORM:
+        for part in parts(body, boundary_of(kind)):
+            if part.name:
+                yield UploadedFile(part.name, part.file)
+    elif kind.essence == DICOM:
+        file = IncomingFile()
+        for piece in body:
+            file.write(piece)
+        yield UploadedFile("", file)
+    else:
+        raise UnsupportedMediaError(f"uploads are {ZIP}, {FORM} or {DICOM}; say which one it is")
 
 
 def _fault_of(name: str) -> UnsafeArchiveError | None:
