@@ -14,8 +14,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dcm2niix dcmdump dciodvfy pdftotext psql strace
-PACKAGES := dcm2niix dcmtk dicom3tools poppler-utils postgresql strace
+PROGRAMS := dcm2niix dcmdump dciodvfy Orthanc pdftotext psql strace
+PACKAGES := dcm2niix dcmtk dicom3tools orthanc orthanc-dicomweb poppler-utils postgresql strace
 
 .PHONY: demo test system test-interop lint bench clean
 .DELETE_ON_ERROR:

@@ -25,6 +25,7 @@ PACKAGES = {
     "pdfinfo": "poppler-utils",
     "pdftoppm": "poppler-utils",
     "strace": "strace",
+    "Orthanc": "orthanc, orthanc-dicomweb",
 }
 
 
