@@ -12,6 +12,7 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 from sqlalchemy import update
 
+from store.listing_contract import ListingContract
 from store.shared_contract import SharedStoreContract
 from store.stores import (
     ACCESSION,
@@ -82,7 +83,7 @@ def brought_to(store: Store, state: State) -> str:
     return first.id
 
 
-class StoreContract(SharedStoreContract):
+class StoreContract(ListingContract, SharedStoreContract):
     """Needs a fixture ``places``."""
 
     def test_an_instance_comes_back_as_the_file_that_it_was_sent_as(self, store: Store) -> None:
