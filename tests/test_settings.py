@@ -33,6 +33,7 @@ client_cas = "/etc/zweitblick/ca.pem"
 [http]
 host = "::1"
 port = 8443
+largest_upload_bytes = 1000000000
 """
 
 ENVIRONMENT = {
@@ -50,6 +51,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_DICOM_CLIENT_CAS": "/etc/zweitblick/ca.pem",
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
+    "ZWEITBLICK_HTTP_LARGEST_UPLOAD_BYTES": "1000000000",
 }
 
 EVERYTHING = Settings(
@@ -67,7 +69,7 @@ EVERYTHING = Settings(
         key=Path("/etc/zweitblick/cert.key"),
         client_cas=Path("/etc/zweitblick/ca.pem"),
     ),
-    http=HttpSettings(host="::1", port=8443),
+    http=HttpSettings(host="::1", port=8443, largest_upload_bytes=10**9),
 )
 
 FAULTS = {
@@ -84,6 +86,7 @@ FAULTS = {
     "dicom.colour": "[dicom]\ncolour = 'blue'",
     "http.host": "[http]\nhost = '0.0.0.0'",
     "http.port": "[http]\nport = true",
+    "http.largest_upload_bytes": "[http]\nlargest_upload_bytes = 1000",
     "colour": "colour = 'blue'",
 }
 """What is wrong, by the key that must be named."""

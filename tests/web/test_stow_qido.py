@@ -182,3 +182,14 @@ def test_results_stay_until_a_newer_round_is_read(
     assert len(web_house.dicomweb.search_for_instances(STUDY)) == 3
     web_house.happen(STUDY, *TO_READ)
     assert len(web_house.dicomweb.search_for_instances(STUDY)) == 2
+
+
+def test_nothing_that_is_kept_for_searches_is_in_clear(web_house: WebHouse, files: list[Path], tmp_path: Path) -> None:
+    web_house.keep(*files)
+    web_house.dicomweb.search_for_studies(search_filters={"PatientID": "PAT-0001"})
+    web_house.dicomweb.retrieve_study_metadata(STUDY)
+    kept = [path for path in (tmp_path / "house").rglob("*") if path.is_file()]
+    assert any(path.name == "store.sqlite" for path in kept)
+    for path in kept:
+        content = path.read_bytes()
+        assert not [one for one in (b"Muster", b"PAT-0001", STUDY.encode(), b"MR Kopf") if one in content], path.name

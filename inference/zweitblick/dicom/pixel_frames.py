@@ -1,7 +1,8 @@
 """PixelFrames: single frames of an instance's pixel data, taken from the file without the others."""
 
 import io
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ _LAYOUT = ("Rows", "Columns", "BitsAllocated")
 
 
 class PixelFrames:
-    """The frames of one instance.
+    """The frames of one instance; used in a ``with``, which ends the process that decodes.
 
     Parameters
     ----------
@@ -64,8 +65,17 @@ class PixelFrames:
         if self._header.pixels is None or min(self._rows, self._columns, self._bits) <= 0:
             raise UnknownObjectError("the instance has no pixel data; ask for its metadata")
         self._start, self._length = _placed(self._header)
+        self._decoder = DecodingProcess()
         if self._syntax == DeflatedExplicitVRLittleEndian:
             self._file = _inflated(file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._decoder.__exit__(kind, error, trace)
 
     @property
     def header(self) -> Dataset:
@@ -212,8 +222,8 @@ class PixelFrames:
         alone.PixelData = encapsulate([frame])
         alone["PixelData"].VR = "OB"
         try:
-            with DecodingProcess() as process, quietly():
-                return process.values(alone, self._syntax)
+            with quietly():
+                return self._decoder.values(alone, self._syntax)
         except (*DAMAGE, OSError) as error:
             raise PixelDecodeError(
                 f"the frame does not decode ({type(error).__name__}); ask for transfer-syntax=*"

@@ -120,8 +120,7 @@ class Retrieval:
         DamagedInstanceError, PixelDecodeError, TransferSyntaxError
             As from `zweitblick.dicom.pixel_frames.PixelFrames`.
         """
-        with self._catalogue.open(entry) as file:
-            frames = PixelFrames(file)
+        with self._catalogue.open(entry) as file, PixelFrames(file) as frames:
             numbers = numbers or list(range(1, frames.count + 1))
             kind, is_kept = _frame_kind(frames, accepted(accept))
         return _begun(*in_parts(self._frame_parts(entry, numbers, kind, is_kept=is_kept), kind.partition(";")[0]))
@@ -159,8 +158,8 @@ class Retrieval:
         kind = next((kind for one in accepted(accept) for kind in _PICTURES if one.covers(kind)), None)
         if kind is None:
             raise NotAcceptableError("pictures are image/jpeg or image/png; accept one of them")
-        with self._catalogue.open(entry) as file:
-            pixels = picture(PixelFrames(file), number, window=window)
+        with self._catalogue.open(entry) as file, PixelFrames(file) as frames:
+            pixels = picture(frames, number, window=window)
         if pixels.shape[0] * pixels.shape[1] > LARGEST_PICTURE_PIXELS:
             raise NotAcceptableError(f"the frame has more than {LARGEST_PICTURE_PIXELS} pixels; fetch it as it is kept")
         written = io.BytesIO()
@@ -178,8 +177,7 @@ class Retrieval:
     def _frame_parts(
         self, entry: Entry, numbers: list[int], kind: str, *, is_kept: bool
     ) -> Iterator[tuple[str, Iterable[bytes]]]:
-        with self._catalogue.open(entry) as file:
-            frames = PixelFrames(file)
+        with self._catalogue.open(entry) as file, PixelFrames(file) as frames:
             for number in numbers:
                 yield kind, (frames.kept(number) if is_kept else frames.native(number),)
 
