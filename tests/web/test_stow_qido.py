@@ -79,7 +79,7 @@ FOUND = [
     {"StudyDate": "20220304"},
     {"StudyDate": "20220101-20221231"},
     {"StudyDate": "-20221231"},
-    {"PatientID": "PAT-0001", "AccessionNumber": "A1", "ModalitiesInStudy": "MR"},
+    {"PatientID": "PAT-0001", "AccessionNumber": "A1", "ModalitiesInStudy": "CT,MR"},
 ]
 NOT_FOUND = [
     {"PatientID": "PAT-000"},
@@ -107,6 +107,7 @@ REFUSED = [
     ("StudyInstanceUID=../../etc/passwd", "UID"),
     ("StudyInstanceUID=1.2%00", "UID"),
     ("StudyDate=yesterday", "YYYYMMDD"),
+    ("PatientID=1&PatientID=2", "twice"),
     ("fuzzymatching=true", "exactly"),
     ("limit=-1", "limit"),
     ("offset=many", "offset"),

@@ -150,6 +150,8 @@ def test_a_frame_is_shown_with_its_window(web_house: WebHouse, tmp_path: Path, k
     assert answer.headers["content-type"] == kind
     shown = np.asarray(Image.open(io.BytesIO(answer.content)), float)
     assert np.abs(shown - expected).max() <= (0.51 if kind == "image/png" else 25)
+    link = web_house.client.get(f"{url(path)}/rendered?accept={kind}", headers={"Accept": "text/html"})
+    assert link.content == answer.content
     dark = web_house.client.get(f"{url(path)}/frames/1/rendered?window=9000,10,linear", headers={"Accept": "image/png"})
     assert not np.asarray(Image.open(io.BytesIO(dark.content))).any()
 

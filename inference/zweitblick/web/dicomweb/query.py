@@ -16,6 +16,16 @@ MODALITY, MODALITIES, STUDY_DATE = "00080060", "00080061", "00080020"
 MATCHED = (STUDY_UID, SERIES_UID, SOP_UID, PATIENT_ID, ACCESSION_NUMBER, MODALITY, MODALITIES, STUDY_DATE)
 """Attributes that are matched, by tag."""
 
+_UID_LIST = r"^[0-9]+(\.[0-9]+)*(,[0-9]+(\.[0-9]+)*)*$"
+_PLAIN = r"^[^*?]*$"
+VALUES = dict.fromkeys(MATCHED, _PLAIN) | {
+    STUDY_UID: _UID_LIST,
+    SERIES_UID: _UID_LIST,
+    SOP_UID: _UID_LIST,
+    STUDY_DATE: r"^([0-9]{8}|[0-9]{8}-|-[0-9]{8}|[0-9]{8}-[0-9]{8})$",
+}
+"""What values look like, as regular expressions of ECMA-262, for the description of the interface."""
+
 MOST_RESULTS = 5_000
 """Of one search."""
 MOST_VALUES = 1_000
@@ -78,9 +88,9 @@ def parse(parameters: Iterable[tuple[str, str]]) -> Query:
             include |= {_included(one) for one in value.split(",")}
         elif name == "fuzzymatching":
             _check_fuzzy(value)
-        elif value:
+        elif value and name != "accept":
             tag = _tag(name)
-            match[tag] = _values(tag, value)
+            match[tag] = _again(tag, match) + _values(tag, value)
     return Query(
         match,
         limit=min(numbers["limit"], MOST_RESULTS),
@@ -110,6 +120,13 @@ def _tag(name: str) -> str:
         keywords = ", ".join(keyword_for_tag(int(one, 16)) for one in MATCHED)
         raise QueryError(f"only these are matched, exactly, since names are kept sealed: {keywords}")
     return tag
+
+
+def _again(tag: str, match: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the values that a key has already; only those of which one must be there may come again."""
+    if tag in match and tag not in _LISTS:
+        raise QueryError(f"{keyword_for_tag(int(tag, 16))} is given twice; give it once")
+    return match.get(tag, ())
 
 
 def _values(tag: str, value: str) -> tuple[str, ...]:

@@ -3,14 +3,15 @@
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator
+from pydicom.datadict import keyword_for_tag
 
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.dicomweb.catalogue import Entry, Model
 from zweitblick.web.dicomweb.media import DICOM_JSON, check_json
-from zweitblick.web.dicomweb.query import MATCHED, checked_uid, parse
+from zweitblick.web.dicomweb.query import MATCHED, MOST_RESULTS, VALUES, checked_uid, parse
 from zweitblick.web.dicomweb.retrieve import Given, Retrieval, frame_numbers, window_of
 from zweitblick.web.dicomweb.search import Search
 from zweitblick.web.dicomweb.stow import keep_instances
@@ -25,7 +26,14 @@ _UID = Path(
     description="UID (PS3.5 section 9.1)", json_schema_extra={"pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": 64}
 )
 Uid = Annotated[str, _UID, AfterValidator(checked_uid)]
-Accept = Annotated[str, Header()]
+
+
+def _accepted(accept: Annotated[str, Header()] = "*/*", in_query: Annotated[str, Query(alias="accept")] = "") -> str:
+    """Return what is accepted; a link may say it in its query (PS3.18 section 8.3.3.1)."""
+    return in_query or accept
+
+
+Accept = Annotated[str, Depends(_accepted)]
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem} for status in (400, 401, 404, 406, 408, 413, 415, 422, 503)
@@ -33,10 +41,16 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 _SERIES = "/studies/{study}/series/{series}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 _BODY = {"requestBody": {"required": True, "content": {"multipart/related": {}, "application/dicom": {}}}}
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 0, "maximum": MOST_RESULTS},
+    "offset": {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+    "fuzzymatching": {"type": "boolean", "enum": [False]},
+    "includefield": {"type": "string"},
+    **{keyword_for_tag(int(tag, 16)): {"type": "string", "pattern": VALUES[tag]} for tag in MATCHED},
+}
 _SEARCH = {
     "parameters": [
-        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-        for name in (*MATCHED, "includefield", "limit", "offset", "fuzzymatching")
+        {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in _SCHEMAS.items()
     ]
 }
 
@@ -78,19 +92,19 @@ def _add_stores(routes: APIRouter, service: Service, bodies: Bodies) -> None:
 
 def _add_searches(routes: APIRouter, service: Service) -> None:
     @routes.get("/studies", openapi_extra=_SEARCH)
-    def search_studies(request: Request, accept: Accept = "*/*") -> Response:
+    def search_studies(request: Request, accept: Accept) -> Response:
         """Search for studies (QIDO-RS)."""
         check_json(accept)
         return _json(_search(service, request).studies(parse(request.query_params.multi_items())))
 
     @routes.get("/series", openapi_extra=_SEARCH)
-    def search_series(request: Request, accept: Accept = "*/*") -> Response:
+    def search_series(request: Request, accept: Accept) -> Response:
         """Search for series of all studies (QIDO-RS)."""
         check_json(accept)
         return _json(_search(service, request).series(parse(request.query_params.multi_items())))
 
     @routes.get("/instances", openapi_extra=_SEARCH)
-    def search_instances(request: Request, accept: Accept = "*/*") -> Response:
+    def search_instances(request: Request, accept: Accept) -> Response:
         """Search for instances of all studies (QIDO-RS)."""
         check_json(accept)
         return _json(_search(service, request).instances(parse(request.query_params.multi_items())))
@@ -98,19 +112,19 @@ def _add_searches(routes: APIRouter, service: Service) -> None:
 
 def _add_searches_within(routes: APIRouter, service: Service) -> None:
     @routes.get("/studies/{study}/series", openapi_extra=_SEARCH)
-    def search_series_of_a_study(request: Request, study: Uid, accept: Accept = "*/*") -> Response:
+    def search_series_of_a_study(request: Request, study: Uid, accept: Accept) -> Response:
         """Search for series of a study (QIDO-RS)."""
         check_json(accept)
         return _json(_search(service, request).series(parse(request.query_params.multi_items()), study))
 
     @routes.get("/studies/{study}/instances", openapi_extra=_SEARCH)
-    def search_instances_of_a_study(request: Request, study: Uid, accept: Accept = "*/*") -> Response:
+    def search_instances_of_a_study(request: Request, study: Uid, accept: Accept) -> Response:
         """Search for instances of a study (QIDO-RS)."""
         check_json(accept)
         return _json(_search(service, request).instances(parse(request.query_params.multi_items()), study))
 
     @routes.get(f"{_SERIES}/instances", openapi_extra=_SEARCH)
-    def search_instances_of_a_series(request: Request, study: Uid, series: Uid, accept: Accept = "*/*") -> Response:
+    def search_instances_of_a_series(request: Request, study: Uid, series: Uid, accept: Accept) -> Response:
         """Search for instances of a series (QIDO-RS)."""
         check_json(accept)
         return _json(_search(service, request).instances(parse(request.query_params.multi_items()), study, series))
@@ -140,36 +154,34 @@ def _add_retrievals(routes: APIRouter, service: Service) -> None:
 
 def _add_files(routes: APIRouter, path: str, what: str, found_by: Any) -> None:
     @routes.get(path, name=f"retrieve {what}")
-    def files(found: Found = found_by, accept: Accept = "*/*") -> Response:
+    def files(accept: Accept, found: Found = found_by) -> Response:
         """Retrieve instances as DICOM files (WADO-RS)."""
         return _streamed(found.retrieval.files(found.entries, accept))
 
     @routes.get(f"{path}/metadata", name=f"retrieve metadata of {what}")
-    def metadata(found: Found = found_by, accept: Accept = "*/*") -> Response:
+    def metadata(accept: Accept, found: Found = found_by) -> Response:
         """Retrieve the headers of instances (WADO-RS)."""
         return _streamed(found.retrieval.metadata(found.entries, accept))
 
 
 def _add_parts_of_instances(routes: APIRouter, found_by: Any) -> None:
     @routes.get(f"{_INSTANCE}/frames/{{frames}}")
-    def retrieve_frames(frames: str, found: Found = found_by, accept: Accept = "*/*") -> Response:
+    def retrieve_frames(frames: str, accept: Accept, found: Found = found_by) -> Response:
         """Retrieve frames, as they are kept or in explicit little endian (WADO-RS)."""
         return _streamed(found.retrieval.frames(found.entries[0], frame_numbers(frames), accept))
 
     @routes.get(f"{_INSTANCE}/bulkdata/{{path:path}}")
-    def retrieve_bulk_data(path: str, found: Found = found_by, accept: Accept = "*/*") -> Response:
+    def retrieve_bulk_data(path: str, accept: Accept, found: Found = found_by) -> Response:
         """Retrieve a value that metadata name by a BulkDataURI (WADO-RS)."""
         return _streamed(found.retrieval.bulk_data(found.entries[0], path, accept))
 
     @routes.get(f"{_INSTANCE}/rendered")
-    def render_instance(found: Found = found_by, window: str | None = None, accept: Accept = "*/*") -> Response:
+    def render_instance(accept: Accept, found: Found = found_by, window: str | None = None) -> Response:
         """Retrieve the first frame as PNG or JPEG (WADO-RS)."""
         return _streamed(found.retrieval.rendered(found.entries[0], 1, accept, window_of(window)))
 
     @routes.get(f"{_INSTANCE}/frames/{{frame}}/rendered")
-    def render_frame(
-        frame: str, found: Found = found_by, window: str | None = None, accept: Accept = "*/*"
-    ) -> Response:
+    def render_frame(frame: str, accept: Accept, found: Found = found_by, window: str | None = None) -> Response:
         """Retrieve a frame as PNG or JPEG (WADO-RS)."""
         number = frame_numbers(frame)[0]
         return _streamed(found.retrieval.rendered(found.entries[0], number, accept, window_of(window)))
