@@ -9,6 +9,8 @@ LARGEST_INSTANCE_BYTES = 2**30
 """As over DIMSE (`zweitblick.dimse.config.ListenerConfig`)."""
 
 _HEAD_BYTES = PREAMBLE_BYTES + len(PREFIX)
+_LONGEST_META_BYTES = 2**20
+"""The data set begins before this, or the file is refused."""
 
 
 class IncomingFile:
@@ -45,10 +47,10 @@ class IncomingFile:
         """
         if self._size > self._most:
             raise InstanceTooLargeError(f"the file is longer than {self._most} bytes; split the instance")
-        content = bytes(self._content)
-        self._content = bytearray()
-        syntax, start = data_set_of(content)
-        return _received(content[start:], syntax)
+        syntax, start = data_set_of(bytes(self._content[:_LONGEST_META_BYTES]))
+        del self._content[:start]
+        data, self._content = bytes(self._content), bytearray()
+        return _received(data, syntax)
 
 
 def _received(data: bytes, syntax: str) -> ReceivedInstance:
