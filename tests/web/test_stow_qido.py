@@ -1,6 +1,7 @@
 """Stored and found by a client that knows nothing of ours: dicomweb-client asks, pydicom says what is right."""
 
 import io
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -9,9 +10,12 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
+from kept_study import Clock
+from store.stores import Holder, file_holder
 from web.dicomweb_study import OTHER, STUDY, by_uid, place, uids
 from web.web_house import PROBLEM, TO_READ, WebHouse
 from zweitblick.store.life import Event
+from zweitblick.store.store import Store, StorePlaces
 
 
 def test_what_is_stored_is_kept_as_it_came(web_house: WebHouse, files: list[Path]) -> None:
@@ -46,6 +50,19 @@ def test_what_is_no_instance_fails_alone(web_house: WebHouse, files: list[Path],
 
 def test_nothing_stored_is_a_conflict(web_house: WebHouse) -> None:
     assert post(web_house, [b"no DICOM", b""]).status_code == 409
+
+
+def test_without_its_key_holder_nothing_is_stored_until_it_is_back(tmp_path: Path, files: list[Path]) -> None:
+    holder, clock = Holder(file_holder(tmp_path)), Clock()
+    places = StorePlaces.within(tmp_path / "store")
+    with Store(places, holder, clock=clock) as store, closing(WebHouse(store, clock)) as house:
+        holder.away = True
+        answer = post(house, [files[0].read_bytes()])
+        assert answer.status_code == 503
+        [failed] = pydicom.Dataset.from_json(answer.json()).FailedSOPSequence
+        assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == (place(files[0])[2], 0xA700)
+        holder.away = False
+        assert post(house, [files[0].read_bytes()]).status_code == 200
 
 
 def post(house: WebHouse, contents: list[bytes], *, study: str = "") -> httpx.Response:
@@ -152,6 +169,9 @@ def test_fields_come_as_they_are_asked_for(web_house: WebHouse, files: list[Path
     assert {"00180087", "00180081"} <= set(more)
     every = web_house.client.get(f"/dicom-web/studies/{STUDY}/instances?includefield=all").json()[0]
     assert {"00200032", "00280010"} <= set(every)
+    study = web_house.client.get("/dicom-web/studies?includefield=all").json()[0]
+    assert "00100010" in study
+    assert not {"00080018", "0020000E"} & set(study)
 
 
 def test_results_are_in_the_study(web_house: WebHouse, files: list[Path], outline: Path) -> None:

@@ -29,6 +29,9 @@ SERIES_TAGS = ["00080060", "00080201", "0008103E", "0020000E", "00200011", "0040
 INSTANCE_TAGS = ["00080016", "00080018", "00080201", "00200013", "00280008", "00280010", "00280011", "00280100"]
 """Attributes that are returned without being asked for (PS3.18 tables 10.6.3-3 to 10.6.3-5), and Study Description."""
 
+_BELOW_SERIES = ("00080016", SOP_UID)
+_BELOW_STUDY = (*_BELOW_SERIES, SERIES_UID, MODALITY)
+
 _STUDY_KEYS = (STUDY_UID, PATIENT_ID, ACCESSION_NUMBER, STUDY_DATE, MODALITIES)
 _PAGE = 100
 _GONE = (UnknownStudyError, UnknownObjectError, StoreKeyError)
@@ -173,11 +176,11 @@ class Search:
                     yield entry, model
 
     def _study(self, model: Model, header: Model, query: Query) -> Model:
-        shown = _chosen(header, STUDY_TAGS, query) | model
+        shown = _chosen(header, STUDY_TAGS, query, below=_BELOW_STUDY) | model
         return _sorted(shown | self._retrieved(f"studies/{first(model, STUDY_UID)}"))
 
     def _series(self, study: Model, one: SeriesEntry, query: Query) -> Model:
-        shown = _of_study(study) | _chosen(one.header, SERIES_TAGS, query)
+        shown = _of_study(study) | _chosen(one.header, SERIES_TAGS, query, below=_BELOW_SERIES)
         uid = first(one.header, SERIES_UID)
         shown["00201209"] = _attribute("IS", one.instances)
         return _sorted(shown | self._retrieved(f"studies/{first(study, STUDY_UID)}/series/{uid}"))
@@ -209,9 +212,10 @@ def _of_study(study: Model) -> Model:
     return {tag: study[tag] for tag in (*STUDY_TAGS, MODALITIES, "00201206", "00201208") if tag in study}
 
 
-def _chosen(header: Model, tags: Iterable[str], query: Query) -> Model:
+def _chosen(header: Model, tags: Iterable[str], query: Query, *, below: Iterable[str] = ()) -> Model:
+    """Return what is asked for of a header; where that is everything, without what names things below the level."""
     if query.include is None:
-        return {tag: value for tag, value in header.items() if "BulkDataURI" not in value}
+        return {tag: value for tag, value in header.items() if "BulkDataURI" not in value and tag not in below}
     return {tag: header[tag] for tag in {*tags, *query.include} if tag in header}
 
 
