@@ -45,7 +45,7 @@ DAMAGE = (
 """What pydicom and its decoders raise on damaged bytes (found by flipping bits; there is no common base class)."""
 
 _PREAMBLE_BYTES = 128
-_INFLATED_BYTES = 4 * 2**30
+_INFLATED_BYTES = 2**30
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d{1,6}))?")
 

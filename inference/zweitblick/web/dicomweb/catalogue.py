@@ -128,7 +128,7 @@ class Catalogue:
         return self._store.open(entry.id)
 
     def _headers(self, study: str, ids: list[str]) -> Iterator[bytes]:
-        return self._store.headers(study, ids, _header)
+        return self._store.headers(study, ids, made_header)
 
     def _results(self, study: str) -> list[KeptResult]:
         read = self._store.last_read(study)
@@ -172,7 +172,8 @@ def _entry(kept: KeptInstance, study: str, study_uid: str) -> Entry:
     )
 
 
-def _header(file: BinaryIO) -> bytes:
+def made_header(file: BinaryIO) -> bytes:
+    """Make what is kept of an instance beside it; see `zweitblick.store.store.Store.headers`."""
     try:
         model = header_model(file)
     except DamagedInstanceError as error:
