@@ -1,22 +1,42 @@
-# The command line in a container: the wheel with its models, no torch, no compiler, no root.
+# syntax=docker/dockerfile:1
+# The service alone: no torch, no shell tools of ours, not root; runs with a read-only root file system.
 #
 #   docker build -t zweitblick .
-#   docker run --rm --read-only --tmpfs /tmp --network none --user "$(id -u)" \
-#       -v "$PWD/study:/study:ro" -v "$PWD/results:/results" zweitblick read /study --out /results/reading
+#   docker run --read-only --tmpfs /tmp -v zweitblick-data:/data -v zweitblick-keys:/keys zweitblick
 
-FROM python:3.11-slim AS build
+FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md CHANGELOG.md LICENSE ./
 COPY inference inference
 COPY training training
 COPY models models
 RUN python -m venv /opt/zweitblick \
- && /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt .
+    && /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt '.[openvino,postgres]'
 
-FROM python:3.11-slim
+# A study for the image to read while it is built; what writes it is not in the image.
+FROM build AS sample
+RUN /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt '.[sample]' \
+    && /opt/zweitblick/bin/zweitblick sample /study
+
+FROM python:3.11-slim-bookworm
 COPY --from=build /opt/zweitblick /opt/zweitblick
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin zweitblick
-USER zweitblick
-ENV PATH=/opt/zweitblick/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+RUN useradd --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin zweitblick \
+    && mkdir /data /keys && chown zweitblick:zweitblick /data /keys && chmod 700 /data /keys
+# Keys lie on a volume of their own, so that no copy of the data holds them.
+ENV PATH=/opt/zweitblick/bin:$PATH \
+    HOME=/data \
+    XDG_CACHE_HOME=/data/cache \
+    ZWEITBLICK_DATA=/data/store \
+    ZWEITBLICK_KEY_FILE=/keys/key \
+    ZWEITBLICK_LOG_FORMAT=json
+USER 10001:10001
+# Shows that the image reads a study, and leaves the machine code of its loops in /data/cache (docs/install.md).
+RUN --mount=type=bind,from=sample,source=/study,target=/study \
+    zweitblick read /study --out /tmp/results && rm -r /tmp/results
+VOLUME ["/data", "/keys"]
+EXPOSE 11112
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=5)"]
 ENTRYPOINT ["zweitblick"]
-CMD ["--help"]
+CMD ["serve"]

@@ -1,10 +1,11 @@
 # Every target does its own set-up in .venv with pip alone; nothing has to be typed first.
 #
-#   make demo            write a synthetic study, read it, show the findings
+#   make demo            write a synthetic study, read it, show the findings; then the same through the service
 #   make test            all tests that need neither real data nor other programs
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
 #   make lint            ruff, mypy, import-linter
+#   make soak            hostile input, 10,000 cases of each kind (an hour; FUZZ_CASES=100 make soak takes a minute)
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
 #   make clean           remove what these targets made
 #
@@ -13,11 +14,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# where Debian puts Orthanc
+export PATH := $(PATH):/usr/sbin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
-PROGRAMS := dcm2niix dcmdump dciodvfy Orthanc pdftotext psql strace
-PACKAGES := dcm2niix dcmtk dicom3tools orthanc orthanc-dicomweb poppler-utils postgresql strace
+PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext pkcs11-tool psql softhsm2-util strace
+PACKAGES := dcm2niix dcmtk dicom3tools opensc openssl orthanc orthanc-dicomweb poppler-utils postgresql softhsm2 strace
 
-.PHONY: demo test system test-interop lint bench clean
+.PHONY: demo test system test-interop lint soak bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/runtime.stamp
@@ -25,6 +28,7 @@ demo: .venv/runtime.stamp
 	mkdir demo
 	$(BIN)/zweitblick sample demo/study
 	$(BIN)/zweitblick read demo/study --out demo/results
+	$(BIN)/python deploy/round_trip.py demo/study demo/service
 
 # a file's tests stay in one process, since they share what they wrote
 test: .venv/dev.stamp
@@ -47,6 +51,11 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+FUZZ_CASES ?= 10000
+
+soak: .venv/dev.stamp
+	$(BIN)/pytest -n auto --dist load tests/attacks --fuzz-cases $(FUZZ_CASES)
 
 BENCHMARKS := benchmarks benchmarks.network benchmarks.end_to_end benchmarks.linearity benchmarks.many_studies \
 	benchmarks.sealing benchmarks.receive

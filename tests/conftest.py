@@ -16,6 +16,17 @@ settings.load_profile("steady")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let whoever has the time try more."""
+    parser.addoption("--fuzz-cases", type=int, default=60, help="cases that each test of hostile input tries")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the profile of the tests of hostile input, which read it when they are imported."""
+    cases = config.getoption("--fuzz-cases")
+    settings.register_profile("fuzz", settings.get_profile("steady"), max_examples=cases)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out tests on real MRI where that data is not at hand; it is not in the repository."""
     if SHARED.is_dir():

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kept_study import Clock, new_store, sent, wait_until
+from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import State
 from zweitblick.store.rounds import Round
@@ -25,8 +27,16 @@ class House:
         with new_store(self.folder, self.clock, kind=kind) as store:
             yield store
 
-    def worker(self, store: Store, bundles: Bundles | None = None) -> Worker:
-        return Worker(store, bundles or self.bundles, self.folder / "work", clock=self.clock)
+    def worker(
+        self,
+        store: Store,
+        bundles: Bundles | None = None,
+        *,
+        deliverer: Deliverer | None = None,
+        metrics: Metrics | None = None,
+    ) -> Worker:
+        work = self.folder / "work"
+        return Worker(store, bundles or self.bundles, work, clock=self.clock, deliverer=deliverer, metrics=metrics)
 
 
 def keep(store: Store, files: list[Path]) -> str:

@@ -30,7 +30,7 @@ from zweitblick.reading import RESEARCH_USE
 from zweitblick.sample import SampleTruth
 
 SCHEMA = Path(zweitblick.report.__file__).with_name("findings.schema.json")
-RESULTS = {"findings.json", "segmentation.dcm", "report.dcm", "report.pdf", "report-pdf.dcm"}
+RESULTS = {"findings.json", "fhir.json", "segmentation.dcm", "report.dcm", "report.pdf", "report-pdf.dcm"}
 PROGRAM = [sys.executable, "-m", "zweitblick"]
 
 

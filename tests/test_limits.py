@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("inference", "training", "tests", "benchmarks")
+FOLDERS = ("inference", "training", "tests", "benchmarks", "deploy")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 FUNCTION_LINES = 40
 MODULE_LINES = 400

@@ -1,5 +1,6 @@
 """Settings are safe where nothing is set, come from file and environment alike, and name every fault by its key."""
 
+import json
 import re
 from contextlib import suppress
 from datetime import timedelta
@@ -9,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zweitblick.delivery.route import Route
 from zweitblick.errors import SettingsError
+from zweitblick.key_settings import KeySettings
+from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
 from zweitblick.settings import DicomSettings, HttpSettings, Settings, load_settings
+from zweitblick.vault.keyholders.places import TokenPlace, TransitPlace
+from zweitblick.vault.pool import PoolLimits
 
 HOME = {"HOME": "/home/somebody"}
 
@@ -19,6 +25,7 @@ data = "/srv/zweitblick"
 key_file = "/etc/zweitblick/key"
 models = "/opt/models"
 quiet_time_s = 45
+log_format = "json"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
 
 [dicom]
@@ -34,7 +41,116 @@ client_cas = "/etc/zweitblick/ca.pem"
 host = "::1"
 port = 8443
 largest_upload_bytes = 1000000000
+
+[keys]
+holder = "pkcs11"
+pool = 50
+pool_age_s = 7200
+pkcs11_module = "/usr/lib/hsm.so"
+pkcs11_token = "Hospital 1"
+pkcs11_key = "zb"
+pkcs11_pin_file = "/run/credentials/pin"
+vault_url = "https://vault.example:8200/"
+vault_mount = "hospital/transit"
+vault_key = "zb"
+vault_token_file = "/run/credentials/token"
+vault_ca = "/etc/zweitblick/vault.pem"
 """
+
+DESTINATIONS = """
+[[destinations]]
+name = "PACS"
+host = "pacs.example"
+port = 104
+called_ae_title = "PACS"
+calling_ae_title = "READER 1"
+tls = true
+ca = "/etc/zweitblick/pacs.pem"
+certificate = "/etc/zweitblick/cert.pem"
+key = "/etc/zweitblick/cert.key"
+storage_commitment = true
+results = ["sr", "seg"]
+senders = ["SCANNER", "PACS 1"]
+modalities = ["MR"]
+body_parts = ["HEAD", "BRAIN"]
+
+[[destinations]]
+name = "ARCHIVE"
+url = "https://archive.example:8443/dicom-web"
+ca = "/etc/zweitblick/archive.pem"
+token_file = "/etc/zweitblick/token"
+
+[[destinations]]
+name = "HERE"
+url = "http://127.0.0.1:8042/dicom-web"
+password_file = "/etc/zweitblick/password"
+
+[[destinations]]
+name = "PLAIN"
+host = "10.0.0.7"
+port = 11112
+called_ae_title = "PLAIN"
+"""
+
+ROUTES = (
+    Route(
+        StoreDestination(
+            "PACS",
+            "pacs.example",
+            104,
+            "PACS",
+            "READER 1",
+            Trust(*(Path(f"/etc/zweitblick/{name}") for name in ("pacs.pem", "cert.pem", "cert.key"))),
+            storage_commitment=True,
+        ),
+        results=("seg", "sr"),
+        senders=frozenset({"SCANNER", "PACS 1"}),
+        modalities=frozenset({"MR"}),
+        body_parts=frozenset({"HEAD", "BRAIN"}),
+    ),
+    Route(
+        StowDestination(
+            "ARCHIVE",
+            "https://archive.example:8443/dicom-web",
+            Trust(Path("/etc/zweitblick/archive.pem")),
+            token_file=Path("/etc/zweitblick/token"),
+        )
+    ),
+    Route(StowDestination("HERE", "http://127.0.0.1:8042/dicom-web", password_file=Path("/etc/zweitblick/password"))),
+    Route(StoreDestination("PLAIN", "10.0.0.7", 11112, "PLAIN")),
+)
+
+PLAIN = {"name": "PACS", "host": "10.0.0.7", "port": 104, "called_ae_title": "PACS"}
+STOW = {"name": "PACS", "url": "https://pacs.example/dicom-web"}
+DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
+    ("1.name", PLAIN | {"name": ""}),
+    ("1.name", PLAIN | {"name": "a name"}),
+    ("1.name", PLAIN | {"name": "x" * 33}),
+    ("PACS.host", {key: value for key, value in PLAIN.items() if key != "host"}),
+    ("PACS.host", PLAIN | {"host": "http://pacs"}),
+    ("PACS.port", PLAIN | {"port": 0}),
+    ("PACS.port", PLAIN | {"port": "x"}),
+    ("PACS.called_ae_title", {key: value for key, value in PLAIN.items() if key != "called_ae_title"}),
+    ("PACS.calling_ae_title", PLAIN | {"calling_ae_title": "SEVENTEEN_LETTERS"}),
+    ("PACS.tls", PLAIN | {"tls": "yes"}),
+    ("PACS.ca", PLAIN | {"ca": "ca.pem"}),
+    ("PACS.certificate", PLAIN | {"tls": True, "certificate": "cert.pem"}),
+    ("PACS.certificate", PLAIN | {"certificate": "cert.pem", "key": "cert.key"}),
+    ("PACS.storage_commitment", STOW | {"storage_commitment": True}),
+    ("PACS.token_file", PLAIN | {"token_file": "token"}),
+    ("PACS.results", PLAIN | {"results": []}),
+    ("PACS.results", PLAIN | {"results": ["pdf"]}),
+    ("PACS.senders", PLAIN | {"senders": ["back\\slash"]}),
+    ("PACS.modalities", PLAIN | {"modalities": "MR"}),
+    ("PACS.body_parts", PLAIN | {"body_parts": ["brain"]}),
+    ("PACS.url", STOW | {"url": "pacs.example"}),
+    ("PACS.url", STOW | {"url": "https://user:password@pacs.example"}),
+    ("PACS.url", STOW | {"url": "https://pacs.example:port"}),
+    ("PACS.token_file", STOW | {"url": "http://pacs.example", "token_file": "token"}),
+    ("PACS.password_file", STOW | {"token_file": "token", "password_file": "password"}),
+    ("PACS.colour", PLAIN | {"colour": "blue"}),
+]
+"""What is wrong with a table, by the key that must be named."""
 
 ENVIRONMENT = {
     "ZWEITBLICK_DATA": "/srv/zweitblick",
@@ -42,6 +158,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_MODELS": "/opt/models",
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
+    "ZWEITBLICK_LOG_FORMAT": "json",
     "ZWEITBLICK_DICOM_HOST": "10.0.0.5",
     "ZWEITBLICK_DICOM_PORT": "104",
     "ZWEITBLICK_DICOM_AE_TITLE": "ZWEITBLICK",
@@ -52,6 +169,18 @@ ENVIRONMENT = {
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
     "ZWEITBLICK_HTTP_LARGEST_UPLOAD_BYTES": "1000000000",
+    "ZWEITBLICK_KEYS_HOLDER": "pkcs11",
+    "ZWEITBLICK_KEYS_POOL": "50",
+    "ZWEITBLICK_KEYS_POOL_AGE_S": "7200",
+    "ZWEITBLICK_KEYS_PKCS11_MODULE": "/usr/lib/hsm.so",
+    "ZWEITBLICK_KEYS_PKCS11_TOKEN": "Hospital 1",
+    "ZWEITBLICK_KEYS_PKCS11_KEY": "zb",
+    "ZWEITBLICK_KEYS_PKCS11_PIN_FILE": "/run/credentials/pin",
+    "ZWEITBLICK_KEYS_VAULT_URL": "https://vault.example:8200/",
+    "ZWEITBLICK_KEYS_VAULT_MOUNT": "hospital/transit",
+    "ZWEITBLICK_KEYS_VAULT_KEY": "zb",
+    "ZWEITBLICK_KEYS_VAULT_TOKEN_FILE": "/run/credentials/token",
+    "ZWEITBLICK_KEYS_VAULT_CA": "/etc/zweitblick/vault.pem",
 }
 
 EVERYTHING = Settings(
@@ -70,6 +199,11 @@ EVERYTHING = Settings(
         client_cas=Path("/etc/zweitblick/ca.pem"),
     ),
     http=HttpSettings(host="::1", port=8443, largest_upload_bytes=10**9),
+    keys=KeySettings(
+        hsm=TokenPlace(Path("/usr/lib/hsm.so"), "Hospital 1", "zb", Path("/run/credentials/pin")),
+        pool=PoolLimits(50, timedelta(hours=2)),
+    ),
+    log_format="json",
 )
 
 FAULTS = {
@@ -77,6 +211,7 @@ FAULTS = {
     "models": "models = ''",
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
+    "log_format": "log_format = ['json']",
     "dicom.host": "[dicom]\nhost = 'localhost'",
     "dicom.port": "[dicom]\nport = 65536",
     "dicom.ae_title": "[dicom]\nae_title = 'SEVENTEEN_LETTERS'",
@@ -87,6 +222,19 @@ FAULTS = {
     "http.host": "[http]\nhost = '0.0.0.0'",
     "http.port": "[http]\nport = true",
     "http.largest_upload_bytes": "[http]\nlargest_upload_bytes = 1000",
+    "keys.holder": "[keys]\nholder = 'drawer'",
+    "keys.pool": "[keys]\npool = -1",
+    "keys.pool_age_s": "[keys]\npool_age_s = 59",
+    "keys.pkcs11_token": "[keys]\npkcs11_token = ''",
+    "keys.pkcs11_key": "[keys]\npkcs11_key = 'a/b'",
+    "keys.pkcs11_module": "[keys]\nholder = 'pkcs11'\npkcs11_pin_file = 'pin'",
+    "keys.pkcs11_pin_file": "[keys]\nholder = 'pkcs11'\npkcs11_module = 'hsm.so'",
+    "keys.vault_url": "[keys]\nvault_url = 'http://vault.example:8200'",
+    "keys.vault_mount": "[keys]\nvault_mount = '../sys'",
+    "keys.vault_key": "[keys]\nvault_key = '..'",
+    "keys.vault_token_file": "[keys]\nholder = 'vault'\nvault_url = 'https://vault.example:8200'",
+    "keys.vault_ca": "[keys]\nvault_ca = ''",
+    "keys.pin": "[keys]\npin = '1234'",
     "colour": "colour = 'blue'",
 }
 """What is wrong, by the key that must be named."""
@@ -160,6 +308,50 @@ def test_the_documented_file_loads_and_its_variables_are_known(tmp_path: Path) -
     assert set(re.findall(r"ZWEITBLICK_\w+", example)) == set(ENVIRONMENT)
 
 
+def test_destinations_say_where_and_what_for(tmp_path: Path) -> None:
+    assert loaded(tmp_path, DESTINATIONS).routes == ROUTES
+    assert load_settings(None, HOME).routes == ()
+
+
+@pytest.mark.parametrize(("key", "table"), DESTINATION_FAULTS)
+def test_a_fault_of_a_destination_is_named_by_its_key(tmp_path: Path, key: str, table: dict[str, object]) -> None:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    with pytest.raises(SettingsError, match=rf"^destinations\.{re.escape(key)}\b"):
+        loaded(tmp_path, "\n".join(["[[destinations]]", *lines]))
+
+
+def test_all_faults_of_all_destinations_are_told_at_once(tmp_path: Path) -> None:
+    text = """
+        data = 3
+        [[destinations]]
+        name = "PACS"
+        host = "a b"
+        port = -1
+        [[destinations]]
+        name = "PACS"
+        url = "https://pacs.example"
+        [[destinations]]
+        url = "https://pacs.example"
+    """
+    with pytest.raises(SettingsError) as raised:
+        loaded(tmp_path, text)
+    for key in ("data", "PACS.host", "PACS.port", "PACS.called_ae_title", "destinations.3.name"):
+        assert key in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["destinations = 3", "destinations = [3]", "[destinations]\nname = 'PACS'"])
+def test_destinations_are_tables(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^destinations\b"):
+        loaded(tmp_path, text)
+
+
+@pytest.mark.parametrize(("guide", "names"), [("serve", {"PACS", "ARCHIVE"}), ("pacs", {"ORTHANC", "DCM4CHEE"})])
+def test_the_documented_destinations_load(tmp_path: Path, guide: str, names: set[str]) -> None:
+    text = (Path(__file__).parents[1] / "docs" / f"{guide}.md").read_text(encoding="utf-8")
+    found = [loaded(tmp_path, example).routes for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    assert {route.destination.name for routes in found for route in routes} == names
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nowhere"):
         load_settings(tmp_path / "nowhere.toml", HOME)
@@ -171,3 +363,11 @@ def test_any_environment_gives_settings_or_one_typed_error(environment: dict[str
         settings = load_settings(None, HOME | environment)
         assert 0 <= settings.dicom.port <= 65535
         assert 0 <= settings.quiet_time.total_seconds() <= 86400
+
+
+def test_a_vault_server_is_found_by_its_address_and_a_file_with_a_token(tmp_path: Path) -> None:
+    text = "[keys]\nholder = 'vault'\nvault_url = 'https://vault.example:8200/'\nvault_token_file = '/run/token'"
+    keys = loaded(tmp_path, text).keys
+    assert keys.vault == TransitPlace("https://vault.example:8200", "transit", "zweitblick", Path("/run/token"))
+    assert keys.hsm is None
+    assert loaded(tmp_path, text.replace("https://vault.example", "http://127.0.0.1")).keys.vault is not None

@@ -63,6 +63,7 @@ def test_results_are_those_of_a_reading_from_files(house: House, study: Path) ->
     expected = documents(pipeline.read(read_study(files), house.bundles, stamp=stamp))
     assert made == {
         "json": expected.json,
+        "fhir": expected.fhir,
         "seg": expected.seg,
         "sr": expected.sr,
         "pdf": expected.pdf,

@@ -8,6 +8,7 @@ from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.pipeline import Observer, silent
 from zweitblick.reading import Reading
+from zweitblick.report.fhir import fhir_bundle
 from zweitblick.report.findings_json import findings_json
 from zweitblick.report.pdf import pdf
 
@@ -18,13 +19,14 @@ class Documents:
 
     Parameters
     ----------
-    json, pdf
-        As people and programs read them.
+    json, fhir, pdf
+        As programs and people read them.
     seg, sr, encapsulated_pdf
         DICOM files, in the study of the source.
     """
 
     json: bytes
+    fhir: bytes
     seg: bytes
     sr: bytes
     pdf: bytes
@@ -48,6 +50,7 @@ def documents(reading: Reading, *, observer: Observer = silent) -> Documents:
     outline = observed("SEG", lambda: segmentation(reading))
     return Documents(
         json=observed("JSON", lambda: findings_json(reading)),
+        fhir=observed("FHIR", lambda: fhir_bundle(reading)),
         seg=outline,
         sr=observed("SR", lambda: structured_report(reading, outline)),
         pdf=page,

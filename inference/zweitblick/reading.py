@@ -1,6 +1,6 @@
 """Reading: one study read once; everything that a report may say comes from here."""
 
-import uuid
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,9 @@ from zweitblick.volume import Float64, Volume
 RESEARCH_USE = "Research use only, not a medical device, not for diagnosis."
 POPULATION = "adult glioma before treatment"
 """What the model was trained on; every report says so."""
+
+UID_ROOT = "2.25.298649289080942495299109555870077124952"
+"""Of every object that zweitblick makes, by which it knows them again; drawn once by UUID (PS3.5 section B.2)."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,16 @@ class Stamp:
     def uid(self, study_uid: str, name: str) -> str:
         """UID of an object of this reading: the same study, stamp and name give the same UID.
 
-        ``2.25.`` plus a UUID as a decimal number (PS3.5 B.2), made from name and time (RFC 9562 version 5).
+        `UID_ROOT` and 63 bits of a SHA-256, which just fit into 64 characters (PS3.5 section 9.1).
         """
-        unique = uuid.uuid5(uuid.NAMESPACE_OID, f"{study_uid}/{self.time.isoformat()}/{self.seed}/{name}")
-        return f"2.25.{unique.int}"
+        named = f"{study_uid}/{self.time.isoformat()}/{self.seed}/{name}"
+        digest = hashlib.sha256(named.encode("utf-8", "surrogatepass")).digest()
+        return f"{UID_ROOT}.{int.from_bytes(digest[:8], 'big') >> 1}"
+
+
+def is_ours(uid: str) -> bool:
+    """Whether a UID is of an object that zweitblick made, here or elsewhere."""
+    return uid.startswith(f"{UID_ROOT}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,20 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from zweitblick.delivery.route import Route
+from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
+from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
 
 PREFIX = "ZWEITBLICK_"
 LONGEST_QUIET_TIME_S = 86400.0
+LOG_FORMATS = ("console", "json")
+"""Lines for people, and one JSON object a line."""
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
 """PS3.5 section 6.2."""
@@ -83,6 +88,12 @@ class Settings:
         The same by calling AE title, where it differs.
     dicom, http
         Where to listen.
+    routes
+        Where results go.
+    keys
+        Who keeps the key-encryption keys.
+    log_format
+        One of `LOG_FORMATS`.
     """
 
     data: Path
@@ -92,6 +103,9 @@ class Settings:
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
+    routes: tuple[Route, ...] = ()
+    keys: KeySettings = USUAL_KEYS
+    log_format: str = "console"
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -111,11 +125,12 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     """
     faults: list[str] = []
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
+    found = routes(given.pop("destinations", []), faults, Readers(_path, _port, _title, _titles))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
     faults += _unsafe(values)
     if faults:
         raise SettingsError("; ".join(faults))
-    return _composed(values, environment)
+    return replace(_composed(values, environment), routes=found)
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -131,7 +146,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("dicom", "http") and isinstance(value, dict):
+        if name in ("dicom", "http", "keys") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -146,7 +161,7 @@ def _from(environment: Mapping[str, str]) -> dict[str, Any]:
 def _read(key: str, raw: object, faults: list[str]) -> Any:
     """Return the value of a key; where there is a fault, note it and return None, which is no key's value."""
     if key not in _READERS:
-        faults.append(f"{key} is no setting; known: {', '.join(_READERS)}")
+        faults.append(f"{key} is no setting; known: {', '.join(_READERS)}, destinations")
         return None
     try:
         return _READERS[key](raw)
@@ -174,7 +189,7 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
         faults.append("dicom.certificate and dicom.key go together; set both or none")
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    return faults
+    return faults + without_holder(values)
 
 
 def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -189,6 +204,8 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         quiet_times=values.get("quiet_times_s", {}),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
+        keys=composed_keys(section("keys")),
+        log_format=values.get("log_format", Settings.log_format),
     )
 
 
@@ -247,6 +264,12 @@ def _titles(raw: object) -> frozenset[str]:
     return frozenset(_title(part.strip() if isinstance(part, str) else part) for part in parts)
 
 
+def _log_format(raw: object) -> str:
+    if raw not in LOG_FORMATS:
+        raise ValueError(f"{raw!r} is no form of log; give {' or '.join(LOG_FORMATS)}")
+    return str(raw)
+
+
 def _quiet_time(raw: object) -> timedelta:
     seconds = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_QUIET_TIME_S:
@@ -268,6 +291,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "models": _path,
     "quiet_time_s": _quiet_time,
     "quiet_times_s": _quiet_times,
+    "log_format": _log_format,
     "dicom.host": _host,
     "dicom.port": _port,
     "dicom.ae_title": _title,
@@ -278,5 +302,10 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "http.host": _host,
     "http.port": _port,
     "http.largest_upload_bytes": _upload_bytes,
+    "keys.pkcs11_module": _path,
+    "keys.pkcs11_pin_file": _path,
+    "keys.vault_token_file": _path,
+    "keys.vault_ca": _path,
+    **READERS,
 }
 """Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

@@ -23,8 +23,10 @@ from typing import BinaryIO, Self
 
 import pydicom
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowSerializationFormat
+from structlog.contextvars import bound_contextvars
 
 from zweitblick import pipeline
+from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
 from zweitblick.errors import (
@@ -39,6 +41,7 @@ from zweitblick.errors import (
     WorkerRunningError,
     ZweitblickError,
 )
+from zweitblick.metrics import Metrics
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
 from zweitblick.reading import Stamp
@@ -58,7 +61,7 @@ AWAY_S = 5.0
 STUDIES_AT_ONCE = 2
 """One reads and writes while another is in the network."""
 
-DICOM, JSON, PDF = "application/dicom", "application/json", "application/pdf"
+DICOM, JSON, PDF, FHIR = "application/dicom", "application/json", "application/pdf", "application/fhir+json"
 
 AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
 """These say nothing of the study; it waits."""
@@ -72,7 +75,7 @@ INTERNAL = "internal"
 """Code of a defect of ours."""
 
 _QUEUE = "read"
-_WORKFLOWS = "1"
+_WORKFLOWS = "2"
 """Version of the workflows' steps; a change of their order or meaning needs another, and the queue empty before."""
 
 
@@ -99,6 +102,10 @@ class Worker:
         Of DBOS's database; made if absent.
     clock
         Tells the time, aware.
+    deliverer
+        Delivers what is sealed; closed with the worker. If not given, nothing is delivered.
+    metrics
+        Counts what happens; nobody sees the counts if not given.
 
     Raises
     ------
@@ -106,17 +113,30 @@ class Worker:
         If another process is at work with this folder; it would take over what that one has begun.
     """
 
-    def __init__(self, store: Store, bundles: Bundles, folder: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bundles: Bundles,
+        folder: Path,
+        *,
+        clock: Callable[[], datetime],
+        deliverer: Deliverer | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or Metrics(store.standing, clock=clock)
         self._store = store
+        self._deliverer = deliverer or Deliverer(store, ())
         self._bundles = bundles
         self._clock = clock
         self._closing = threading.Event()
         self._changed = threading.Condition()
         self._working: set[str] = set()
         self._lock = _locked(folder)
-        self._batcher = Batcher()
+        self._batcher = Batcher(observer=self._metrics.batch)
         self._workflow = self._registered()
+        self._deliverer.register()
         _launch(folder)
+        self._deliverer.launch()
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
         self._poller.start()
 
@@ -161,6 +181,7 @@ class Worker:
         self._batcher.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._working)
+        self._deliverer.close()
         DBOS.destroy(destroy_registry=True)
         self._lock.close()
 
@@ -189,16 +210,20 @@ class Worker:
 
     def _life(self, study: str, round_id: str, arrived: str) -> str:
         """Take a round from complete to awaiting review; the workflow."""
-        with self._alone(round_id) as is_first:
+        with bound_contextvars(study=study, round=round_id), self._alone(round_id) as is_first:
             if not is_first:
                 return "in work already"
             stamp = DBOS.run_step({"name": "stamp"}, lambda: self._clock().isoformat())
             DBOS.run_step({"name": "complete"}, self._kept_at(self._completed), study, round_id, arrived)
             DBOS.run_step({"name": "read"}, self._kept_at(self._read), study, round_id, stamp)
-            for event in (Event.SEALED, Event.REVIEW_ASKED):
-                state = DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
+            state = self._step(Event.SEALED, study, round_id)
+            if not self._deliverer.begin(study, round_id):
+                state = self._step(Event.REVIEW_ASKED, study, round_id)
             log.info("round %s of study %s is %s", round_id, study, state)
             return state
+
+    def _step(self, event: Event, study: str, round_id: str) -> str:
+        return DBOS.run_step({"name": event.value}, self._kept_at(self._happened), study, round_id, event)
 
     @contextmanager
     def _alone(self, round_id: str) -> Iterator[bool]:
@@ -259,8 +284,10 @@ class Worker:
             return self._round(study, round_id).state
         fault = self._fault_of(lambda: self._keep_all(study, round_id, Stamp(datetime.fromisoformat(stamp))))
         if fault is None:
+            self._metrics.read()
             return self._happened(study, round_id, Event.READ)
         log.warning("round %s of study %s cannot be read: %s", round_id, study, fault.code)
+        self._metrics.failed(fault.code)
         self._keep_fault(round_id, fault)
         return self._happened(study, round_id, Event.GAVE_UP)
 
@@ -286,6 +313,7 @@ class Worker:
             ("pdf", PDF, made.pdf),
             ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
             (FINDINGS, JSON, made.json),
+            ("fhir", FHIR, made.fhir),
         ):
             uid = _sop_instance_uid(content) if media_type == DICOM else ""
             self._store.keep_result(ResultName(round_id, name, media_type, uid), io.BytesIO(content))
@@ -298,16 +326,21 @@ class Worker:
             raise BrokenOffError(f"the reading was broken off {breaks} times; look for what stops the service")
 
     def _made(self, study: str, number: int, stamp: Stamp) -> Documents:
+        with self._metrics.stage("open"):
+            headers = read_study(self._contents(study, number))
+        self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
+        bundles = self._batcher.share().bundles(self._bundles)
+        reading = pipeline.read(headers, bundles, stamp=stamp, observer=self._metrics.stage)
+        return documents(reading, observer=self._metrics.stage)
+
+    def _contents(self, study: str, number: int) -> list[bytes]:
+        """Open the instances of a round, by UID, so that a repeated step reads them in the same order."""
         kept = [one for one in self._store.instances(study) if one.round <= number and one.conflicts_with is None]
         contents: list[bytes] = []
-        # by UID, so that a repeated step reads them in the same order
         for instance in sorted(kept, key=lambda one: one.sop_instance_uid):
             with self._store.open(instance.id) as file:
                 contents.append(file.read())
-        headers = read_study(contents)
-        self._store.describe(study, patient_id=headers.patient.id, accession_number=headers.accession_number)
-        reading = pipeline.read(headers, self._batcher.share().bundles(self._bundles), stamp=stamp)
-        return documents(reading)
+        return contents
 
     def _keep_fault(self, round_id: str, fault: _Fault) -> None:
         content = json.dumps({"code": fault.code, "message": fault.message}).encode()

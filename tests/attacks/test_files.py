@@ -214,7 +214,7 @@ def _swap_length(raw: bytes, random_: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [_flip, _cut, _swap_length])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(settings.get_profile("fuzz"), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(how=st.tuples(st.integers(0, len(SYNTAXES) - 1), st.integers(0, 2**32)))
 def test_damage_gives_a_typed_error_or_a_volume_and_tells_nothing(
     healthy: Path,

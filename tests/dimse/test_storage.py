@@ -31,6 +31,7 @@ from dimse.wire import (
 from zweitblick.dimse import DicomServer, ListenerConfig, Received
 from zweitblick.errors import (
     InstanceError,
+    KeyHolderError,
     StoreError,
     StoreFullError,
     StoreUnavailableError,
@@ -133,6 +134,7 @@ def test_pynetdicom_sends_and_is_answered() -> None:
     assert association.is_released
     assert keeper.instances[0].data == encoded(instance())
     assert (counts.accepted, counts.refused, counts.over, counts.statuses) == (1, 0, 1, [0x0000])
+    assert counts.sizes == [len(encoded(instance()))]
 
 
 def test_success_is_said_after_keeping() -> None:
@@ -155,6 +157,7 @@ def test_success_is_said_after_keeping() -> None:
     ("error", "status"),
     [
         (StoreFullError("full"), 0xA700),
+        (KeyHolderError("away"), 0xA700),
         (StoreUnavailableError("away"), 0x0110),
         (StoreError("other"), 0x0110),
         (InstanceError("other"), 0x0110),

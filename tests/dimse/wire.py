@@ -59,6 +59,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
+        self.sizes: list[int] = []
         self.accepted = self.refused = self.over = 0
         self._changed = threading.Condition()
 
@@ -75,9 +76,10 @@ class Counts:
             self.over += 1
             self._changed.notify_all()
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, size_bytes: int) -> None:
         with self._changed:
             self.statuses.append(status)
+            self.sizes.append(size_bytes)
 
     def wait_for_end(self, count: int = 1) -> None:
         with self._changed:

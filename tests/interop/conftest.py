@@ -25,6 +25,8 @@ PACKAGES = {
     "pdfinfo": "poppler-utils",
     "pdftoppm": "poppler-utils",
     "strace": "strace",
+    "openssl": "openssl",
+    "softhsm2-util": "softhsm2",
     "Orthanc": "orthanc, orthanc-dicomweb",
 }
 

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from store.contract import StoreContract, clock, holder, store
+from store.keys_contract import KeysContract
 from store.stores import Clock, Holder, instance, opened_store, study_uid
 from zweitblick.errors import StoreUnavailableError
 from zweitblick.store import schema
@@ -88,6 +89,10 @@ def places(server: Server, tmp_path: Path) -> StorePlaces:
 
 class TestOnPostgreSQL(StoreContract):
     """The class inherits its tests; the places are this module's."""
+
+
+class TestKeysOnPostgreSQL(KeysContract):
+    """As above."""
 
 
 @pytest.mark.parametrize(("tables", "metadata"), [("data", schema.data), ("keys", schema.keys)])

@@ -12,6 +12,7 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 from sqlalchemy import update
 
+from store.deliveries_contract import DeliveriesContract
 from store.listing_contract import ListingContract
 from store.shared_contract import SharedStoreContract
 from store.stores import (
@@ -39,6 +40,7 @@ from zweitblick.errors import (
     UnknownRoundError,
     UnknownStudyError,
 )
+from zweitblick.reading import UID_ROOT
 from zweitblick.store.ingest import Outcome
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ResultName
@@ -83,7 +85,7 @@ def brought_to(store: Store, state: State) -> str:
     return first.id
 
 
-class StoreContract(ListingContract, SharedStoreContract):
+class StoreContract(DeliveriesContract, ListingContract, SharedStoreContract):
     """Needs a fixture ``places``."""
 
     def test_an_instance_comes_back_as_the_file_that_it_was_sent_as(self, store: Store) -> None:
@@ -305,6 +307,21 @@ class StoreContract(ListingContract, SharedStoreContract):
         assert [each.state for each in store.rounds(token)] == [State.DELIVERED]
         assert len(store.instances(token)) == 1
         assert sorted(each.outcome for each in store.receptions(token)) == [Outcome.NEW, Outcome.RETURNED]
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_an_object_that_another_store_of_ours_made_begins_nothing(self, store: Store, known: bool) -> None:
+        """As after a new installation: the PACS has what the old one made."""
+        if known:
+            store.keep(instance())
+            brought_to(store, State.AWAITING_REVIEW)
+        store.keep(replace(instance(number=2), sop_instance_uid=f"{UID_ROOT}.4711"))
+        if known:
+            token = store.token(study_uid(1))
+            assert [each.state for each in store.rounds(token)] == [State.AWAITING_REVIEW]
+            assert len(store.instances(token)) == 1
+        else:
+            with pytest.raises(UnknownStudyError):
+                store.token(study_uid(1))
 
     def test_without_its_key_holder_it_takes_nothing_that_needs_a_key(
         self, places: StorePlaces, holder: Holder

@@ -33,19 +33,19 @@ class ListingContract:
             clock.pass_by(1)
             store.keep(instance(study, number=int(clock.now.timestamp())))
         order = [store.token(study_uid(study)) for study in (1, 3, 2)]
-        found = store.newest(limit=10)
+        found = store.listing.newest(limit=10)
         assert [place.study for place in found] == order
-        assert [place.study for place in store.newest(limit=1, offset=1)] == order[1:2]
-        assert [place.study for place in store.newest(limit=10, after=found[0])] == order[1:]
-        assert store.newest(limit=10, after=found[2]) == []
+        assert [place.study for place in store.listing.newest(limit=1, offset=1)] == order[1:2]
+        assert [place.study for place in store.listing.newest(limit=10, after=found[0])] == order[1:]
+        assert store.listing.newest(limit=10, after=found[2]) == []
         store.shred(order[0])
-        assert [place.study for place in store.newest(limit=10)] == order[1:]
+        assert [place.study for place in store.listing.newest(limit=10)] == order[1:]
 
     def test_studies_of_one_moment_are_all_listed(self, store: Store) -> None:
         for study in range(5):
             store.keep(instance(study))
         found, after = [], None
-        while page := store.newest(limit=2, after=after):
+        while page := store.listing.newest(limit=2, after=after):
             found += page
             after = page[-1]
         assert sorted(place.study for place in found) == sorted(store.token(study_uid(study)) for study in range(5))
@@ -57,9 +57,9 @@ class ListingContract:
         store.keep(instance(number=0, data=encoded(1, 0) + bytes(2)))
         token = store.token(study_uid(1))
         kept = {one.id: one for one in store.instances(token)}
-        found = {kept[one.first].series_instance_uid: one.instances for one in store.series(token)}
+        found = {kept[one.first].series_instance_uid: one.instances for one in store.listing.series(token)}
         assert found == {f"{study_uid(1)}.1": 3, f"{study_uid(1)}.2": 1}
-        assert all(kept[one.first].conflicts_with is None for one in store.series(token))
+        assert all(kept[one.first].conflicts_with is None for one in store.listing.series(token))
 
     def test_a_header_is_made_once_and_kept_sealed(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(5):
@@ -86,19 +86,19 @@ class ListingContract:
     def test_the_last_round_that_was_read_is_told(self, store: Store) -> None:
         store.keep(instance())
         token = store.token(study_uid(1))
-        assert store.last_read(token) is None
+        assert store.listing.last_read(token) is None
         (first,) = store.rounds(token)
         for event in (Event.COMPLETED, Event.STARTED, Event.READ):
             store.advance(first.id, event, by=Actor.WORKER)
-        assert store.last_read(token) == first.id
+        assert store.listing.last_read(token) == first.id
         store.keep(instance(number=2))
-        assert store.last_read(token) == first.id
+        assert store.listing.last_read(token) == first.id
         second = store.rounds(token)[-1]
         for event in (Event.COMPLETED, Event.STARTED):
             store.advance(second.id, event, by=Actor.WORKER)
-        assert store.last_read(token) == first.id
+        assert store.listing.last_read(token) == first.id
         store.advance(second.id, Event.READ, by=Actor.WORKER)
-        assert store.last_read(token) == second.id
+        assert store.listing.last_read(token) == second.id
 
     def test_an_instance_and_a_result_lead_to_their_study(self, store: Store) -> None:
         store.keep(instance())
@@ -106,9 +106,9 @@ class ListingContract:
         (first,) = store.rounds(token)
         result = ResultName(first.id, "seg", "application/dicom", f"{study_uid(1)}.9")
         store.keep_result(result, io.BytesIO(pixels(1, 1)))
-        assert store.studies_of_instance(f"{study_uid(1)}.1.1") == [token]
-        assert store.studies_of_instance(f"{study_uid(1)}.9") == [token]
-        assert store.studies_of_instance(f"{study_uid(1)}.8") == []
+        assert store.listing.with_instance(f"{study_uid(1)}.1.1") == [token]
+        assert store.listing.with_instance(f"{study_uid(1)}.9") == [token]
+        assert store.listing.with_instance(f"{study_uid(1)}.8") == []
 
     def test_studies_that_nothing_is_known_of_are_told(self, store: Store) -> None:
         for study in (1, 2, 3):
@@ -117,4 +117,4 @@ class ListingContract:
         store.describe(one, patient_id=PATIENT_ID, accession_number="")
         store.describe(two, patient_id="", accession_number=ACCESSION)
         store.describe(three, patient_id="", accession_number="")
-        assert store.undescribed() == [three]
+        assert store.listing.undescribed() == [three]

@@ -7,7 +7,8 @@ import gdcm
 import pytest
 
 from store.stores import SENDER, instance
-from zweitblick.store.received import IMPLEMENTATION_CLASS_UID, part10_head
+from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID
+from zweitblick.store.received import part10_head
 
 FILE_META = {
     "sop class": (gdcm.Tag(0x0002, 0x0002), instance().sop_class_uid),

@@ -13,17 +13,20 @@ from pynetdicom import sop_class
 
 from kept_study import Clock, new_store
 from zweitblick.errors import SettingsError
+from zweitblick.store.deliveries import Attempt, DeliveryState
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
 UID = "1.2.276.0.4711"
 PROBLEM = "application/problem+json"
 RESULTS = {"seg": ("application/dicom", b"outline" * 300_000), "json": ("application/json", b'{"statement": "none"}')}
+NOTHING_ELSE = {"error": None, "deliveries": []}
 TO_READ = (Event.COMPLETED, Event.STARTED, Event.READ)
 
 
@@ -32,7 +35,8 @@ class House:
 
     def __init__(self, store: Store) -> None:
         self.store, self.submitted, self.is_working = store, [], True
-        service = Service(store, self.submitted.append, lambda: self.is_working)
+        worklist = Worklist(store.workitems, Notices(), Clock())
+        service = Service(store, self.submitted.append, lambda: self.is_working, worklist)
         self.server = HttpServer(create_app(service, token=TOKEN), host="127.0.0.1", port=0)
         self.stranger = httpx.Client(base_url=self.server.address)
         self.client = httpx.Client(base_url=self.server.address, headers={"Authorization": f"Bearer {TOKEN}"})
@@ -87,7 +91,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 def test_a_study_that_is_being_received_has_a_state_and_no_more(house: House) -> None:
     house.receive()
-    assert house.read() == {"round": 1, "state": "receiving", "findings": None, "results": [], "error": None}
+    assert house.read() == {"round": 1, "state": "receiving", "findings": None, "results": [], **NOTHING_ELSE}
 
 
 def test_results_are_shown_once_they_are_all_there(house: House) -> None:
@@ -125,7 +129,7 @@ def test_a_late_image_hides_the_earlier_results(house: House) -> None:
     house.keep_results()
     house.happen(*TO_READ)
     house.receive(2)
-    assert house.read() == {"round": 2, "state": "receiving", "findings": None, "results": [], "error": None}
+    assert house.read() == {"round": 2, "state": "receiving", "findings": None, "results": [], **NOTHING_ELSE}
 
 
 def test_a_failure_is_shown_with_its_code(house: House) -> None:
@@ -135,7 +139,8 @@ def test_a_failure_is_shown_with_its_code(house: House) -> None:
     content = io.BytesIO(json.dumps(fault).encode())
     house.store.keep_result(ResultName(house.last().id, "error", "application/json"), content)
     house.happen(Event.GAVE_UP)
-    assert house.read() == {"round": 1, "state": "failed", "findings": None, "results": [], "error": fault}
+    shown = {"round": 1, "state": "failed", "findings": None, "results": [], "error": fault, "deliveries": []}
+    assert house.read() == shown
 
 
 def test_complete_has_the_last_round_read_once(house: House) -> None:
@@ -146,6 +151,20 @@ def test_complete_has_the_last_round_read_once(house: House) -> None:
     answer = house.client.post(f"/api/v1/reads/{UID}/complete")
     assert (answer.status_code, answer.json()["state"]) == (202, State.READ)
     assert house.submitted == [received]
+
+
+def test_it_is_not_ready_while_the_key_holder_is_away_and_is_again_after_that(house: House, tmp_path: Path) -> None:
+    """The key file is the holder here."""
+    key = tmp_path / "key"
+    assert house.stranger.get("/ready").status_code == 200
+    for _ in range(2):
+        gone = key.rename(key.with_name("gone"))
+        answer = house.stranger.get("/ready")
+        assert (answer.status_code, answer.json()["code"]) == (503, "vault.key-holder")
+        assert "0 new studies can be taken" in answer.json()["detail"]
+        assert house.stranger.get("/health").status_code == 200
+        gone.rename(key)
+        assert house.stranger.get("/ready").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -226,3 +245,40 @@ def test_an_address_that_is_taken_is_named_by_its_key(house: House) -> None:
     port = int(house.server.address.rsplit(":", 1)[1])
     with pytest.raises(SettingsError, match=f"^http.port: {port}"):
         HttpServer(FastAPI(), host="127.0.0.1", port=port)
+
+
+def test_deliveries_are_shown_by_destination(house: House) -> None:
+    house.receive()
+    house.happen(*TO_READ, Event.SEALED)
+    house.keep_results()
+    assert house.read()["deliveries"] == []
+    archive, pacs = house.store.deliveries.begin(house.last().id, ["ARCHIVE", "PACS"])
+    house.store.deliveries.note(pacs.id, Attempt(1, DeliveryState.WAITING, "peer.busy"))
+    house.store.deliveries.note(archive.id, Attempt(1, DeliveryState.DELIVERED))
+    shown = house.read()
+    assert shown["state"] == "delivering"
+    assert shown["deliveries"] == [
+        {
+            "destination": "ARCHIVE",
+            "state": "delivered",
+            "attempts": 1,
+            "error": None,
+            "acknowledged_at": "2026-11-27T08:00:00Z",
+        },
+        {"destination": "PACS", "state": "waiting", "attempts": 1, "error": "peer.busy", "acknowledged_at": None},
+    ]
+
+
+def test_findings_are_shown_though_a_destination_refuses_them(house: House) -> None:
+    last = house.receive()
+    house.happen(*TO_READ, Event.SEALED)
+    house.keep_results()
+    (pacs,) = house.store.deliveries.begin(last.id, ["PACS"])
+    fault = json.dumps({"code": "peer.refused", "message": "PACS refused it"}).encode()
+    house.store.keep_result(ResultName(last.id, "error", "application/json"), io.BytesIO(fault))
+    house.store.deliveries.note(pacs.id, Attempt(1, DeliveryState.REFUSED, "peer.refused"))
+    shown = house.read()
+    assert shown["state"] == "failed"
+    assert shown["error"]["code"] == "peer.refused"
+    assert shown["findings"] == {"statement": "none"}
+    assert [one["name"] for one in shown["results"]] == sorted(RESULTS)

@@ -13,6 +13,7 @@ from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
 PROBLEM = "application/problem+json"
@@ -25,7 +26,8 @@ class WebHouse:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store, self.clock, self.submitted = store, clock, []
-        service = Service(store, self.submitted.append, lambda: True, largest_upload_bytes=LARGEST_UPLOAD_BYTES)
+        worklist = Worklist(store.workitems, Notices(), clock)
+        service = Service(store, self.submitted.append, lambda: True, worklist, LARGEST_UPLOAD_BYTES)
         self.server = HttpServer(create_app(service, token=TOKEN), host="127.0.0.1", port=0)
         self.root = f"{self.server.address}/dicom-web"
         self.stranger = httpx.Client(base_url=self.server.address)

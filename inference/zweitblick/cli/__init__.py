@@ -1,4 +1,4 @@
-"""The command line: ``zweitblick read | segment | sample | serve``.
+"""The command line: ``zweitblick read | segment | sample | deidentify | serve | check | keys | open | seal``.
 
 Exit codes: 0 done, 2 wrong usage, 3 an error of `zweitblick.errors` (one line on standard error, nothing written),
 70 a defect of ours (``EX_SOFTWARE`` of BSD's sysexits.h), 130 interrupted.
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import zweitblick
-from zweitblick.cli import read, sample, segment, serve
+from zweitblick.cli import check, deidentify, keys, open_report, read, sample, seal, segment, serve
 from zweitblick.errors import ZweitblickError
 from zweitblick.reading import POPULATION, RESEARCH_USE
 
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show warnings and tracebacks; they may hold patient data")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in (read, segment, sample, serve):
+    for command in (read, segment, sample, deidentify, serve, check, keys, open_report, seal):
         command.add_to(commands, shared)
     return top
 

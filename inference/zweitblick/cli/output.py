@@ -11,7 +11,7 @@ from zweitblick.errors import OutputError
 MARK = "findings.json"
 """Every reading has this file."""
 
-DOCUMENTS = frozenset({MARK, "segmentation.dcm", "report.dcm", "report.pdf", "report-pdf.dcm"})
+DOCUMENTS = frozenset({MARK, "fhir.json", "segmentation.dcm", "report.dcm", "report.pdf", "report-pdf.dcm"})
 """Files of a reading."""
 
 CAPTURE = "capture"

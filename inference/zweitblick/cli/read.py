@@ -110,6 +110,7 @@ def files_of(made: Documents) -> dict[str, bytes]:
     """Give each document the name of its file."""
     return {
         MARK: made.json,
+        "fhir.json": made.fhir,
         "segmentation.dcm": made.seg,
         "report.dcm": made.sr,
         "report.pdf": made.pdf,

@@ -1,13 +1,13 @@
 """``zweitblick serve``: studies come in over DICOM, findings and reports are there over HTTP."""
 
 import argparse
-import logging
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from zweitblick.cli.log import log_to
 from zweitblick.settings import load_settings
 
 DESCRIPTION = (
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     from zweitblick.cli.service import serving  # noqa: PLC0415 -- heavy, and no other command needs it
 
     settings = load_settings(arguments.config)
-    _log()
+    log_to(sys.stderr, log_format=settings.log_format)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
@@ -45,15 +45,3 @@ def run(arguments: argparse.Namespace) -> None:
             sys.stdout.write(f"{name}: {address}\n")
         sys.stdout.flush()
         stopped.wait()
-
-
-def _log() -> None:
-    """Let our own log through, to standard error, and nobody else's: other libraries' lines may quote headers."""
-    logging.disable(logging.NOTSET)
-    logging.getLogger().addHandler(logging.NullHandler())
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    ours = logging.getLogger("zweitblick")
-    ours.addHandler(handler)
-    ours.setLevel(logging.INFO)
-    ours.propagate = False

@@ -25,8 +25,12 @@ NON_ENHANCING_LESION = Code("C81175", "NCIt", "Non-Enhancing Lesion")
 TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 DEVICE = Code("121007", "DCM", "Device")
 BRAIN = Code("12738006", "SCT", "Brain")
+IMAGING_STUDY = Code("18748-4", "LN", "Diagnostic imaging study")
 MR_OF_BRAIN = Code("816077007", "SCT", "Magnetic resonance imaging of brain")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+
+BASIC_CONFIDENTIALITY = Code("113100", "DCM", "Basic Application Confidentiality Profile")
+"""De-identification Method (CID 7050)."""
 
 VOLUME = Code("118565006", "SCT", "Volume")
 LONG_AXIS = Code("103339001", "SCT", "Long axis")

@@ -9,7 +9,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from zweitblick.dicom.header import DAMAGE, day, opened_bytes, quietly, texts
+from zweitblick.dicom.header import DAMAGE, day, opened_bytes, quietly, read_header, tags_of, texts
+from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.errors import DamagedInstanceError
 from zweitblick.reading import ModelIdentity, Reading
 from zweitblick.study import Instance
@@ -75,7 +76,7 @@ def tumour_model(reading: Reading) -> ModelIdentity:
     return next((model for model in reading.models if model.name == TUMOUR_MODEL), reading.models[0])
 
 
-def header(instance: Instance, *, only: Sequence[str] = ()) -> Dataset:
+def header(instance: Instance) -> Dataset:
     """Header of a source instance without pixels, with empty values where patient and study must say something.
 
     A value that its VR does not allow (a sex of ``W``, a date of ``00000000``) is emptied: an object that repeated it
@@ -86,8 +87,6 @@ def header(instance: Instance, *, only: Sequence[str] = ()) -> Dataset:
     ----------
     instance
         Of any image SOP class.
-    only
-        Keywords of the attributes that are wanted, besides those of patient and study; none: all.
 
     Raises
     ------
@@ -96,13 +95,27 @@ def header(instance: Instance, *, only: Sequence[str] = ()) -> Dataset:
     """
     try:
         with opened_bytes(instance.source) as file, quietly():
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(only) or None)
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             _leave_out_unreadable(dataset)
             _settle_patient_and_study(dataset)
     except (*DAMAGE, OSError) as error:
         raise DamagedInstanceError(
             f"the header of a source instance cannot be used ({type(error).__name__}); send it again"
         ) from error
+    return dataset
+
+
+def attributes(instance: Instance, keywords: Sequence[str]) -> Dataset:
+    """Return some attributes of a source instance; what cannot be converted is left out.
+
+    Raises
+    ------
+    DamagedInstanceError
+        If the file is gone or its data set cannot be read.
+    """
+    with quietly():
+        dataset = read_header(instance.source, tags_of(keywords)).data
+        _leave_out_unreadable(dataset)
     return dataset
 
 
@@ -128,7 +141,9 @@ def settled(dataset: Dataset, reading: Reading, *, output: Output) -> Dataset:
 
 
 def part10(dataset: Dataset) -> bytes:
-    """Part 10 bytes of a data set with file meta information."""
+    """Part 10 bytes of a data set with file meta information, which names us as who wrote the file."""
+    dataset.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    dataset.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.multival import MultiValue
@@ -25,6 +26,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from zweitblick.dicom.explicit import picked
 from zweitblick.errors import DamagedInstanceError
 
 DAMAGE = (
@@ -45,6 +47,11 @@ DAMAGE = (
 """What pydicom and its decoders raise on damaged bytes (found by flipping bits; there is no common base class)."""
 
 _PREAMBLE_BYTES = 128
+_HEADER_BYTES = 2**18
+"""Headers end within this, but for those of vendors who add large private elements."""
+_CHARACTER_SET = 0x00080005
+_ASCII_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "TM", "UI"})
+"""VRs that Specific Character Set does not concern (PS3.5 section 6.1.2.3), and whose text is their value."""
 _INFLATED_BYTES = 2**30
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d{1,6}))?")
@@ -120,6 +127,9 @@ def read_header(source: Path | bytes, tags: list[int]) -> Header:
     """
     try:
         with opened_bytes(source) as file:
+            if (plain := _plain_header(file, tags)) is not None:
+                return plain
+            file.seek(0)
             return header_of(file, tags)
     except OSError as error:
         raise _damaged(error) from error
@@ -152,6 +162,18 @@ def header_of(file: BinaryIO, tags: list[int] | None) -> Header:
 
 def _damaged(error: Exception) -> DamagedInstanceError:
     return DamagedInstanceError(f"the header is damaged ({type(error).__name__}); send the file again")
+
+
+def _plain_header(file: BinaryIO, tags: list[int]) -> Header | None:
+    """Header of a file in Explicit VR Little Endian without oddities; None if it may be anything else."""
+    start = file.read(_HEADER_BYTES)
+    found = picked(start, {*tags, _CHARACTER_SET})
+    if found is None or (found.pixels is None and len(start) == _HEADER_BYTES):
+        return None
+    data = Dataset(found.data)
+    data.file_meta = FileMetaDataset(found.meta)
+    data.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
+    return Header(data, found.pixels)
 
 
 def _check_start(file: BinaryIO) -> None:
@@ -213,11 +235,28 @@ def text(data: Dataset, key: str | int) -> str:
 
 def texts(data: Dataset, key: str | int) -> tuple[str, ...]:
     """Every value of a multi-valued attribute as text without padding."""
+    if (plain := _plain_texts(data, key)) is not None:
+        return plain
     found = value(data, key)
     if found is None:
         return ()
     several = found if isinstance(found, MultiValue | list | tuple) else [found]
     return tuple(str(one).strip(" \0") for one in several)
+
+
+def _plain_texts(data: Dataset, key: str | int) -> tuple[str, ...] | None:
+    """Values that are written in ASCII and not converted yet, as `texts` gives them; None if pydicom must be asked."""
+    tag = _tag(key)
+    element: object = data.get_item(tag, keep_deferred=True) if tag in data else None
+    if not isinstance(element, RawDataElement) or element.VR not in _ASCII_VRS or element.value is None:
+        return None
+    try:
+        written = element.value.decode("ascii").rstrip(" \0")
+        found = tuple(one.strip(" \0") for one in written.split("\\")) if written else ()
+        is_value = element.VR != "DS" or all(math.isfinite(float(one)) for one in found if one)
+    except ValueError:
+        return None
+    return found if is_value else None
 
 
 def numbers(data: Dataset, key: str | int) -> tuple[float, ...]:

@@ -11,7 +11,17 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from zweitblick.dicom.codes import ABNORMAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE, BRAIN, SEGMENT_CODES, item
-from zweitblick.dicom.context import MANUFACTURER, SEG, header, instance_uid, part10, series_uid, settled, tumour_model
+from zweitblick.dicom.context import (
+    MANUFACTURER,
+    SEG,
+    attributes,
+    header,
+    instance_uid,
+    part10,
+    series_uid,
+    settled,
+    tumour_model,
+)
 from zweitblick.dicom.header import numbers
 from zweitblick.dicom.planes import reference_planes
 from zweitblick.overlay import LABEL_RGB
@@ -84,7 +94,7 @@ def source_headers(reading: Reading, planes: Sequence[Frame]) -> list[Dataset]:
     """
     instances = {frame.instance.sop_instance_uid: frame.instance for frame in planes}
     first, *others = instances.values()
-    headers = [header(first), *(header(instance, only=_OF_EACH_SLICE) for instance in others)]
+    headers = [header(first), *(attributes(instance, _OF_EACH_SLICE) for instance in others)]
     for dataset in headers:
         if "FrameOfReferenceUID" not in dataset:
             dataset.FrameOfReferenceUID = reading.uid("frame of reference")

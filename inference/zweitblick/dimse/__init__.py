@@ -4,6 +4,6 @@ from zweitblick.dimse.config import ListenerConfig
 from zweitblick.dimse.instance import Keeper, Received
 from zweitblick.dimse.server import DicomServer
 from zweitblick.dimse.storage import Observer
-from zweitblick.dimse.tls import server_context
+from zweitblick.tls import server_context
 
 __all__ = ["DicomServer", "Keeper", "ListenerConfig", "Observer", "Received", "server_context"]

@@ -8,11 +8,13 @@ changed.
 """
 
 import logging
+import secrets
 from collections.abc import Callable
 from threading import Event as Flag
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom._handlers import (
@@ -22,10 +24,11 @@ from pynetdicom._handlers import (
     standard_pdu_sent_handler,
 )
 from pynetdicom.association import Association
+from structlog.contextvars import bound_contextvars
 
+from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dimse.contexts import VERIFICATION
-from zweitblick.dimse.messages import C_ECHO, C_STORE, Messages, Request
-from zweitblick.dimse.status import SUCCESS
+from zweitblick.dimse.messages import C_ECHO, C_STORE, N_EVENT_REPORT, Messages, Request
 from zweitblick.dimse.upper import TICK_S, UpperLayer
 
 if TYPE_CHECKING:
@@ -42,12 +45,15 @@ _LOGGING_HANDLERS = (
     (evt.EVT_PDU_SENT, standard_pdu_sent_handler),
 )
 
-Store = Callable[[Request, "PresentationContext", "ServiceUser"], int]
+Serve = Callable[[Request, "PresentationContext", "ServiceUser"], int]
 """Serves the request that came in a context from a requestor, and returns its status."""
+
+_COMMANDS = {VERIFICATION: C_ECHO, STORAGE_COMMITMENT: N_EVENT_REPORT}
+"""What is asked in contexts of these; C-STORE in all others."""
 
 
 class Acceptor(Association):
-    """One association, from connection to its end; serves C-ECHO and C-STORE, and aborts on anything else.
+    """One association, from connection to its end; aborts on what its contexts do not allow.
 
     Parameters
     ----------
@@ -55,17 +61,17 @@ class Acceptor(Association):
         Holds the timeouts and the longest PDU.
     maximum_instance_bytes
         See `zweitblick.dimse.ListenerConfig`.
-    store
-        Serves a C-STORE request and returns its status.
+    serve
+        Serves a request and returns its status.
     ended
         Called when an accepted association has ended.
     """
 
     def __init__(
-        self, ae: "ApplicationEntity", maximum_instance_bytes: int, *, store: Store, ended: Callable[[], None]
+        self, ae: "ApplicationEntity", maximum_instance_bytes: int, *, serve: Serve, ended: Callable[[], None]
     ) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
-        self._store = store
+        self._answer = serve
         self._ended = ended
         self._news = Flag()
         self._serving = Lock()
@@ -100,15 +106,16 @@ class Acceptor(Association):
 
     def run_reactor(self) -> None:
         """Run from TLS handshake to end; the edge at which an association's failure stops."""
-        try:
-            self.dul.shake_hands()
-            super().run_reactor()
-        except Exception as error:  # noqa: BLE001  # the association's edge: whatever a peer provokes ends here
-            log.info("an association ended by %s", type(error).__name__)
-            self.dul.hang_up()
-            self.kill()
-        finally:
-            self.dul.close()
+        with bound_contextvars(association=secrets.token_hex(8)):
+            try:
+                self.dul.shake_hands()
+                super().run_reactor()
+            except Exception as error:  # noqa: BLE001  # the association's edge: whatever a peer provokes ends here
+                log.info("an association ended by %s", type(error).__name__)
+                self.dul.hang_up()
+                self.kill()
+            finally:
+                self.dul.close()
 
     def _run_reactor(self) -> None:
         try:
@@ -150,11 +157,11 @@ class Acceptor(Association):
         with self._serving:
             if not self.is_established:
                 return
-            if context is None or (request.command == C_ECHO) != (context.abstract_syntax == VERIFICATION):
+            if context is None or request.command != _COMMANDS.get(context.abstract_syntax or UID(""), C_STORE):
                 log.info("a request that its presentation context does not allow ended an association")
                 self.abort(block=False)
                 return
-            status = self._store(request, context, self.requestor) if request.command == C_STORE else SUCCESS
+            status = self._answer(request, context, self.requestor)
             if self.is_established:
                 self.dimse.answer(request, status)
         self.dul.restart_idle_timer()

@@ -28,7 +28,7 @@ class ListenerConfig:
     calling_ae_titles
         Senders that may associate; empty takes any.
     tls
-        As `zweitblick.dimse.tls.server_context` builds it; None listens without TLS.
+        As `zweitblick.tls.server_context` builds it; None listens without TLS.
     maximum_associations
         More at once are rejected with "local limit exceeded" (PS3.8 table 9-21).
     maximum_pdu_bytes

@@ -16,7 +16,7 @@ from pynetdicom.pdu_primitives import P_DATA
 if TYPE_CHECKING:
     from zweitblick.dimse.acceptor import Acceptor
 
-C_STORE, C_ECHO = 0x0001, 0x0030
+C_STORE, C_ECHO, N_EVENT_REPORT = 0x0001, 0x0030, 0x0100
 """(0000,0100) Command Field of the requests that are served (PS3.7 section E.1)."""
 
 COMMAND_BYTES = 2**14
@@ -29,7 +29,7 @@ _COMMAND, _LAST = 0x01, 0x02
 _FRAGMENT_OVERHEAD = 6
 """Item length, context id and control header count towards the maximum length (PS3.8 annex D.1)."""
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _MESSAGE_ID_ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
-_DATA_SET_TYPE, _STATUS, _SOP_INSTANCE = 0x0800, 0x0900, 0x1000
+_DATA_SET_TYPE, _STATUS, _SOP_INSTANCE, _EVENT_TYPE = 0x0800, 0x0900, 0x1000, 0x1002
 """Element numbers in group 0000 (PS3.7 section E.1)."""
 _UID_BYTES = 64
 
@@ -58,20 +58,22 @@ class BoundedBuffer(BytesIO):
 
 @dataclass(frozen=True)
 class Request:
-    """A C-ECHO-RQ or C-STORE-RQ (PS3.7 tables 9.3-12 and 9.3-1).
+    """A C-ECHO-RQ, C-STORE-RQ or N-EVENT-REPORT-RQ (PS3.7 tables 9.3-12, 9.3-1 and 10.3-1).
 
     Parameters
     ----------
     context_id
         Presentation context that it came in.
     command
-        `C_ECHO` or `C_STORE`.
+        `C_ECHO`, `C_STORE` or `N_EVENT_REPORT`.
     message_id
         (0000,0110).
     sop_class_uid, sop_instance_uid
         (0000,0002) and (0000,1000), empty if absent.
     data
         The data set as it came, None if there is none.
+    event_type
+        (0000,1002) of an N-EVENT-REPORT, else 0.
     """
 
     context_id: int
@@ -80,6 +82,7 @@ class Request:
     sop_class_uid: str = field(repr=False)
     sop_instance_uid: str = field(repr=False)
     data: BoundedBuffer | None = field(repr=False)
+    event_type: int = 0
 
 
 class Messages(DIMSEServiceProvider):
@@ -148,10 +151,12 @@ class Messages(DIMSEServiceProvider):
 
 def _request(context_id: int, elements: dict[int, bytes], data: BoundedBuffer | None) -> Request:
     command = _number(elements, _COMMAND_FIELD)
-    if command not in (C_ECHO, C_STORE):
-        raise ProtocolViolationError("neither a C-ECHO nor a C-STORE request")
+    if command not in (C_ECHO, C_STORE, N_EVENT_REPORT):
+        raise ProtocolViolationError("none of the requests that are served")
     sop_class, sop_instance = (_uid(elements.get(element, b"")) for element in (_SOP_CLASS, _SOP_INSTANCE))
-    return Request(context_id, command, _number(elements, _MESSAGE_ID), sop_class, sop_instance, data)
+    message_id = _number(elements, _MESSAGE_ID)
+    event_type = _number(elements, _EVENT_TYPE) if command == N_EVENT_REPORT else 0
+    return Request(context_id, command, message_id, sop_class, sop_instance, data, event_type)
 
 
 def _elements(command: bytes) -> dict[int, bytes]:
@@ -184,7 +189,7 @@ def _uid(value: bytes) -> str:
 
 
 def _response(request: Request, status: int) -> bytes:
-    """Command set of a C-ECHO-RSP or C-STORE-RSP (PS3.7 tables 9.3-13 and 9.3-2)."""
+    """Command set of a C-ECHO-RSP, C-STORE-RSP or N-EVENT-REPORT-RSP (PS3.7 tables 9.3-13, 9.3-2 and 10.3-2)."""
     values = {
         _SOP_CLASS: _padded(request.sop_class_uid),
         _COMMAND_FIELD: struct.pack("<H", request.command | _RESPONSE),
@@ -192,8 +197,10 @@ def _response(request: Request, status: int) -> bytes:
         _DATA_SET_TYPE: struct.pack("<H", _NO_DATA_SET),
         _STATUS: struct.pack("<H", status),
     }
-    if request.command == C_STORE:
+    if request.command != C_ECHO:
         values[_SOP_INSTANCE] = _padded(request.sop_instance_uid)
+    if request.command == N_EVENT_REPORT:
+        values[_EVENT_TYPE] = struct.pack("<H", request.event_type)
     body = b"".join(struct.pack("<HHL", 0, element, len(value)) + value for element, value in values.items())
     return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
 

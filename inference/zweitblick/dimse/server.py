@@ -11,18 +11,24 @@ from typing import Any, Self
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
+from pynetdicom.association import Association, ServiceUser
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from zweitblick.dicom.commitment import STORAGE_COMMITMENT
+from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
+from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
+from zweitblick.dimse.messages import C_STORE, N_EVENT_REPORT, Request
+from zweitblick.dimse.status import SUCCESS
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
 from zweitblick.errors import DimseSettingError
+from zweitblick.silence import silence
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +53,12 @@ class Unobserved:
     def ended(self) -> None:
         """Do nothing."""
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, size_bytes: int) -> None:
         """Do nothing."""
 
 
 class DicomServer:
-    """C-ECHO and C-STORE provider, listening from construction until `close`.
+    """C-ECHO and C-STORE provider, and user of storage commitment, listening from construction until `close`.
 
     Use as a context manager, or close it.
 
@@ -64,6 +70,8 @@ class DicomServer:
         Where instances go.
     observer
         Counts associations and instances.
+    committed
+        Is told what peers commit themselves to keep (PS3.4 section J.3.3); if not given, such reports are not taken.
 
     Raises
     ------
@@ -71,11 +79,18 @@ class DicomServer:
         If it cannot listen on the address.
     """
 
-    def __init__(self, config: ListenerConfig, keeper: Keeper, *, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        config: ListenerConfig,
+        keeper: Keeper,
+        *,
+        observer: Observer | None = None,
+        committed: Committed | None = None,
+    ) -> None:
         observer = observer or Unobserved()
-        _silence_pynetdicom()
+        silence("pynetdicom")
         try:
-            self._listener = _Listener(config, Storage(keeper, observer), observer)
+            self._listener = _Listener(config, Storage(keeper, observer), observer, committed)
         except OSError as error:
             raise DimseSettingError(
                 f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
@@ -121,20 +136,6 @@ class DicomServer:
         self.close()
 
 
-def _silence_pynetdicom() -> None:
-    """Drop what pynetdicom would log of patients and senders: AE titles, UIDs, data sets, and tracebacks around them.
-
-    Its modules each log by a name of their own below "pynetdicom"; a filter on each is passed whatever the levels are
-    set to.
-    """
-    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "pynetdicom"]:
-        logging.getLogger(name).addFilter(_is_dropped)  # added once however often it is called
-
-
-def _is_dropped(_record: logging.LogRecord) -> bool:
-    return False
-
-
 class _Handler(RequestHandler):
     """Starts the association of a connection."""
 
@@ -150,7 +151,7 @@ class _Handler(RequestHandler):
         association = Acceptor(
             self.ae,
             self.server.config.maximum_instance_bytes,
-            store=self.server.storage.serve,
+            serve=self.server.serve,
             ended=observer.ended,
         )
         association._server = self.server  # noqa: SLF001  # as the base class does
@@ -162,17 +163,10 @@ class _Handler(RequestHandler):
         association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
         association.acceptor.implementation_version_name = self.ae.implementation_version_name
         association.requestor.address_info = self.remote
-        association.bind(evt.EVT_REQUESTED, _offer)
+        association.bind(evt.EVT_REQUESTED, self.server.offer)
         association.bind(evt.EVT_ESTABLISHED, lambda _event: observer.associated())
         association.bind(evt.EVT_REJECTED, lambda _event: observer.rejected())
         return association
-
-
-def _offer(event: evt.Event) -> None:
-    """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
-    request = event.assoc.requestor.primitive
-    if isinstance(request, A_ASSOCIATE):
-        event.assoc.acceptor.supported_contexts = accepted(request.presentation_context_definition_list)
 
 
 class _Listener(ThreadedAssociationServer):
@@ -180,9 +174,12 @@ class _Listener(ThreadedAssociationServer):
 
     request_queue_size = 128
 
-    def __init__(self, config: ListenerConfig, storage: Storage, observer: Observer) -> None:
+    def __init__(
+        self, config: ListenerConfig, storage: Storage, observer: Observer, committed: Committed | None
+    ) -> None:
         self.config = config
-        self.storage = storage
+        self._storage = storage
+        self._committed = committed
         self.observer = observer
         self._associations: set[Acceptor] = set()
         self._changing = Lock()
@@ -190,6 +187,22 @@ class _Listener(ThreadedAssociationServer):
         address = (config.host, config.port)
         contexts = [build_context(VERIFICATION)]
         super().__init__(entity, address, entity.ae_title, contexts, config.tls, request_handler=_Handler)
+
+    def offer(self, event: evt.Event) -> None:
+        """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
+        request = event.assoc.requestor.primitive
+        also = frozenset() if self._committed is None else frozenset({STORAGE_COMMITMENT})
+        if isinstance(request, A_ASSOCIATE):
+            proposed = request.presentation_context_definition_list
+            event.assoc.acceptor.supported_contexts = accepted(proposed, also=also)
+
+    def serve(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
+        """Serve a request that its context allows, and return its status."""
+        if request.command == C_STORE:
+            return self._storage.serve(request, context, requestor)
+        if request.command == N_EVENT_REPORT and self._committed is not None:
+            return serve_report(request, context, self._committed)
+        return SUCCESS  # of C-ECHO
 
     def associations(self) -> list[Acceptor]:
         """Associations whose threads run."""
@@ -244,6 +257,8 @@ def _entity(config: ListenerConfig) -> ApplicationEntity:
     entity = _Entity(config.ae_title or OWN_AE_TITLE)
     entity.require_called_aet = config.ae_title is not None
     entity.require_calling_aet = sorted(config.calling_ae_titles)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION
     entity.maximum_associations = config.maximum_associations
     entity.maximum_pdu_size = config.maximum_pdu_bytes
     entity.acse_timeout = config.acse_timeout_s

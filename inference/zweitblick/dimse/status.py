@@ -3,6 +3,7 @@
 from zweitblick.errors import (
     DamagedInstanceError,
     InstanceTooLargeError,
+    KeyHolderError,
     MismatchedInstanceError,
     StoreError,
     StoreFullError,
@@ -18,6 +19,7 @@ STATUS: dict[type[ZweitblickError], int] = {
     # Refused: Out of Resources, A7xx (PS3.4 table B.2-1); a sender tries these again
     StoreFullError: 0xA700,
     InstanceTooLargeError: 0xA700,
+    KeyHolderError: 0xA700,
     # Error: Data Set does not match SOP Class, A9xx (PS3.4 table B.2-1)
     MismatchedInstanceError: 0xA900,
     # Error: Cannot understand, Cxxx (PS3.4 table B.2-1)

@@ -35,8 +35,8 @@ class Observer(Protocol):
         """Count the end of an accepted association, in whatever way it ended."""
         ...
 
-    def answered(self, status: int) -> None:
-        """Count a C-STORE by its status."""
+    def answered(self, status: int, size_bytes: int) -> None:
+        """Count a C-STORE by its status and the length of its data set, 0 if that was dropped."""
         ...
 
 
@@ -58,7 +58,7 @@ class Storage:
     def serve(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:
         """Keep the instance of a request and return the status for its sender: 0x0000 only once it is durable."""
         status = self._status(request, context, requestor)
-        self._observer.answered(status)
+        self._observer.answered(status, request.data.tell() if request.data else 0)
         return status
 
     def _status(self, request: Request, context: PresentationContext, requestor: ServiceUser) -> int:

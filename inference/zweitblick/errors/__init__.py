@@ -16,7 +16,8 @@
     │   ├── PixelDecodeError            instance.pixel-decode
     │   ├── TransferSyntaxError         instance.transfer-syntax
     │   ├── MismatchedInstanceError     instance.mismatched
-    │   └── InstanceTooLargeError       instance.too-large
+    │   ├── InstanceTooLargeError       instance.too-large
+    │   └── NotDeidentifiableError      instance.not-deidentifiable
     ├── SeriesError                     a series is no volume we may read
     │   ├── NotMRError                  series.not-mr
     │   ├── SecondaryCaptureError       series.secondary-capture
@@ -49,6 +50,20 @@
     │   ├── KeyUnwrapError              vault.key-unwrap
     │   ├── UnknownKekError             vault.kek-unknown
     │   └── KeyHolderError              vault.key-holder
+    ├── CmsError                        something cannot be signed, enveloped or opened for others
+    │   ├── CmsFormatError              cms.format
+    │   ├── CmsKeyError                 cms.key
+    │   ├── NotForUsError               cms.not-for-us
+    │   ├── AlteredError                cms.altered
+    │   ├── WrongSignerError            cms.wrong-signer
+    │   ├── WeakCryptographyError       cms.weak
+    │   ├── CertificateExpiredError     cms.expired
+    │   ├── CertificateNotYetValidError cms.not-yet-valid
+    │   └── KeyUsageError               cms.key-usage
+    │   ├── KeyHolderError              vault.key-holder
+    │   ├── KekInUseError               vault.kek-in-use
+    │   └── ShareError                  vault.share
+    ├── NotConfirmedError               keys.not-confirmed
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -66,9 +81,29 @@
     │   ├── ResultChangedError          store.result-changed
     │   ├── EventError                  store.event
     │   └── ActorError                  store.actor
+    ├── WorkitemError                   a request about a work item is refused
+    │   ├── WorkitemContentError        workitem.content
+    │   ├── WorkitemQueryError          workitem.query
+    │   ├── UnknownWorkitemError        workitem.unknown
+    │   ├── WorkitemExistsError         workitem.exists
+    │   ├── WorkitemStateError          workitem.state
+    │   └── TransactionError            workitem.transaction
+    ├── PeerError                       a destination has not acknowledged what was sent
+    │   ├── PeerUnreachableError        peer.unreachable
+    │   ├── PeerTimeoutError            peer.timeout
+    │   ├── PeerBrokenOffError          peer.broken-off
+    │   ├── PeerRejectedError           peer.rejected
+    │   ├── PeerBusyError               peer.busy
+    │   ├── PeerAnswerError             peer.answer
+    │   ├── PeerRefusedError            peer.refused
+    │   ├── PeerContextError            peer.context
+    │   ├── PeerCredentialsError        peer.credentials
+    │   ├── NotCommittedError           peer.not-committed
+    │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
     ├── SettingsError                   settings.invalid
+    ├── CheckError                      check.faults
     ├── TokenError                      http.token
     ├── RequestError                    what was asked over HTTP cannot be served as it is
     │   ├── QueryError                  request.query
@@ -88,9 +123,36 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.cms import (
+    AlteredError,
+    CertificateExpiredError,
+    CertificateNotYetValidError,
+    CmsError,
+    CmsFormatError,
+    CmsKeyError,
+    KeyUsageError,
+    NotForUsError,
+    WeakCryptographyError,
+    WrongSignerError,
+)
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+)
+from zweitblick.errors.keys import NotConfirmedError
+from zweitblick.errors.peers import (
+    NotCommittedError,
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerContextError,
+    PeerCredentialsError,
+    PeerError,
+    PeerRefusedError,
+    PeerRejectedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    UnknownDestinationError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -123,6 +185,7 @@ from zweitblick.errors.root import (
 )
 from zweitblick.errors.service import (
     BrokenOffError,
+    CheckError,
     SettingsError,
     TokenError,
     WorkerError,
@@ -163,6 +226,7 @@ from zweitblick.errors.study import (
     NoPixelDataError,
     NotAHeadError,
     NotAVolumeError,
+    NotDeidentifiableError,
     NotMRError,
     PixelDecodeError,
     SecondaryCaptureError,
@@ -177,17 +241,29 @@ from zweitblick.errors.study import (
 )
 from zweitblick.errors.vault import (
     DataKeyError,
+    KekInUseError,
     KeyHolderError,
     KeyUnwrapError,
     SealBrokenError,
     SealVersionError,
+    ShareError,
     SinkError,
     UnknownKekError,
     VaultError,
 )
+from zweitblick.errors.worklist import (
+    TransactionError,
+    UnknownWorkitemError,
+    WorkitemContentError,
+    WorkitemError,
+    WorkitemExistsError,
+    WorkitemQueryError,
+    WorkitemStateError,
+)
 
 __all__ = [
     "ActorError",
+    "AlteredError",
     "ArchiveTooLargeError",
     "BodyBrokenOffError",
     "BodyTooLargeError",
@@ -196,6 +272,12 @@ __all__ = [
     "BundleError",
     "BundleMissingError",
     "CertificateError",
+    "CertificateExpiredError",
+    "CertificateNotYetValidError",
+    "CheckError",
+    "CmsError",
+    "CmsFormatError",
+    "CmsKeyError",
     "DamagedArchiveError",
     "DamagedInstanceError",
     "DataKeyError",
@@ -205,8 +287,10 @@ __all__ = [
     "GeometryError",
     "InstanceError",
     "InstanceTooLargeError",
+    "KekInUseError",
     "KeyHolderError",
     "KeyUnwrapError",
+    "KeyUsageError",
     "LocalizerError",
     "MalformedBodyError",
     "MismatchedInstanceError",
@@ -229,8 +313,22 @@ __all__ = [
     "NotAHeadError",
     "NotAVolumeError",
     "NotAcceptableError",
+    "NotCommittedError",
+    "NotConfirmedError",
+    "NotDeidentifiableError",
+    "NotForUsError",
     "NotMRError",
     "OutputError",
+    "PeerAnswerError",
+    "PeerBrokenOffError",
+    "PeerBusyError",
+    "PeerContextError",
+    "PeerCredentialsError",
+    "PeerError",
+    "PeerRefusedError",
+    "PeerRejectedError",
+    "PeerTimeoutError",
+    "PeerUnreachableError",
     "PixelDecodeError",
     "ProviderError",
     "QueryError",
@@ -243,6 +341,7 @@ __all__ = [
     "SecondaryCaptureError",
     "SeriesError",
     "SettingsError",
+    "ShareError",
     "SinkError",
     "SourceError",
     "SourceMissingError",
@@ -255,17 +354,27 @@ __all__ = [
     "StudyError",
     "TokenError",
     "TooManyFilesError",
+    "TransactionError",
     "TransferSyntaxError",
     "UnevenSpacingError",
+    "UnknownDestinationError",
     "UnknownKekError",
     "UnknownObjectError",
     "UnknownRoundError",
     "UnknownStudyError",
+    "UnknownWorkitemError",
     "UnsafeArchiveError",
     "UnsupportedMediaError",
     "VaultError",
     "VoxelError",
+    "WeakCryptographyError",
     "WorkerError",
     "WorkerRunningError",
+    "WorkitemContentError",
+    "WorkitemError",
+    "WorkitemExistsError",
+    "WorkitemQueryError",
+    "WorkitemStateError",
+    "WrongSignerError",
     "ZweitblickError",
 ]

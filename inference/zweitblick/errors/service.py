@@ -9,6 +9,12 @@ class SettingsError(ZweitblickError):
     code = "settings.invalid"
 
 
+class CheckError(ZweitblickError):
+    """Something that the service needs is not as it must be; what was said before names it."""
+
+    code = "check.faults"
+
+
 class TokenError(ZweitblickError):
     """A request came without the token, or with another."""
 

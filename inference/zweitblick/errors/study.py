@@ -75,6 +75,12 @@ class TransferSyntaxError(InstanceError):
     code = "instance.transfer-syntax"
 
 
+class NotDeidentifiableError(InstanceError):
+    """An instance may show or tell names where nobody looks for them."""
+
+    code = "instance.not-deidentifiable"
+
+
 class SeriesError(ZweitblickError):
     """A series is not a volume that may be read.
 

@@ -49,3 +49,15 @@ class KeyHolderError(VaultError):
     """A key holder cannot be used."""
 
     code = "vault.key-holder"
+
+
+class KekInUseError(VaultError):
+    """A key-encryption key is not destroyed, since it still wraps data keys."""
+
+    code = "vault.kek-in-use"
+
+
+class ShareError(VaultError):
+    """Shares of a key-encryption key cannot be made or joined."""
+
+    code = "vault.share"

@@ -42,6 +42,8 @@ class Batcher:
         See `Schedule`. Whoever submits waits while the budget is used up.
     clock
         Time in s; never goes back.
+    observer
+        Told how many requests a network is about to be called with.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Batcher:
         max_batch: int = 1,
         max_wait_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        observer: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._clock = clock
+        self._observer = observer
         self._schedule: Schedule[_Call] = Schedule(
             budget_bytes=budget_bytes, max_batch=max_batch, max_wait_s=max_wait_s
         )
@@ -170,6 +174,7 @@ class Batcher:
             call.fail(NetworkDeadlineError("a request's time was over before its turn came; allow more time"))
         if turn.batch:
             calls = [call for call in turn.batch if call.future.set_running_or_notify_cancel()]
+            self._observer(len(calls))
             self._runner.submit(_outputs, calls).add_done_callback(partial(self._deliver, calls))
 
     def _deliver(self, calls: list["_Call"], outcome: Future[list[Tensor]]) -> None:

@@ -68,7 +68,7 @@ class Database:
                 connect_args={"options": "-c synchronous_commit=on"},
             )
         try:
-            self._migrate(tables)
+            self._bring_up(tables)
         except StoreError:
             self.close()
             raise
@@ -120,22 +120,58 @@ class Database:
         """Close all connections."""
         self._reading.dispose()
 
-    def _migrate(self, tables: str) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        config.set_main_option("path_separator", "newline")
-        config.set_main_option("version_locations", str(_MIGRATIONS / tables))
-        known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+    def _bring_up(self, tables: str) -> None:
+        config = _migrations(tables)
         with self.writing() as transaction:
             if transaction.dialect.name == "postgresql":
                 transaction.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-            found = MigrationContext.configure(transaction).get_current_revision()
-            if found is not None and found not in known:
-                raise StoreVersionError(
-                    f"the database of {tables} has version {found}, which this release does not know; install a newer"
-                )
+            _known_version(transaction, tables)
             config.attributes["connection"] = transaction
             command.upgrade(config, "head")
+
+
+class UnchangedDatabase(Database):
+    """A database that is there, as it is.
+
+    Parameters
+    ----------
+    url, tables
+        See `Database`.
+
+    Raises
+    ------
+    StoreVersionError
+        If this release does not know its version.
+    StoreUnavailableError
+        If it cannot be reached, or is none of ours.
+    """
+
+    def _bring_up(self, tables: str) -> None:
+        url = self._reading.url
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            raise StoreUnavailableError(f"there is no {url.database}; restore it, or name another")
+        with self.reading() as transaction:
+            if _known_version(transaction, tables) is None:
+                raise StoreUnavailableError(f"there is no database of {tables} of ours; restore it, or name another")
+
+
+def _migrations(tables: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(_MIGRATIONS / tables))
+    return config
+
+
+def _known_version(transaction: Transaction, tables: str) -> str | None:
+    """Return the version of a database, None if it has no tables of ours; refuse one that a newer release made."""
+    known = {revision.revision for revision in ScriptDirectory.from_config(_migrations(tables)).walk_revisions()}
+    found = MigrationContext.configure(transaction).get_current_revision()
+    if found is not None and found not in known:
+        raise StoreVersionError(
+            f"the database of {tables} has version {found}, which this release does not know; install a newer"
+        )
+    return found
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -19,6 +19,7 @@ class Indexed(StrEnum):
     PATIENT = "patient id"
     ACCESSION = "accession number"
     CONTENT = "content"
+    WORKITEM = "workitem uid"
 
 
 class KeyedIndex:

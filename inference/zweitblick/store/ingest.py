@@ -18,7 +18,8 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from zweitblick.errors import StoreUnavailableError
+from zweitblick.errors import StoreUnavailableError, UnknownStudyError
+from zweitblick.reading import is_ours
 from zweitblick.store import rounds
 from zweitblick.store.folder import Place
 from zweitblick.store.group import GroupCommit
@@ -43,7 +44,7 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
     """One of the same SOP Instance UID and other content is there already; this one is kept apart and not read."""
     RETURNED = "returned"
-    """It bears the UID of a result of ours, which came back; nothing was stored."""
+    """It is a result of ours, which came back; nothing was stored. One that another store made is not even noted."""
 
 
 class _Pieces(list[bytes]):
@@ -115,6 +116,8 @@ class Ingest:
 
     def keep(self, instance: Received) -> Outcome:
         """Return once an instance is durable; see `zweitblick.store.store.Store.keep`."""
+        if is_ours(instance.sop_instance_uid) and not self._is_kept(instance):
+            return Outcome.RETURNED
         for _ in range(_TRIES):
             study = self._rooms.studies.enlist(instance.study_instance_uid)
             if (outcome := self._group.submit(self._sealed(instance, study))) is not None:
@@ -125,6 +128,17 @@ class Ingest:
     def close(self) -> None:
         """Commit what is waiting, and take no more."""
         self._group.close()
+
+    def _is_kept(self, instance: Received) -> bool:
+        """Whether this store has what bears an instance's UIDs."""
+        try:
+            study = self._rooms.studies.token(instance.study_instance_uid)
+        except UnknownStudyError:
+            return False
+        same = objects.c.identity_index == self._rooms.index.of(Indexed.INSTANCE, instance.sop_instance_uid)
+        with self._rooms.database.reading() as transaction:
+            found = transaction.execute(select(objects.c.id).where(objects.c.study == study, same).limit(1))
+            return found.first() is not None
 
     def _sealed(self, instance: Received, study: str) -> _Sealed:
         key, index, now = self._rooms.keyring.key(study), self._rooms.index, self._clock()

@@ -1,14 +1,20 @@
 """Keyring: the data key of each study, wrapped by the key holder and kept apart from the data."""
 
+import logging
+
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from zweitblick.errors import StoreKeyError
+from zweitblick.errors import KeyHolderError, StoreKeyError
 from zweitblick.store.database import Database
 from zweitblick.store.recent import Recent
+from zweitblick.store.rotation import is_retired
 from zweitblick.store.schema import wrapped_keys
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import KeyHolder, WrappedKey
+from zweitblick.vault.pool import KeyPool
+
+log = logging.getLogger(__name__)
 
 INDEX = "index"
 """Owner of the index key; no study's token reads so."""
@@ -22,12 +28,15 @@ class Keyring:
     database
         Of wrapped keys.
     holder
-        Wraps and unwraps them. If it is away, new studies and those whose keys are not in use are refused.
+        Unwraps them. If it is away, studies whose keys are not in use are refused.
+    pool
+        Gives fresh ones. New studies are refused if it has none.
     """
 
-    def __init__(self, database: Database, holder: KeyHolder) -> None:
+    def __init__(self, database: Database, holder: KeyHolder, pool: KeyPool) -> None:
         self._database = database
         self._holder = holder
+        self._pool = pool
         self._in_use: Recent[DataKey] = Recent()
 
     def make(self, owner: str) -> DataKey:
@@ -36,15 +45,12 @@ class Keyring:
         Raises
         ------
         KeyHolderError
-            If the holder cannot be used.
+            If the holder cannot be used and the pool is empty, or the holder has only keys that were rotated out.
         StoreFullError, StoreUnavailableError
             If the wrapped key cannot be kept.
         """
-        key = DataKey.fresh()
-        wrapped = self._holder.wrap(key)
         try:
-            with self._database.writing() as transaction:
-                transaction.execute(insert(wrapped_keys).values(owner=owner, **vars(wrapped)))
+            key = self._made(owner)
         except IntegrityError:
             return self.key(owner)
         self._in_use.put(owner, key)
@@ -64,15 +70,42 @@ class Keyring:
         """
         if (key := self._in_use.get(owner)) is not None:
             return key
-        columns = select(*wrapped_keys.c["kek_id", "data_key_id", "ciphertext"])
-        with self._database.reading() as transaction:
-            row = transaction.execute(columns.where(wrapped_keys.c.owner == owner)).one_or_none()
-        if row is None:
-            raise StoreKeyError(
-                f"no wrapped key of {owner} is kept; it was shredded, or these are another store's keys"
-            )
-        key = self._holder.unwrap(WrappedKey(*row))
+        key = self._unwrapped(owner)
         self._in_use.put(owner, key)
+        return key
+
+    def check(self) -> None:
+        """Unwrap a key that is always there and wrap a fresh one, to see whether the holder can be used.
+
+        Raises
+        ------
+        VaultError, StoreError
+            If it cannot; the message says how many new studies can be taken all the same.
+        """
+        try:
+            self._unwrapped(INDEX)
+            self._holder.wrap(DataKey.fresh())
+        except KeyHolderError as error:
+            # its addresses and paths are for the log, not for everybody who asks
+            log.warning("the key holder cannot be used: %s", error)
+            raise KeyHolderError(
+                f"the key holder cannot be used; see the log, or zweitblick keys status; until it is back "
+                f"{self._pool.left()} new studies can be taken"
+            ) from error
+
+    def index_key(self, key_id: str) -> DataKey:
+        """Return the store's index key, if it is the one that the data know by this id.
+
+        Raises
+        ------
+        StoreKeyError
+            If it is another, or there is none.
+        VaultError, StoreUnavailableError
+            As from `key`.
+        """
+        key = self.key(INDEX)
+        if key.id != key_id:
+            raise StoreKeyError("these are the keys of another store than the data's; give the URL of its own")
         return key
 
     def forget(self, owner: str) -> None:
@@ -91,3 +124,26 @@ class Keyring:
             transaction.execute(delete(wrapped_keys).where(wrapped_keys.c.owner == owner))
         self._database.truncate_log()
         self.forget(owner)
+
+    def _made(self, owner: str) -> DataKey:
+        """Keep a fresh key; if a rotation has begun since it was wrapped, another one, wrapped anew."""
+        for _ in range(2):
+            key, wrapped = self._pool.take()
+            with self._database.writing() as transaction:
+                if not is_retired(transaction, wrapped.kek_id):
+                    transaction.execute(insert(wrapped_keys).values(**vars(wrapped.owned_by(owner, key))))
+                    return key
+            self._pool.drop()
+        raise KeyHolderError(
+            f"key {wrapped.kek_id} was rotated out and the key holder still wraps with it; give it back the newer key"
+        )
+
+    def _unwrapped(self, owner: str) -> DataKey:
+        columns = select(*wrapped_keys.c["kek_id", "data_key_id", "ciphertext", "owner"])
+        with self._database.reading() as transaction:
+            row = transaction.execute(columns.where(wrapped_keys.c.owner == owner)).one_or_none()
+        if row is None:
+            raise StoreKeyError(
+                f"no wrapped key of {owner} is kept; it was shredded, or these are another store's keys"
+            )
+        return self._holder.unwrap(WrappedKey(*row))

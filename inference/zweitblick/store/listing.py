@@ -50,8 +50,18 @@ class Listing:
         self._database = database
         self._index = index
 
-    def newest(self, *, limit: int, offset: int, after: Place | None) -> list[Place]:
-        """Return studies by the time of their last instance; see `zweitblick.store.store.Store.newest`."""
+    def newest(self, *, limit: int, offset: int = 0, after: Place | None = None) -> list[Place]:
+        """Return studies, the one first whose last instance came last.
+
+        Parameters
+        ----------
+        limit
+            At most so many.
+        offset
+            So many are passed over.
+        after
+            Only those behind this place, which may be gone by now.
+        """
         arrived = func.max(rounds.c.arrived_us).label("arrived_us")
         query = (
             select(arrived, rounds.c.study)
@@ -86,7 +96,7 @@ class Listing:
             return list(transaction.execute(query).scalars())
 
     def series(self, study: str) -> list[KeptSeries]:
-        """Return the series that were received of a study."""
+        """Return the series that were received of a study, in no particular order."""
         query = (
             select(func.min(objects.c.id).label("first"), func.count().label("instances"))
             .where(objects.c.study == study, objects.c.kind == Kind.INSTANCE, objects.c.conflicts_with.is_(None))
@@ -97,7 +107,7 @@ class Listing:
             return [KeptSeries(row.first, row.instances) for row in transaction.execute(query)]
 
     def last_read(self, study: str) -> str | None:
-        """Return the id of the newest round of a study that was read, None if none was."""
+        """Return the id of a study's newest round that was read, None if none was; it may be superseded by now."""
         was_read = exists().where(events.c.round == rounds.c.id, events.c.event == Event.READ)
         query = select(rounds.c.id).where(rounds.c.study == study, was_read).order_by(rounds.c.number.desc()).limit(1)
         with self._database.reading() as transaction:

@@ -10,11 +10,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 
-from zweitblick import __version__
-
-IMPLEMENTATION_CLASS_UID = "2.25.298649289080942495299109555870077124952"
-"""Names this implementation (PS3.7 D.3.3.2); drawn once by UUID (PS3.5 B.2)."""
-IMPLEMENTATION_VERSION = f"ZWEITBLICK_{__version__}"[:16]
+from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 
 class Received(Protocol):

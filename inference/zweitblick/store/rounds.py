@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import Row, bindparam, exists, insert, select, update
+from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 
 from zweitblick.errors import EventError, UnknownRoundError
 from zweitblick.store.life import Actor, Event, State, after
@@ -52,6 +52,14 @@ class LifeEvent:
     after: State
     actor: Actor
     at: datetime
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many rounds are in a state, and when the last instance of the oldest of them came."""
+
+    count: int
+    oldest_at: datetime
 
 
 class _Cause(NamedTuple):
@@ -159,6 +167,14 @@ def quiet_at(transaction: Transaction, now: datetime) -> list[Round]:
     """Return the rounds whose quiet time is over, the longest ago first."""
     over = (rounds.c.state == State.RECEIVING) & (rounds.c.quiet_us <= microseconds(now))
     return _rounds(transaction.execute(select(rounds).where(over).order_by(rounds.c.quiet_us)).all())
+
+
+def standing(transaction: Transaction) -> dict[State, Standing]:
+    """Return how many rounds are in each state; a state that no round is in is left out."""
+    query = select(rounds.c.state, func.count(), func.min(rounds.c.arrived_us)).group_by(rounds.c.state)
+    return {
+        State(state): Standing(count, moment(oldest_us)) for state, count, oldest_us in transaction.execute(query).all()
+    }
 
 
 def history(transaction: Transaction, study: str) -> list[LifeEvent]:

@@ -120,6 +120,46 @@ events = Table(
 )
 """What happened to each round; arrivals that change no state are in `receptions` alone."""
 
+workitems = Table(
+    "workitems",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False, index=True),
+    Column("uid_index", LargeBinary(32), nullable=False, unique=True),
+    Column("state", String(11), nullable=False, index=True),
+    Column("made_us", BigInteger, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+)
+"""Procedure steps; what they say is sealed with the study's key, and goes with it."""
+
+subscriptions = Table(
+    "subscriptions",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("ae_title", String(16), nullable=False),
+    Column("workitem", ForeignKey("workitems.id", ondelete="CASCADE")),
+    UniqueConstraint("ae_title", "workitem", name="subscribed_once"),
+)
+"""``workitem`` is NULL for a subscription to all work items, also those to come."""
+
+
+deliveries = Table(
+    "deliveries",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False, index=True),
+    Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), nullable=False),
+    Column("destination", String(32), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error_code", String(64)),
+    Column("acknowledged_us", BigInteger),
+    Column("asked_us", BigInteger),
+    Column("transaction_uid", String(64), unique=True),
+    UniqueConstraint("round", "destination", name="one_delivery_of_a_destination"),
+)
+"""``destination`` is a name of the settings; ``transaction_uid`` names a request for storage commitment, random."""
+
 wrapped_keys = Table(
     "wrapped_keys",
     keys,
@@ -129,3 +169,10 @@ wrapped_keys = Table(
     Column("ciphertext", LargeBinary, nullable=False),
 )
 """``owner`` is a study's token, or names the index key."""
+
+retired_keks = Table(
+    "retired_keks",
+    keys,
+    Column("kek_id", String(64), primary_key=True),
+)
+"""Key-encryption keys under which no data key is kept any more, once a rotation has begun."""

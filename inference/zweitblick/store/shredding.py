@@ -8,8 +8,13 @@ from collections.abc import Collection
 
 from sqlalchemy import delete, select, update
 
+from zweitblick.dicom.header import quietly, read_header, text
+from zweitblick.errors import DamagedInstanceError
+from zweitblick.store.objects import KeptInstance, Objects
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.schema import objects, studies
+
+PATIENT_ID = 0x00100020
 
 
 def shred(rooms: Rooms, token: str) -> None:
@@ -42,3 +47,24 @@ def named(rooms: Rooms, files: Collection[str]) -> Collection[str]:
     with rooms.database.reading() as transaction:
         queries = (select(objects.c.file).where(objects.c.file == file).limit(1) for file in files)
         return {name for query in queries for name in transaction.execute(query).scalars()}
+
+
+def of_patient(rooms: Rooms, kept: Objects, patient_id: str) -> list[str]:
+    """Return the tokens of a patient's studies; see `zweitblick.store.store.Store.all_studies_of_patient`."""
+    described = rooms.studies.of_patient(patient_id)
+    found = [token for token in rooms.studies.undescribed() if patient_id in _patient_ids(kept, token)]
+    return sorted({*described, *found})
+
+
+def _patient_ids(kept: Objects, token: str) -> set[str]:
+    instances = kept.instances(token, series_instance_uid="", sop_instance_uid="")
+    return {_patient_id(kept, each) for each in instances} - {""}
+
+
+def _patient_id(kept: Objects, instance: KeptInstance) -> str:
+    """Return what an instance's header says; nothing if it was sent damaged, and names nobody."""
+    with kept.open(instance.id) as file, quietly():
+        try:
+            return text(read_header(file.read(), [PATIENT_ID]).data, PATIENT_ID)
+        except DamagedInstanceError:
+            return ""

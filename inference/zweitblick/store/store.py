@@ -10,29 +10,34 @@ from typing import BinaryIO, Self
 
 from sqlalchemy import insert, select
 
-from zweitblick.errors import StoreKeyError, StoreUnavailableError
+from zweitblick.errors import StoreUnavailableError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
+from zweitblick.store.deliveries import Deliveries
 from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.headers import Headers
 from zweitblick.store.index import KeyedIndex
 from zweitblick.store.ingest import Ingest
 from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.listing import KeptSeries, Listing, Place
+from zweitblick.store.listing import Listing
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
 from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
-from zweitblick.store.rounds import LifeEvent, Round
+from zweitblick.store.rounds import LifeEvent, Round, Standing
 from zweitblick.store.schema import identities
 from zweitblick.store.studies import KeptStudy, Studies
+from zweitblick.store.workitems import Workitems
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import KeyHolder
+from zweitblick.vault.pool import KeyPool, PoolLimits
 
 QUIET_TIME = timedelta(seconds=30)
 """After an instance, where nothing else says that a study is complete."""
+
+NO_POOL = PoolLimits(count=0, age=timedelta(0))
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,22 @@ class Store:
     places
         Where it lies.
     holder
-        Wraps the data keys. While it is away only studies whose keys are in use are kept and opened.
+        Wraps the data keys. While it is away only studies whose keys are in use are kept and opened, and new ones while
+        the pool lasts.
     clock
         Tells the time, aware.
     quiet_time
         How long after an instance of a calling AE title more may be on the way; `QUIET_TIME` for everybody if not
         given.
+    pool
+        How many keys for new studies are wrapped ahead; none if not given.
+
+    Attributes
+    ----------
+    listing
+        Lists of studies and series.
+    workitems
+        The procedure steps that are kept.
 
     Raises
     ------
@@ -111,6 +126,7 @@ class Store:
         *,
         clock: Callable[[], datetime],
         quiet_time: Callable[[str], timedelta] = lambda _: QUIET_TIME,
+        pool: PoolLimits = NO_POOL,
     ) -> None:
         self._clock = clock
         with ExitStack() as opening:
@@ -118,7 +134,9 @@ class Store:
             opening.callback(keys.close)
             self._data = Database(places.data, tables="data")
             opening.callback(self._data.close)
-            keyring = Keyring(keys, holder)
+            spare_keys = KeyPool(holder, pool)
+            opening.callback(spare_keys.close)
+            keyring = Keyring(keys, holder, spare_keys)
             index = KeyedIndex(_index_key(self._data, keyring))
             folder = ObjectFolder(places.objects)
             opening.callback(folder.close)
@@ -127,9 +145,12 @@ class Store:
             folder.sweep(lambda files: shredding.named(self._rooms, files))
             self._objects = Objects(self._rooms)
             self._headers = Headers(self._rooms, self._objects)
-            self._listing = Listing(self._data, index)
+            self.listing = Listing(self._data, index)
+            self._deliveries = Deliveries(self._data, clock=clock)
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
+            self.workitems = Workitems(self._rooms, clock)
+            spare_keys.start()
             self._closing = opening.pop_all()
 
     def __enter__(self) -> Self:
@@ -149,7 +170,8 @@ class Store:
 
         An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
         and other content, is kept apart and does not count as one to read. One with the UID of a result of ours is that
-        result, coming back, and is not stored. All of this is in `receptions`. A new instance that comes when the study
+        result, coming back, and is not stored. All of this is in `receptions`. One that bears our UID root, made by
+        another store, is not stored either, and begins no study. A new instance that comes when the study
         is being read, or was read, begins its next round.
 
         Raises
@@ -208,31 +230,21 @@ class Store:
         """Return the tokens of the studies that were described with exactly this Patient ID."""
         return self._rooms.studies.of_patient(patient_id)
 
+    def all_studies_of_patient(self, patient_id: str) -> list[str]:
+        """Return the tokens of a patient's studies, also of those that nobody has described yet: these are looked into.
+
+        A study that was described with one patient and then got another's image is found by the first only.
+
+        Raises
+        ------
+        StoreError, VaultError
+            If a study that must be looked into cannot be opened; studies of the patient might be overlooked.
+        """
+        return shredding.of_patient(self._rooms, self._objects, patient_id)
+
     def studies_of_accession(self, accession_number: str) -> list[str]:
         """Return the tokens of the studies that were described with exactly this Accession Number."""
         return self._rooms.studies.of_accession(accession_number)
-
-    def studies_of_instance(self, sop_instance_uid: str) -> list[str]:
-        """Return the tokens of the studies that have an instance, or a result, of exactly this SOP Instance UID."""
-        return self._listing.with_instance(sop_instance_uid)
-
-    def undescribed(self) -> list[str]:
-        """Return the tokens of the studies of which neither Patient ID nor Accession Number is known."""
-        return self._listing.undescribed()
-
-    def newest(self, *, limit: int, offset: int = 0, after: Place | None = None) -> list[Place]:
-        """Return studies, the one first whose last instance came last.
-
-        Parameters
-        ----------
-        limit
-            At most so many.
-        offset
-            So many are passed over.
-        after
-            Only those behind this place, which may be gone by now.
-        """
-        return self._listing.newest(limit=limit, offset=offset, after=after)
 
     def study(self, token: str) -> KeptStudy:
         """Return what identifies a study.
@@ -268,10 +280,6 @@ class Store:
             token, series_instance_uid=series_instance_uid, sop_instance_uid=sop_instance_uid
         )
 
-    def series(self, token: str) -> list[KeptSeries]:
-        """Return the series that were received of a study, in no particular order."""
-        return self._listing.series(token)
-
     def headers(self, token: str, ids: Sequence[str], make: Callable[[BinaryIO], bytes]) -> Iterator[bytes]:
         """Yield the headers of some objects of a study, in their order; kept, sealed, once they have been made.
 
@@ -293,10 +301,6 @@ class Store:
             As from `keep`.
         """
         return self._headers.of(token, ids, make)
-
-    def last_read(self, token: str) -> str | None:
-        """Return the id of a study's newest round that was read, None if none was; it may be superseded by now."""
-        return self._listing.last_read(token)
 
     def results(self, round_id: str) -> list[KeptResult]:
         """Return the results of a round in no particular order."""
@@ -329,10 +333,30 @@ class Store:
         with self._data.reading() as transaction:
             return rounds.quiet_at(transaction, now)
 
+    def standing(self) -> dict[State, Standing]:
+        """Return how many rounds are in each state; a state that no round is in is left out."""
+        with self._data.reading() as transaction:
+            return rounds.standing(transaction)
+
     def history(self, token: str) -> list[LifeEvent]:
         """Return what happened to a study's rounds, in order."""
         with self._data.reading() as transaction:
             return rounds.history(transaction, token)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Of rounds to destinations."""
+        return self._deliveries
+
+    def check_keys(self) -> None:
+        """See whether the key holder can be used.
+
+        Raises
+        ------
+        VaultError, StoreError
+            If it cannot; the message says how many new studies can be taken all the same.
+        """
+        self._rooms.keyring.check()
 
     def shred(self, token: str) -> None:
         """Destroy a study's key, then delete its rows and files; the second time nothing happens.
@@ -352,10 +376,7 @@ def _index_key(data: Database, keyring: Keyring) -> DataKey:
     with data.reading() as transaction:
         known = transaction.execute(select(identities.c.index_key_id)).scalar_one_or_none()
     if known is not None:
-        key = keyring.key(INDEX)
-        if key.id != known:
-            raise StoreKeyError("these are the keys of another store than the data's; give the URL of its own")
-        return key
+        return keyring.index_key(known)
     key = keyring.make(INDEX)
     with data.writing() as transaction:
         if not transaction.execute(select(identities)).all():

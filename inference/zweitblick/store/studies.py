@@ -83,6 +83,10 @@ class Studies:
         """Return the tokens of a patient's studies, by the exact Patient ID."""
         return self._where(studies.c.patient_index == self._index.of(Indexed.PATIENT, patient_id))
 
+    def undescribed(self) -> list[str]:
+        """Return the tokens of the studies that have no Patient ID yet."""
+        return self._where(studies.c.patient_index.is_(None))
+
     def of_accession(self, accession_number: str) -> list[str]:
         """Return the tokens of studies by the exact Accession Number."""
         return self._where(studies.c.accession_index == self._index.of(Indexed.ACCESSION, accession_number))

@@ -48,6 +48,18 @@ class DataKey:
         """32 hexadecimal digits that name the key; see `fingerprint`."""
         return fingerprint(self.secret, b"zweitblick data key id")
 
+    def id_of(self, owner: str) -> str:
+        """Name the key as an owner's, 32 hexadecimal digits; it is `id` for nobody's.
+
+        Parameters
+        ----------
+        owner
+            A study's token, or what else a key belongs to. Whoever has not the key cannot make another owner's id.
+        """
+        if not owner:
+            return self.id
+        return fingerprint(self.secret, b"zweitblick owned data key id " + owner.encode("utf-8", "surrogatepass"))
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a data key is not pickled; wrap it with a key holder")
 

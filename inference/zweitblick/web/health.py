@@ -1,13 +1,14 @@
 """Health and readiness, for whoever starts and watches the service; they tell nothing of studies."""
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from zweitblick.errors import StoreUnavailableError
-from zweitblick.web.problems import Problem
+from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 
 
@@ -26,12 +27,13 @@ def router(service: Service) -> APIRouter:
         """Tell that the process answers."""
         return Status()
 
-    @routes.get("/ready", responses={503: {"model": Problem}})
+    @routes.get("/ready", responses=described(HTTPStatus.SERVICE_UNAVAILABLE))
     def ready() -> Status:
-        """Tell that studies can be kept and are read."""
+        """Tell that studies can be kept and are read, new ones too."""
         service.store.stable_after(datetime.now(UTC))
+        service.store.check_keys()
         if not service.is_working():
-            raise StoreUnavailableError("studies are not read; start the service again")
+            raise StoreUnavailableError("studies are not read: the service stops, or must be started again")
         return Status()
 
     return routes

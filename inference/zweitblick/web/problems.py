@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -26,11 +27,17 @@ from zweitblick.errors import (
     StoreUnavailableError,
     TokenError,
     TooManyFilesError,
+    TransactionError,
     TransferSyntaxError,
     UnknownObjectError,
     UnknownRoundError,
     UnknownStudyError,
+    UnknownWorkitemError,
     UnsupportedMediaError,
+    WorkitemContentError,
+    WorkitemExistsError,
+    WorkitemQueryError,
+    WorkitemStateError,
     ZweitblickError,
 )
 from zweitblick.web.private import PRIVATE
@@ -58,6 +65,12 @@ STATUS: dict[type[ZweitblickError], HTTPStatus] = {
     UnknownStudyError: HTTPStatus.NOT_FOUND,
     UnknownRoundError: HTTPStatus.NOT_FOUND,
     UnknownObjectError: HTTPStatus.NOT_FOUND,
+    WorkitemContentError: HTTPStatus.BAD_REQUEST,
+    WorkitemQueryError: HTTPStatus.BAD_REQUEST,
+    UnknownWorkitemError: HTTPStatus.NOT_FOUND,
+    WorkitemExistsError: HTTPStatus.CONFLICT,
+    WorkitemStateError: HTTPStatus.CONFLICT,
+    TransactionError: HTTPStatus.CONFLICT,
     StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreFullError: HTTPStatus.SERVICE_UNAVAILABLE,
     KeyHolderError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -80,6 +93,12 @@ class Problem(BaseModel):
     status: int
     detail: str = ""
     code: str = ""
+
+
+def described(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of answers that are problem documents; for FastAPI's ``responses``."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {int(status): {"description": status.phrase, "content": content} for status in statuses}
 
 
 def answer_with_problems(app: FastAPI) -> None:

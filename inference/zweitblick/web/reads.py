@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from zweitblick.errors import QueryError, StoreKeyError, UnknownObjectError, UnknownStudyError
+from zweitblick.store.deliveries import DeliveryState
 from zweitblick.store.life import State
 from zweitblick.store.listing import Place
 from zweitblick.store.objects import KeptResult
@@ -21,7 +23,7 @@ from zweitblick.store.store import Store
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.parts import media_type
 from zweitblick.web.private import PRIVATE, say_private
-from zweitblick.web.problems import Problem
+from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 from zweitblick.web.uploads import FORM, ZIP, Upload, keep_upload
 
@@ -38,10 +40,18 @@ _CURSOR = re.compile(r"([0-9]{1,18})-([0-9a-f]{32})")
 _UPLOAD = {
     "requestBody": {"required": True, "content": {one: {} for one in (ZIP, FORM, "application/dicom")}},
 }
-_UPLOAD_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem} for status in (400, 408, 413, 415, 422, 503)
+_UPLOAD_PROBLEMS = described(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
+_PROBLEMS = described(
+    HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+)
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {f"application/{kind}": {} for kind in ("dicom", "json", "pdf")}, "description": "As it was kept."}
 }
-_PROBLEMS: dict[int | str, dict[str, Any]] = {401: {"model": Problem}, 404: {"model": Problem}}
 
 
 class Result(BaseModel):
@@ -74,6 +84,30 @@ class Fault(BaseModel):
     message: str
 
 
+class Delivered(BaseModel):
+    """What became of the delivery of a round's results to one destination.
+
+    Attributes
+    ----------
+    destination
+        Its name in the settings.
+    state
+        See `zweitblick.store.deliveries.DeliveryState`.
+    attempts
+        How many have ended.
+    error
+        Code of the last attempt's error, as in `zweitblick.errors`.
+    acknowledged_at
+        When the last instance was acknowledged.
+    """
+
+    destination: str
+    state: DeliveryState
+    attempts: int
+    error: str | None = None
+    acknowledged_at: datetime | None = None
+
+
 class Read(BaseModel):
     """The last round of a study: the images that it has now, and what was made of them.
 
@@ -88,7 +122,9 @@ class Read(BaseModel):
     results
         What can be fetched.
     error
-        If it could not be read.
+        If it could not be read, or a destination refuses it.
+    deliveries
+        To each destination that the results are meant for.
     """
 
     round: int
@@ -96,6 +132,7 @@ class Read(BaseModel):
     findings: dict[str, Any] | None = None
     results: list[Result] = []
     error: Fault | None = None
+    deliveries: list[Delivered] = []
 
 
 class ListedRead(BaseModel):
@@ -137,10 +174,10 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
     store = service.store
     routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(say_private)])
 
-    @routes.get("", responses={400: {"model": Problem}})
+    @routes.get("", responses=described(HTTPStatus.BAD_REQUEST))
     def reads(limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50, cursor: str = "") -> Page:
         """List the studies, the newest first."""
-        places = store.newest(limit=limit + 1, after=_place(cursor))
+        places = store.listing.newest(limit=limit + 1, after=_place(cursor))
         following = _cursor(places[limit - 1]) if len(places) > limit else None
         return Page(reads=list(_listed(store, places[:limit])), next=following)
 
@@ -156,7 +193,7 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
         """Tell what became of a study, by its Study Instance UID."""
         return _read(store, _last(store, study_uid))
 
-    @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse)
+    @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse, responses=_FILES)
     def result(study_uid: str, name: str) -> StreamingResponse:
         """Fetch a result of a study's last round."""
         found = _named(store, _last(store, study_uid), name)
@@ -214,12 +251,24 @@ def _read(store: Store, last: Round) -> Read:
             for _, one in sorted(results.items())
         ],
         error=_fault(store, last),
+        deliveries=[
+            Delivered(
+                destination=one.destination,
+                state=one.state,
+                attempts=one.attempts,
+                error=one.error_code,
+                acknowledged_at=one.acknowledged_at,
+            )
+            for one in store.deliveries.of_round(last.id)
+        ],
     )
 
 
 def _results(store: Store, last: Round) -> dict[str, KeptResult]:
     """Return results by name; of a reading that is under way or broken off there may be some, which are not shown."""
-    return {one.name: one for one in store.results(last.id)} if last.state in WAS_READ else {}
+    if last.state in WAS_READ or (last.state is State.FAILED and store.deliveries.of_round(last.id)):
+        return {one.name: one for one in store.results(last.id) if one.name != ERROR}
+    return {}
 
 
 def _fault(store: Store, last: Round) -> Fault | None:

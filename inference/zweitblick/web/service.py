@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
+from zweitblick.worklist import Worklist
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,9 @@ class Service:
     submit
         Has a round read that is complete.
     is_working
-        Whether rounds are being looked for and read.
+        Whether rounds are being looked for and read, and will be; not while the service stops.
+    worklist
+        Of work items.
     largest_upload_bytes
         A longer body is refused.
     """
@@ -26,4 +29,5 @@ class Service:
     store: Store
     submit: Callable[[Round], None]
     is_working: Callable[[], bool]
+    worklist: Worklist
     largest_upload_bytes: int = 2 * 2**30

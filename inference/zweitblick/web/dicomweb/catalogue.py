@@ -95,7 +95,7 @@ class Catalogue:
 
     def series(self, study: str) -> list[SeriesEntry]:
         """Return the series of a study; of each no more than one instance is looked into."""
-        received = self._store.series(study)
+        received = self._store.listing.series(study)
         results = self._results(study)
         headers = self._headers(study, [*(one.first for one in received), *(one.id for one in results)])
         counts = chain((one.instances for one in received), (1 for _ in results))
@@ -131,7 +131,7 @@ class Catalogue:
         return self._store.headers(study, ids, made_header)
 
     def _results(self, study: str) -> list[KeptResult]:
-        read = self._store.last_read(study)
+        read = self._store.listing.last_read(study)
         return [] if read is None else [one for one in self._store.results(read) if one.media_type == DICOM]
 
     def _result_entries(self, results: list[KeptResult], study: str, study_uid: str) -> list[Entry]:

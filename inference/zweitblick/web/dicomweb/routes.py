@@ -1,6 +1,7 @@
 """Routes of DICOMweb (PS3.18 tables 10.4.1-1, 10.5.1-1 and 10.6.1-1)."""
 
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -17,7 +18,7 @@ from zweitblick.web.dicomweb.search import Search
 from zweitblick.web.dicomweb.stow import keep_instances
 from zweitblick.web.parts import media_type
 from zweitblick.web.private import PRIVATE
-from zweitblick.web.problems import Problem
+from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 
 PREFIX = "/dicom-web"
@@ -35,9 +36,17 @@ def _accepted(accept: Annotated[str, Header()] = "*/*", in_query: Annotated[str,
 
 Accept = Annotated[str, Depends(_accepted)]
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem} for status in (400, 401, 404, 406, 408, 413, 415, 422, 503)
-}
+_PROBLEMS = described(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.NOT_ACCEPTABLE,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _SERIES = "/studies/{study}/series/{series}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 _BODY = {"requestBody": {"required": True, "content": {"multipart/related": {}, "application/dicom": {}}}}

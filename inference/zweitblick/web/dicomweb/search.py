@@ -58,7 +58,7 @@ class Search:
     def studies(self, query: Query) -> list[Model]:
         """Return studies that match, the newest first unless they are searched for by identifiers."""
         if not query.match:
-            newest = self._store.newest(limit=query.limit, offset=query.offset)
+            newest = self._store.listing.newest(limit=query.limit, offset=query.offset)
             return [model for place in newest for _, model, _ in self._among_others(place.study, query)]
         found = (model for _, model, _ in self._studies(query))
         return list(islice(found, query.offset, query.offset + query.limit))
@@ -126,7 +126,7 @@ class Search:
         if query.values(STUDY_UID):
             return self._known(query.values(STUDY_UID))
         if query.values(SOP_UID):
-            return _once(chain.from_iterable(map(self._store.studies_of_instance, query.values(SOP_UID))))
+            return _once(chain.from_iterable(map(self._store.listing.with_instance, query.values(SOP_UID))))
         found: list[str] = []
         if patient := query.values(PATIENT_ID):
             found = self._store.studies_of_patient(patient[0])
@@ -145,7 +145,7 @@ class Search:
 
     def _newly_described(self) -> Iterator[str]:
         """Look into studies whose headers nobody has read yet, so that they are found by them from now on."""
-        for token in self._store.undescribed():
+        for token in self._store.listing.undescribed():
             try:
                 model = _study_model(self._catalogue.series(token))
                 patient, accession = first(model, PATIENT_ID), first(model, ACCESSION_NUMBER)
@@ -157,7 +157,7 @@ class Search:
 
     def _all(self) -> Iterator[str]:
         after = None
-        while places := self._store.newest(limit=_PAGE, after=after):
+        while places := self._store.listing.newest(limit=_PAGE, after=after):
             yield from (place.study for place in places)
             after = places[-1]
 

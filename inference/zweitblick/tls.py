@@ -1,4 +1,4 @@
-"""TLS for DICOM as BCP 195 asks."""
+"""TLS as BCP 195 asks: of a server, and of a client."""
 
 import ssl
 from pathlib import Path
@@ -29,9 +29,49 @@ def server_context(certificate: Path, key: Path, *, client_cas: Path | None = No
         If a file cannot be read or does not fit the others.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context)
+    _show(context, certificate, key)
+    if client_cas is not None:
+        _trust(context, client_cas)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(
+    cas: Path | None = None, *, certificate: Path | None = None, key: Path | None = None
+) -> ssl.SSLContext:
+    """Build a client's context for the same profile; the server's certificate must name its host (RFC 9325 section 6).
+
+    Parameters
+    ----------
+    cas
+        PEM file of the authorities that vouch for the server; those of the system if None.
+    certificate, key
+        PEM files to show to the server; both or none.
+
+    Raises
+    ------
+    CertificateError
+        If a file cannot be read or does not fit the others.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _harden(context)
+    if cas is None:
+        context.load_default_certs()
+    else:
+        _trust(context, cas)
+    if certificate is not None and key is not None:
+        _show(context, certificate, key)
+    return context
+
+
+def _harden(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_ciphers(CIPHERS)
+
+
+def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     try:
         # An empty password: OpenSSL would otherwise ask for one at the terminal.
         context.load_cert_chain(certificate, key, password=bytes)
@@ -39,17 +79,13 @@ def server_context(certificate: Path, key: Path, *, client_cas: Path | None = No
         raise CertificateError(
             f"{certificate} and {key} are no certificate and its key: {_reason(error)}; give PEM files, key unencrypted"
         ) from error
-    if client_cas is not None:
-        _ask_for_certificates(context, client_cas)
-    return context
 
 
-def _ask_for_certificates(context: ssl.SSLContext, client_cas: Path) -> None:
+def _trust(context: ssl.SSLContext, cas: Path) -> None:
     try:
-        context.load_verify_locations(client_cas)
+        context.load_verify_locations(cas)
     except OSError as error:
-        raise CertificateError(f"{client_cas} has no certificates: {_reason(error)}; give a PEM file") from error
-    context.verify_mode = ssl.CERT_REQUIRED
+        raise CertificateError(f"{cas} has no certificates: {_reason(error)}; give a PEM file") from error
 
 
 def _reason(error: OSError) -> str:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "data_headers"
-down_revision = "data_0001"
+revision = "data_0004_headers"
+down_revision = "data_0003_deliveries"
 
 
 def upgrade() -> None:

@@ -1,0 +1,65 @@
+"""What ``zweitblick keys shred`` does: studies are destroyed for good."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+from zweitblick.cli.keyholder import opened_holder
+from zweitblick.errors import NotConfirmedError
+from zweitblick.settings import load_settings
+from zweitblick.store.store import Store, StorePlaces
+
+WORD = "shred"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Say what will be destroyed, ask, and destroy it.
+
+    Raises
+    ------
+    NotConfirmedError
+        If the answer is another than the word that is asked for.
+    UnknownStudyError
+        If no such study is kept.
+    ZweitblickError
+        If the store or the key holder cannot be used.
+    """
+    settings = load_settings(arguments.config)
+    with ExitStack() as stack:
+        holder = stack.enter_context(opened_holder(settings))
+        places = StorePlaces.within(settings.data)
+        store = stack.enter_context(Store(places, holder, clock=lambda: datetime.now(UTC)))
+        tokens = _tokens(store, arguments)
+        for token in tokens:
+            sys.stdout.write(f"{_description(store, token)}\n")
+        if not tokens:
+            sys.stdout.write("No study of this patient is kept.\n")
+            return
+        if not arguments.yes:
+            _ask(len(tokens))
+        for token in tokens:
+            store.shred(token)
+            sys.stdout.write(f"Destroyed study {token}.\n")
+
+
+def _tokens(store: Store, arguments: argparse.Namespace) -> list[str]:
+    if arguments.study is not None:
+        return [store.token(arguments.study)]
+    return store.all_studies_of_patient(arguments.patient)
+
+
+def _description(store: Store, token: str) -> str:
+    """Describe a study by its token, since a terminal may be recorded."""
+    rounds = store.rounds(token)
+    results = sum(len(store.results(each.id)) for each in rounds)
+    return f"Study {token}: its key, {len(store.instances(token))} images and {results} results."
+
+
+def _ask(count: int) -> None:
+    what = "this study" if count == 1 else "these studies"
+    sys.stdout.write(f"No backup of the data brings {what} back. What was delivered elsewhere stays there.\n")
+    sys.stdout.write(f"Type {WORD} to go on: ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip() != WORD:
+        raise NotConfirmedError(f"nothing was destroyed; type {WORD}, or say --yes")

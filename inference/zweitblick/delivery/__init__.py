@@ -1,0 +1,1 @@
+"""Delivery: results go to the destinations that are meant for them."""

@@ -1,0 +1,328 @@
+"""Deliverer: sends a round's results until each destination has acknowledged them, whatever happens meanwhile.
+
+Each attempt is a workflow of DBOS of its own, in a queue of its own; one that failed leaves the next behind it,
+delayed. So nothing waits in memory for a destination, no reading waits for a delivery, and of a destination that is
+down for hours there is one row a round. One attempt at a time goes to each destination. What comes of it is in the
+store, noted once; an attempt that is repeated after a crash sends the same instances again.
+"""
+
+import io
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
+
+from zweitblick.delivery.origin import origin
+from zweitblick.delivery.route import Route
+from zweitblick.dicom.commitment import CommitmentReport
+from zweitblick.errors import (
+    KeyHolderError,
+    NotCommittedError,
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerCredentialsError,
+    PeerRejectedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    ResultChangedError,
+    StoreFullError,
+    StoreUnavailableError,
+    UnknownDestinationError,
+    UnknownRoundError,
+    ZweitblickError,
+)
+from zweitblick.peers.association import PATIENCE, Patience
+from zweitblick.peers.commitment import ask_commitment
+from zweitblick.peers.destination import StoreDestination
+from zweitblick.peers.instance import Outgoing, outgoing
+from zweitblick.peers.sender import sender
+from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
+from zweitblick.store.life import State
+from zweitblick.store.results import ERROR, ResultName
+from zweitblick.store.store import Store
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_S, LONGEST_DELAY_S = 5.0, 600.0
+"""Before the second attempt; twice as long before each further one, at most so long."""
+
+AT_ONCE = 4
+"""So many destinations are sent to at once."""
+
+AWAY_S = 5.0
+"""After so long it is tried again, for as long as store or key holder are away."""
+
+AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError)
+
+PASSING = (
+    PeerUnreachableError,
+    PeerTimeoutError,
+    PeerBrokenOffError,
+    PeerRejectedError,
+    PeerBusyError,
+    PeerAnswerError,
+    PeerCredentialsError,
+    NotCommittedError,
+)
+"""After these it is tried again, for ever; whatever else goes wrong with an attempt, ends it."""
+
+INTERNAL = "internal"
+"""Code of a defect of ours, which is tried again."""
+
+_QUEUE = "deliver"
+_POLL_S = 0.5
+
+
+class HandedBack(BaseException):
+    """The deliverer is closing. No `Exception`: DBOS records no outcome, and resumes the workflow at its next start."""
+
+
+def back_off(attempts: int) -> float:
+    """Seconds until the next attempt, after so many have failed."""
+    return min(FIRST_DELAY_S * 2.0 ** min(attempts - 1, 10), LONGEST_DELAY_S)
+
+
+class Deliverer:
+    """Delivers rounds, between `launch` and `close`; one in a process.
+
+    Parameters
+    ----------
+    store
+        Where rounds and results are.
+    routes
+        Where results go.
+    delay_s
+        Seconds until the next attempt, after so many have failed.
+    patience
+        How long a peer may take.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        routes: Sequence[Route],
+        *,
+        delay_s: Callable[[int], float] = back_off,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        self._store = store
+        self._routes = {route.destination.name: route for route in routes}
+        self._delay_s = delay_s
+        self._patience = patience
+        self._closing = threading.Event()
+        self._changed = threading.Condition()
+        self._under_way = 0
+
+    def register(self) -> None:
+        """Make the workflow known to DBOS, before that is launched."""
+
+        @DBOS.workflow(name="deliver", serialization_type=WorkflowSerializationFormat.PORTABLE)
+        def deliver(delivery: str, number: int) -> str:
+            return self._deliver(delivery, number)
+
+        self._workflow = deliver
+
+    def launch(self) -> None:
+        """Take attempts from the queue, once DBOS is launched."""
+        DBOS.register_queue(
+            _QUEUE, worker_concurrency=AT_ONCE, partition_worker_concurrency=1, polling_interval_sec=_POLL_S
+        )
+
+    def begin(self, study: str, round_id: str) -> bool:
+        """Begin to deliver a round that is sealed; to be called within a workflow of DBOS.
+
+        Returns
+        -------
+        Whether there is something to deliver, whose end leads to AWAITING_REVIEW or FAILED. If not, nothing happened.
+        """
+        begun = DBOS.run_step({"name": "delivery"}, self._kept_at(self._begun, shredded="[]"), study, round_id)
+        for delivery, destination, attempts in json.loads(begun):
+            self._enqueue(delivery, destination, attempts + 1, delay_s=None)
+        return begun != "[]"
+
+    def committed(self, report: CommitmentReport) -> None:
+        """Take what a destination reports of a request for storage commitment.
+
+        Raises
+        ------
+        UnknownRoundError
+            If nothing under way was asked so.
+        StoreError
+            If it cannot be noted.
+        """
+        told = self._told(report)
+        if told.state is DeliveryState.WAITING:
+            DBOS.set_workflow_delay(_name(told.id, told.attempts + 1), delay_seconds=self._delay_s(told.attempts))
+
+    def close(self) -> None:
+        """Begin no attempt any more, and wait for those under way; a peer's patience bounds each."""
+        self._closing.set()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way)
+
+    def _begun(self, study: str, round_id: str) -> str:
+        names = []
+        if self._routes:
+            found = origin(self._store, study)
+            names = [name for name, route in self._routes.items() if route.takes(found)]
+        begun = self._store.deliveries.begin(round_id, names)
+        return json.dumps([(one.id, one.destination, one.attempts) for one in begun])
+
+    def _enqueue(self, delivery: str, destination: str, number: int, *, delay_s: float | None) -> None:
+        options = SetEnqueueOptions(delay_seconds=delay_s, queue_partition_key=destination)
+        with SetWorkflowID(_name(delivery, number)), options:
+            DBOS.enqueue_workflow(_QUEUE, self._workflow, delivery, number)
+
+    def _deliver(self, delivery: str, number: int) -> str:
+        """Make one attempt, and leave the next one behind if it has failed; the workflow."""
+        with self._counted():
+            attempted = self._kept_at(self._attempted, shredded=json.dumps((DeliveryState.WITHDRAWN, "")))
+            ended = DBOS.run_step({"name": "attempt"}, attempted, delivery, number)
+            state, destination = json.loads(ended)
+            if state in UNDER_WAY:
+                is_asked = state == DeliveryState.COMMITTING
+                delay_s = self._patience.commitment_s if is_asked else self._delay_s(number)
+                self._enqueue(delivery, destination, number + 1, delay_s=delay_s)
+            return str(state)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            if self._closing.is_set():
+                raise HandedBack
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def _kept_at(self, step: Callable[..., str], *, shredded: str) -> Callable[..., str]:
+        """Try a step again for as long as store or key holder are away; ``shredded`` is what it ends with if so."""
+
+        def trying(*arguments: object) -> str:
+            while True:
+                try:
+                    return step(*arguments)
+                except UnknownRoundError:
+                    return shredded
+                except AWAY as error:
+                    log.warning("a delivery waits: %s", error.code)
+                    if self._closing.wait(AWAY_S):
+                        raise HandedBack from error
+
+        return trying
+
+    def _attempted(self, delivery: str, number: int) -> str:
+        """Make an attempt that was not made before; return state and destination after it."""
+        now = self._store.deliveries.get(delivery)
+        if now.state in UNDER_WAY and now.attempts < number:
+            now = self._store.deliveries.note(delivery, self._attempt(now, number))
+            if now.state is DeliveryState.COMMITTING:
+                now = self._asked(now)
+            log.info("round %s to %s, attempt %d: %s", now.round, now.destination, number, now.state)
+        return json.dumps((now.state, now.destination))
+
+    def _attempt(self, delivery: Delivery, number: int) -> Attempt:
+        """Send, and say what came of it; the job's edge."""
+        if self._state(delivery) is not State.DELIVERING:
+            return Attempt(number, DeliveryState.WITHDRAWN)
+        try:
+            return self._sent(delivery, number)
+        except (*AWAY, UnknownRoundError):
+            raise
+        except PASSING as error:
+            log.warning("round %s to %s failed, and is tried again: %s", delivery.round, delivery.destination, error)
+            return Attempt(number, DeliveryState.WAITING, error.code)
+        except ZweitblickError as error:
+            log.warning("round %s to %s was refused: %s", delivery.round, delivery.destination, error)
+            self._keep_fault(delivery, error)
+            return Attempt(number, DeliveryState.REFUSED, error.code)
+        except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
+            log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
+            return Attempt(number, DeliveryState.WAITING, INTERNAL)
+
+    def _sent(self, delivery: Delivery, number: int) -> Attempt:
+        route = self._routes.get(delivery.destination)
+        if route is None:
+            raise UnknownDestinationError(f"{delivery.destination} is no destination any more; set it, or replay")
+        instances = self._instances(delivery.round, route.results)
+        receipt = sender(route.destination, patience=self._patience).send(instances)
+        if receipt.warnings:
+            told = ", ".join(f"0x{status:04X}" for status in receipt.warnings)
+            log.info("round %s to %s was taken with warnings: %s", delivery.round, delivery.destination, told)
+        if not isinstance(route.destination, StoreDestination) or not route.destination.storage_commitment:
+            return Attempt(number, DeliveryState.DELIVERED)
+        # noted before it is asked, so that its report is known whenever it comes
+        late = NotCommittedError.code if delivery.state is DeliveryState.COMMITTING else None
+        return Attempt(number, DeliveryState.COMMITTING, late, f"2.25.{uuid.uuid4().int}")
+
+    def _asked(self, delivery: Delivery) -> Delivery:
+        """Ask the destination to commit itself to keep what it took; return the delivery after that.
+
+        The job's edge, as in `_attempt`.
+        """
+        try:
+            report = self._report(delivery)
+        except (*AWAY, UnknownRoundError):
+            raise
+        except PASSING as error:
+            log.warning("round %s to %s is not committed: %s", delivery.round, delivery.destination, error)
+            return self._answered(delivery, DeliveryState.WAITING, error.code)
+        except ZweitblickError as error:
+            log.warning("round %s to %s will not be committed: %s", delivery.round, delivery.destination, error)
+            self._keep_fault(delivery, error)
+            return self._answered(delivery, DeliveryState.REFUSED, error.code)
+        except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
+            log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
+            return self._answered(delivery, DeliveryState.WAITING, INTERNAL)
+        return self._store.deliveries.get(delivery.id) if report is None else self._told(report)
+
+    def _report(self, delivery: Delivery) -> CommitmentReport | None:
+        route = self._routes[delivery.destination]
+        if not isinstance(route.destination, StoreDestination):
+            return None
+        return ask_commitment(
+            route.destination,
+            self._instances(delivery.round, route.results),
+            transaction_uid=str(delivery.transaction_uid),
+            patience=self._patience,
+        )
+
+    def _answered(self, delivery: Delivery, state: DeliveryState, code: str) -> Delivery:
+        return self._store.deliveries.answered(str(delivery.transaction_uid), state, error_code=code)
+
+    def _told(self, report: CommitmentReport) -> Delivery:
+        answered = partial(self._store.deliveries.answered, report.transaction_uid)
+        if report.failures:
+            return answered(DeliveryState.WAITING, error_code=NotCommittedError.code)
+        return answered(DeliveryState.DELIVERED)
+
+    def _instances(self, round_id: str, names: Sequence[str]) -> list[Outgoing]:
+        kept = {one.name: one for one in self._store.results(round_id)}
+        return [outgoing(partial(self._store.open, kept[name].id), size=kept[name].plain_bytes) for name in names]
+
+    def _state(self, delivery: Delivery) -> State:
+        for one in self._store.rounds(delivery.study):
+            if one.id == delivery.round:
+                return one.state
+        raise UnknownRoundError(f"no round {delivery.round} is kept; its study may have been shredded")
+
+    def _keep_fault(self, delivery: Delivery, error: ZweitblickError) -> None:
+        content = json.dumps({"code": error.code, "message": str(error)}).encode()
+        try:
+            self._store.keep_result(ResultName(delivery.round, ERROR, "application/json"), io.BytesIO(content))
+        except ResultChangedError:  # the first one stays
+            log.warning("round %s has another error already", delivery.round)
+
+
+def _name(delivery: str, number: int) -> str:
+    """Id of an attempt's workflow."""
+    return f"{delivery}-{number}"

@@ -1,0 +1,52 @@
+"""Routes: which results of which studies go to a destination."""
+
+from dataclasses import dataclass
+
+from zweitblick.peers.destination import Destination
+
+DICOM_RESULTS = ("seg", "sr", "encapsulated-pdf")
+"""Names of the results that are DICOM instances, in the order in which they are sent: a report after its evidence."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a study is from.
+
+    Parameters
+    ----------
+    senders
+        Calling AE titles of those who sent its images.
+    modalities, body_parts
+        Modality (0008,0060) and Body Part Examined (0018,0015) of its series.
+    """
+
+    senders: frozenset[str] = frozenset()
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Route:
+    """What goes to a destination: results of the studies that fulfil all conditions.
+
+    Parameters
+    ----------
+    destination
+        Where to.
+    results
+        Names of results, of `DICOM_RESULTS`.
+    senders, modalities, body_parts
+        A study must have one of each; empty takes any.
+    """
+
+    destination: Destination
+    results: tuple[str, ...] = DICOM_RESULTS
+    senders: frozenset[str] = frozenset()
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
+
+    def takes(self, origin: Origin) -> bool:
+        """Whether the results of a study from there go here."""
+        wanted = (self.senders, self.modalities, self.body_parts)
+        found = (origin.senders, origin.modalities, origin.body_parts)
+        return all(not want or want & have for want, have in zip(wanted, found, strict=True))

@@ -1,0 +1,165 @@
+"""Routes from the settings' tables of destinations; each fault is told by its key."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from zweitblick.delivery.route import DICOM_RESULTS, Route
+from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
+
+Reader = Callable[[object], Any]
+"""Returns a value, or raises ValueError that says what to give."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
+_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
+"""A code string (PS3.5 section 6.2)."""
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Readers(NamedTuple):
+    """How the settings read what is not special to destinations."""
+
+    path: Reader
+    port: Reader
+    title: Reader
+    titles: Reader
+
+
+def routes(tables: object, faults: list[str], readers: Readers) -> tuple[Route, ...]:
+    """Read tables of destinations; one with a fault is left out, and the fault noted.
+
+    Parameters
+    ----------
+    tables
+        As TOML has them.
+    faults
+        To which faults are added.
+    readers
+        For paths, ports and AE titles.
+    """
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        faults.append("destinations: give each as a table [[destinations]]")
+        return ()
+    found: dict[str, Route] = {}
+    for number, table in enumerate(tables, start=1):
+        name = table.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            faults.append(f"destinations.{number}.name: give 1 to 32 letters, digits, dots, dashes or underscores")
+        elif name in found:
+            faults.append(f"destinations.{name}.name: there are two of this name; give each its own")
+        elif (route := _route(name, table, faults, readers)) is not None:
+            found[name] = route
+    return tuple(found.values())
+
+
+def _route(name: str, table: Mapping[str, Any], faults: list[str], readers: Readers) -> Route | None:
+    known = _readers("url" in table, readers)
+    values: dict[str, Any] = {}
+    wrong = []
+    for key, raw in table.items():
+        if key not in known:
+            wrong.append(f"{key} is no setting of such a destination; known: {', '.join(known)}")
+            continue
+        try:
+            values[key] = known[key](raw)
+        except ValueError as error:
+            wrong.append(f"{key}: {error}")
+    wrong += _unfit(table)
+    faults += [f"destinations.{name}.{fault}" for fault in wrong]
+    return None if wrong else _composed(values)
+
+
+def _readers(is_stow: bool, readers: Readers) -> dict[str, Reader]:  # noqa: FBT001 -- what the table itself says
+    common: dict[str, Reader] = {
+        "name": str,
+        "results": _results,
+        "senders": readers.titles,
+        "modalities": _codes,
+        "body_parts": _codes,
+        "ca": readers.path,
+        "certificate": readers.path,
+        "key": readers.path,
+    }
+    if is_stow:
+        return common | {"url": _url, "token_file": readers.path, "password_file": readers.path}
+    return common | {
+        "host": _host,
+        "port": readers.port,
+        "called_ae_title": readers.title,
+        "calling_ae_title": readers.title,
+        "tls": _truth,
+        "storage_commitment": _truth,
+    }
+
+
+def _unfit(table: Mapping[str, Any]) -> list[str]:
+    """Faults of values together."""
+    faults = []
+    if "url" not in table:
+        needed = ("host", "port", "called_ae_title")
+        faults += [f"{key} must be set, or url for STOW-RS" for key in needed if key not in table]
+        if table.get("port") == 0:
+            faults.append("port: 0 is nobody's; give 1 to 65535")
+    if ("certificate" in table) != ("key" in table):
+        faults.append("certificate and key go together; set both or none")
+    if not _has_tls(table):
+        faults += [f"{key} needs TLS; set tls, or https" for key in ("ca", "certificate") if key in table]
+        secrets = [key for key in ("token_file", "password_file") if key in table]
+        if urlsplit(str(table.get("url"))).hostname not in _LOOPBACK:
+            faults += [f"{key} would be sent in clear; use https" for key in secrets]
+    if "token_file" in table and "password_file" in table:
+        faults.append("password_file: set this or token_file, not both")
+    return faults
+
+
+def _has_tls(table: Mapping[str, Any]) -> bool:
+    return table.get("tls") is True or str(table.get("url")).startswith("https:")
+
+
+def _composed(values: Mapping[str, Any]) -> Route:
+    def of(*keys: str) -> dict[str, Any]:
+        return {key: values[key] for key in keys if key in values}
+
+    trust = Trust(values.get("ca"), values.get("certificate"), values.get("key"))
+    conditions = of("results", "senders", "modalities", "body_parts")
+    if "url" in values:
+        return Route(StowDestination(trust=trust, **of("name", "url", "token_file", "password_file")), **conditions)
+    where = of("name", "host", "port", "called_ae_title", "calling_ae_title", "storage_commitment")
+    return Route(StoreDestination(trust=trust if values.get("tls") else None, **where), **conditions)
+
+
+def _url(raw: object) -> str:
+    try:
+        parts = urlsplit(raw) if isinstance(raw, str) else None
+        fits = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none
+        fits = False
+    if not fits or parts is None or parts.query or parts.fragment or parts.username:
+        raise ValueError(f"{raw!r} is no URL of a DICOMweb root such as https://pacs.example/dicom-web")
+    return str(raw)
+
+
+def _host(raw: object) -> str:
+    if not isinstance(raw, str) or not _HOST.fullmatch(raw):
+        raise ValueError(f"{raw!r} is no name or IP address of a host")
+    return raw
+
+
+def _truth(raw: object) -> bool:
+    if not isinstance(raw, bool):
+        raise ValueError(f"{raw!r} is neither true nor false")  # noqa: TRY004 -- one error for all faults
+    return raw
+
+
+def _results(raw: object) -> tuple[str, ...]:
+    if not isinstance(raw, list) or not raw or any(one not in DICOM_RESULTS for one in raw):
+        raise ValueError(f"{raw!r} is no list of results; known: {', '.join(DICOM_RESULTS)}")
+    return tuple(name for name in DICOM_RESULTS if name in raw)
+
+
+def _codes(raw: object) -> frozenset[str]:
+    if not isinstance(raw, list) or not all(isinstance(one, str) and _CODE.fullmatch(one) for one in raw):
+        raise ValueError(f"{raw!r} is no list of codes such as MR or BRAIN, of at most 16 capitals each")
+    return frozenset(raw)

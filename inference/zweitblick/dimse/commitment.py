@@ -1,0 +1,48 @@
+"""N-EVENT-REPORT of the Storage Commitment Push Model (PS3.4 section J.3.3): what was committed is handed on."""
+
+import logging
+from collections.abc import Callable
+from io import BytesIO
+
+from pydicom.filereader import read_dataset
+from pydicom.uid import UID
+from pynetdicom.presentation import PresentationContext
+
+from zweitblick.dicom.commitment import COMMITMENT_INSTANCE, CommitmentReport, commitment_report
+from zweitblick.dicom.header import DAMAGE, quietly
+from zweitblick.dimse.messages import Request
+from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
+from zweitblick.errors import DamagedInstanceError, ZweitblickError
+
+log = logging.getLogger(__name__)
+
+REPORT_BYTES = 2**22
+"""Longest report that is read: some 40,000 instances."""
+
+Committed = Callable[[CommitmentReport], None]
+"""Is told what a peer reports; called from several threads at once. Raises `ZweitblickError` if it cannot take it."""
+
+
+def serve_report(request: Request, context: PresentationContext, committed: Committed) -> int:
+    """Hand a report on, and return the status for its sender: 0x0000 only once it was taken."""
+    try:
+        committed(_report(request, UID(str(context.transfer_syntax[0]))))
+    except ZweitblickError as error:
+        log.warning("a storage commitment report was refused: %s", error.code)
+        return status_of(error)
+    except Exception as error:  # noqa: BLE001  # the request's edge: the sender must be told that nothing was taken
+        log.error("taking a storage commitment report failed by %s", type(error).__name__)  # noqa: TRY400  # may quote
+        return PROCESSING_FAILURE
+    return SUCCESS
+
+
+def _report(request: Request, syntax: UID) -> CommitmentReport:
+    data = b"" if request.data is None else request.data.getvalue()
+    if not 0 < len(data) <= REPORT_BYTES or request.sop_instance_uid != COMMITMENT_INSTANCE:
+        raise DamagedInstanceError("a storage commitment report is empty, too long or of no such instance; repair it")
+    with quietly():
+        try:
+            information = read_dataset(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian)
+        except (*DAMAGE, OSError) as error:  # pydicom raises OSError where a sequence is cut short
+            raise DamagedInstanceError("a storage commitment report cannot be read; repair its sender") from error
+    return commitment_report(information)

@@ -1,0 +1,79 @@
+"""Destinations: where results go, and how a connection to them is made."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+OWN_AE_TITLE = "ZWEITBLICK"
+"""Our calling AE title, where none is set."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """TLS as a client.
+
+    Parameters
+    ----------
+    cas
+        PEM file of the authorities that vouch for the peer; those of the system if None.
+    certificate, key
+        PEM files to show to the peer; both or none.
+    """
+
+    cas: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
+class StoreDestination:
+    """A C-STORE provider.
+
+    Parameters
+    ----------
+    name
+        In settings, logs and answers.
+    host, port
+        Name or IP address, and port.
+    called_ae_title, calling_ae_title
+        Its AE title, and ours.
+    trust
+        TLS; None sends without.
+    storage_commitment
+        Whether it is asked to commit itself to keep what it took (PS3.4 annex J), and has not got it before.
+    """
+
+    name: str
+    host: str
+    port: int
+    called_ae_title: str
+    calling_ae_title: str = OWN_AE_TITLE
+    trust: Trust | None = None
+    storage_commitment: bool = False
+
+
+@dataclass(frozen=True)
+class StowDestination:
+    """A STOW-RS server.
+
+    Parameters
+    ----------
+    name
+        In settings, logs and answers.
+    url
+        Of the DICOMweb root, as in ``https://pacs.example/dicom-web``.
+    trust
+        TLS, where the URL says https.
+    token_file
+        File with a token that is shown (RFC 6750); read at each sending, so that it may change.
+    password_file
+        The same with ``user:password`` (RFC 7617).
+    """
+
+    name: str
+    url: str
+    trust: Trust = field(default_factory=Trust)
+    token_file: Path | None = None
+    password_file: Path | None = None
+
+
+Destination = StoreDestination | StowDestination

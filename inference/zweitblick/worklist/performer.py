@@ -1,0 +1,216 @@
+"""Performer: claims the work items that ask for a second read once their input is there, and reports how it went.
+
+The Task Performer of IHE's AI Workflow for Imaging, within this service; others may claim what asks for something else.
+What was claimed is in the store, so that a new start goes on with it.
+"""
+
+import io
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import pydicom
+from pydicom import Dataset
+
+from zweitblick.errors import KeyHolderError, StoreFullError, StoreUnavailableError, WorkitemError, ZweitblickError
+from zweitblick.store.life import State
+from zweitblick.store.rounds import Round
+from zweitblick.store.store import Store
+from zweitblick.store.workitems import KeptWorkitem
+from zweitblick.worklist.content import input_uids
+from zweitblick.worklist.step import StepState
+from zweitblick.worklist.worklist import Worklist, content_of
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+"""How often work items are looked at."""
+
+SECOND_READ = "second-read"
+SCHEME = "99ZWEITBLICK"
+"""Scheduled Workitem Code of what we perform; no public scheme has a code for it."""
+
+STATION = "zweitblick"
+
+_READ = frozenset({State.READ, State.SEALED, State.DELIVERING, State.DELIVERED, State.AWAITING_REVIEW, State.REVIEWED})
+_NOT_READ = frozenset({State.FAILED, State.CANCELLED})
+
+
+class Performer:
+    """Performs work items, from construction until `close`.
+
+    Parameters
+    ----------
+    worklist
+        Of all work items.
+    store
+        Where their input is received, and the readings are.
+    submit
+        Has a round read that is complete.
+    clock
+        Tells the time, aware.
+    """
+
+    def __init__(
+        self, worklist: Worklist, store: Store, submit: Callable[[Round], None], *, clock: Callable[[], datetime]
+    ) -> None:
+        self._worklist = worklist
+        self._store = store
+        self._submit = submit
+        self._clock = clock
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="work items")
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End after the look that is under way."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.wait(POLL_S):
+            try:
+                self._look()
+            except (StoreUnavailableError, StoreFullError, KeyHolderError) as error:
+                log.warning("work items wait: %s", error.code)
+            except Exception as error:  # noqa: BLE001 -- the jobs' edge: looking at them must not end
+                log.error("looking at work items failed by %s", type(error).__name__)  # noqa: TRY400 -- texts may quote data
+
+    def _look(self) -> None:
+        for item in self._store.workitems.items(StepState.SCHEDULED, StepState.IN_PROGRESS):
+            content = content_of(item)
+            if not _is_ours(content):
+                continue
+            try:
+                if item.state == StepState.SCHEDULED:
+                    self._claim(item, content)
+                elif item.transaction_uid == _transaction_uid(item):
+                    self._report(item)
+            except WorkitemError as error:
+                log.info("work item %s was changed meanwhile: %s", item.id, error.code)
+            except ZweitblickError as error:
+                log.warning("work item %s waits: %s", item.id, error.code)
+
+    def _claim(self, item: KeptWorkitem, content: Dataset) -> None:
+        """Claim what asks for a second read, once all instances that it names are there, or the study is complete."""
+        rounds = self._store.rounds(item.study)
+        if not rounds:
+            return
+        named = input_uids(content)
+        if named:
+            kept = {one.sop_instance_uid for one in self._store.instances(item.study)}
+            if not named <= kept:
+                return
+        elif rounds[-1].state is State.RECEIVING:
+            return
+        self._worklist.change_state(item.uid, StepState.IN_PROGRESS, transaction_uid=_transaction_uid(item))
+        self._worklist.update(item.uid, self._started(), transaction_uid=_transaction_uid(item))
+        if rounds[-1].state is State.RECEIVING:
+            self._submit(rounds[-1])
+
+    def _report(self, item: KeptWorkitem) -> None:
+        """End a work item of ours once its study was read, or cannot be."""
+        last = self._store.rounds(item.study)[-1]
+        if last.state in _READ:
+            self._end(item, StepState.COMPLETED, self._output(item, last))
+        elif last.state in _NOT_READ:
+            self._end(item, StepState.CANCELED, self._reason(last))
+        elif last.state is State.RECEIVING and input_uids(content_of(item)):
+            self._submit(last)  # the service may have ended between claim and submission
+
+    def _end(self, item: KeptWorkitem, state: StepState, change: Dataset) -> None:
+        transaction_uid = _transaction_uid(item)
+        self._worklist.update(item.uid, change, transaction_uid=transaction_uid)
+        self._worklist.change_state(item.uid, state, transaction_uid=transaction_uid)
+
+    def _started(self) -> Dataset:
+        change = Dataset()
+        change.UnifiedProcedureStepPerformedProcedureSequence = [self._performed()]
+        change.ProcedureStepProgressInformationSequence = [_progress(0)]
+        return change
+
+    def _performed(self) -> Dataset:
+        performed = Dataset()
+        performed.PerformedStationNameCodeSequence = [_code(STATION, "zweitblick")]
+        performed.PerformedWorkitemCodeSequence = [_code(SECOND_READ, "Second read")]
+        performed.PerformedProcedureStepStartDateTime = self._now()
+        performed.OutputInformationSequence = []
+        return performed
+
+    def _output(self, item: KeptWorkitem, last: Round) -> Dataset:
+        begun = content_of(item).get("UnifiedProcedureStepPerformedProcedureSequence")
+        performed = begun[0] if begun else self._performed()  # the service may have ended right after the claim
+        performed.PerformedProcedureStepEndDateTime = self._now()
+        performed.OutputInformationSequence = self._results(item, last)
+        change = Dataset()
+        change.UnifiedProcedureStepPerformedProcedureSequence = [performed]
+        change.ProcedureStepProgressInformationSequence = [_progress(100)]
+        return change
+
+    def _results(self, item: KeptWorkitem, last: Round) -> list[Dataset]:
+        study_uid = self._store.study(item.study).study_instance_uid
+        references = []
+        for result in self._store.results(last.id):
+            if result.sop_instance_uid:
+                with self._store.open(result.id) as file:
+                    references.append(_reference(file.read(), study_uid))
+        return references
+
+    @staticmethod
+    def _reason(last: Round) -> Dataset:
+        change = Dataset()
+        why = "it was cancelled" if last.state is State.CANCELLED else "it cannot be read; its state says why"
+        change.ReasonForCancellation = f"The study was not read: {why}."
+        return change
+
+    def _now(self) -> str:
+        return self._clock().strftime("%Y%m%d%H%M%S.%f%z")
+
+
+def _is_ours(content: Dataset) -> bool:
+    return any(
+        (code.get("CodeValue"), code.get("CodingSchemeDesignator")) == (SECOND_READ, SCHEME)
+        for code in content.get("ScheduledWorkitemCodeSequence") or ()
+    )
+
+
+def _transaction_uid(item: KeptWorkitem) -> str:
+    """Return the Transaction UID that we claim a work item with: the same after a new start."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{STATION}/{item.id}').int}"
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, SCHEME, meaning
+    return code
+
+
+def _progress(percent: int) -> Dataset:
+    progress = Dataset()
+    progress.ProcedureStepProgress = percent
+    return progress
+
+
+def _reference(file: bytes, study_uid: str) -> Dataset:
+    """Return an item of Output Information Sequence (PS3.3 Table 10-3b)."""
+    wanted = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"]
+    header = pydicom.dcmread(io.BytesIO(file), specific_tags=wanted, stop_before_pixels=True)
+    instance = Dataset()
+    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    reference = Dataset()
+    reference.TypeOfInstances = "DICOM"
+    reference.StudyInstanceUID, reference.SeriesInstanceUID = study_uid, header.SeriesInstanceUID
+    reference.ReferencedSOPSequence = [instance]
+    return reference

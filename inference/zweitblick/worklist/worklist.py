@@ -1,0 +1,207 @@
+"""Worklist: work items from their making to their end, for whoever asks for readings and whoever performs them."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from pydicom import Dataset
+
+from zweitblick.errors import WorkitemContentError, WorkitemStateError
+from zweitblick.store.workitems import KeptWorkitem, Workitems
+from zweitblick.worklist.content import PUSH, check_change, check_completed, check_new, study_uid
+from zweitblick.worklist.notices import EventType, Notices
+from zweitblick.worklist.query import Key, matching
+from zweitblick.worklist.step import StepState, changed, check_modifiable
+
+
+class Worklist:
+    """Makes, changes and ends work items; for several threads at once.
+
+    Parameters
+    ----------
+    items
+        Where they are kept.
+    notices
+        Who is told.
+    clock
+        Tells the time, aware.
+    """
+
+    def __init__(self, items: Workitems, notices: Notices, clock: Callable[[], datetime]) -> None:
+        self.notices = notices
+        self._items = items
+        self._clock = clock
+
+    def create(self, content: Dataset, *, uid: str) -> None:
+        """Make a work item, which is then scheduled.
+
+        Parameters
+        ----------
+        content
+            Its attributes; changed.
+        uid
+            Its SOP Instance UID.
+
+        Raises
+        ------
+        WorkitemContentError
+            If it is not as PS3.4 Table CC.2.5-3 asks, or not about one study.
+        WorkitemExistsError
+            If there is one of this UID.
+        """
+        check_new(content)
+        content.SOPClassUID, content.SOPInstanceUID = PUSH, uid
+        content.ScheduledProcedureStepModificationDateTime = self._now()
+        self._items.add(
+            uid=uid, study_uid=study_uid(content), state=StepState.SCHEDULED, content=json.dumps(content.to_json_dict())
+        )
+        self._tell(self._items.item(uid), EventType.STATE_REPORT)
+
+    def item(self, uid: str) -> Dataset:
+        """Return what a work item says, with its Transaction UID.
+
+        Raises
+        ------
+        UnknownWorkitemError
+            If there is none of this UID.
+        """
+        return content_of(self._items.item(uid))
+
+    def search(self, keys: Sequence[Key]) -> list[Dataset]:
+        """Return the work items that match all keys, the oldest first. Each that is kept is opened for it."""
+        found = (content_of(item) for item in self._items.items())
+        return [content for content in found if matching(keys, content)]
+
+    def update(self, uid: str, change: Dataset, *, transaction_uid: str) -> None:
+        """Set attributes of a work item; those that are not named stay.
+
+        Raises
+        ------
+        WorkitemContentError, WorkitemStateError, TransactionError, UnknownWorkitemError
+            If it is not allowed, see `check_change` and `check_modifiable`.
+        """
+        check_change(change)
+
+        def updated(item: KeptWorkitem) -> KeptWorkitem:
+            check_modifiable(StepState(item.state), claimed_by=item.transaction_uid, given=transaction_uid)
+            content = content_of(item)
+            content.update(change)
+            content.ScheduledProcedureStepModificationDateTime = self._now()
+            return _saying(item, content)
+
+        item = self._items.change(uid, updated)
+        if "ProcedureStepProgressInformationSequence" in change:
+            self._tell(item, EventType.PROGRESS_REPORT)
+        if "InputReadinessState" in change:
+            self._tell(item, EventType.STATE_REPORT)
+
+    def change_state(self, uid: str, asked: str, *, transaction_uid: str) -> bool:
+        """Claim a work item, complete or cancel it; return whether its state is another than before.
+
+        Raises
+        ------
+        WorkitemContentError, WorkitemStateError, TransactionError, UnknownWorkitemError
+            If it is not allowed, see `changed` and `check_completed`.
+        """
+        is_changed = False
+
+        def moved(item: KeptWorkitem) -> KeptWorkitem:
+            nonlocal is_changed
+            is_changed = changed(StepState(item.state), asked, claimed_by=item.transaction_uid, given=transaction_uid)
+            if not is_changed:
+                return item
+            if asked == StepState.COMPLETED:
+                _check_completed(item)
+            return _moved(item, asked, transaction_uid)
+
+        item = self._items.change(uid, moved)
+        if is_changed:
+            self._tell(item, EventType.STATE_REPORT)
+        return is_changed
+
+    def request_cancel(self, uid: str, request: Dataset) -> bool:
+        """Cancel a work item that nobody has claimed; else tell those who listen that somebody wants it cancelled.
+
+        Parameters
+        ----------
+        uid
+            Of the work item.
+        request
+            Its reason and whom to ask: PS3.4 Table CC.2.2-1.
+
+        Returns
+        -------
+        Whether it was not cancelled before.
+
+        Raises
+        ------
+        WorkitemStateError
+            If it is completed (C311).
+        UnknownWorkitemError
+            If there is none of this UID.
+        """
+        before = StepState.SCHEDULED
+
+        def cancelled(item: KeptWorkitem) -> KeptWorkitem:
+            nonlocal before
+            before = StepState(item.state)
+            if before is StepState.COMPLETED:
+                raise WorkitemStateError("the work item is COMPLETED, and cannot be cancelled any more")
+            if before is not StepState.SCHEDULED:
+                return item
+            content = content_of(item)
+            if "ReasonForCancellation" in request:
+                content.ReasonForCancellation = request.ReasonForCancellation
+            return _moved(_saying(item, content), StepState.CANCELED, "")
+
+        item = self._items.change(uid, cancelled)
+        if before is StepState.SCHEDULED:
+            self._tell(item, EventType.STATE_REPORT)
+        elif before is StepState.IN_PROGRESS:
+            self.notices.publish(self._items.subscribers(item), EventType.CANCEL_REQUESTED, uid=uid, about=request)
+        return before is not StepState.CANCELED
+
+    def subscribe(self, ae_title: str, uid: str | None) -> None:
+        """Have a subscriber told of a work item, or of all; it is told the state at once."""
+        self._items.subscribe(ae_title, uid)
+        for item in self._items.items() if uid is None else [self._items.item(uid)]:
+            self.notices.publish([ae_title], EventType.STATE_REPORT, uid=item.uid, about=content_of(item))
+
+    def unsubscribe(self, ae_title: str, uid: str | None) -> None:
+        """End a subscription to a work item, or all of a subscriber."""
+        self._items.unsubscribe(ae_title, uid)
+
+    def suspend(self, ae_title: str) -> None:
+        """End a subscription to all, but for the work items that are there."""
+        self._items.suspend(ae_title)
+
+    def _tell(self, item: KeptWorkitem, kind: EventType) -> None:
+        self.notices.publish(self._items.subscribers(item), kind, uid=item.uid, about=content_of(item))
+
+    def _now(self) -> str:
+        return self._clock().strftime("%Y%m%d%H%M%S.%f%z")
+
+
+def content_of(item: KeptWorkitem) -> Dataset:
+    """Return what a work item says."""
+    return Dataset.from_json(item.content)
+
+
+def _saying(item: KeptWorkitem, content: Dataset) -> KeptWorkitem:
+    return replace(item, content=json.dumps(content.to_json_dict()))
+
+
+def _moved(item: KeptWorkitem, state: str, transaction_uid: str) -> KeptWorkitem:
+    content = content_of(item)
+    content.ProcedureStepState = state
+    if transaction_uid:
+        content.TransactionUID = transaction_uid
+    return replace(_saying(item, content), state=state, transaction_uid=transaction_uid)
+
+
+def _check_completed(item: KeptWorkitem) -> None:
+    try:
+        check_completed(content_of(item))
+    except WorkitemContentError as error:
+        raise WorkitemStateError(str(error)) from error

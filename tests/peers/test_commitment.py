@@ -1,0 +1,122 @@
+"""A peer is asked to keep what it took; its report is taken on the association of the request, and on another."""
+
+from dataclasses import replace
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE, build_role
+from pynetdicom.sop_class import MRImageStorage, StorageCommitmentPushModel
+
+from dimse.wire import Kept
+from peers.fake_peers import COMMITMENT, SEG, SR, CommittingPeer, StorePeer, free_port, made
+from zweitblick.dicom.commitment import CommitmentReport
+from zweitblick.dimse import DicomServer, ListenerConfig
+from zweitblick.errors import (
+    PeerBusyError,
+    PeerContextError,
+    PeerRefusedError,
+    PeerUnreachableError,
+    UnknownRoundError,
+)
+from zweitblick.peers.association import Patience
+from zweitblick.peers.commitment import ask_commitment
+
+PATIENT = Patience(connection_s=5, association_s=5, answer_s=20, report_s=20)
+HASTY = replace(PATIENT, report_s=0.1)
+TRANSACTION = "2.25.4711"
+
+
+def ask(peer: StorePeer, patience: Patience = PATIENT) -> CommitmentReport | None:
+    instances = [made(SEG)[0], made(SR)[0]]
+    return ask_commitment(peer.destination, instances, transaction_uid=TRANSACTION, patience=patience)
+
+
+def test_a_report_may_come_on_the_same_association() -> None:
+    with CommittingPeer() as peer:
+        assert ask(peer) == CommitmentReport(TRANSACTION)
+        (asked,) = peer.asked
+    assert peer.answers == [0x0000]
+    assert asked.TransactionUID == TRANSACTION
+    assert [item.ReferencedSOPClassUID for item in asked.ReferencedSOPSequence] == [SEG, SR]
+
+
+def test_what_the_peer_will_not_keep_is_told() -> None:
+    with CommittingPeer() as peer:
+        peer.failures = [0x0112]
+        assert ask(peer) == CommitmentReport(TRANSACTION, (0x0112,))
+
+
+def test_a_report_may_come_on_another_association() -> None:
+    reports: list[CommitmentReport] = []
+    server = DicomServer(ListenerConfig(port=0), Kept(), committed=reports.append)
+    with server, CommittingPeer(report_to=server.port) as peer:
+        peer.failures = [0x0213]
+        assert ask(peer, HASTY) is None
+    assert peer.answers == [0x0000]
+    assert reports == [CommitmentReport(TRANSACTION, (0x0213,))]
+
+
+@pytest.mark.parametrize(("status", "error"), [(0x0110, PeerBusyError), (0x0122, PeerRefusedError)])
+def test_a_request_may_be_refused(status: int, error: type[Exception]) -> None:
+    with CommittingPeer() as peer:
+        peer.action_status = status
+        with pytest.raises(error):
+            ask(peer)
+
+
+def test_a_peer_may_not_offer_it_or_not_be_there() -> None:
+    with StorePeer() as peer:
+        with pytest.raises(PeerContextError):
+            ask(peer)
+        peer.destination = replace(peer.destination, port=free_port())
+        with pytest.raises(PeerUnreachableError):
+            ask(peer)
+
+
+def reported(server: DicomServer, report: Dataset, *, instance: str = COMMITMENT[1]) -> int | None:
+    """Send a report, and return the status that it was answered with; None if it was not."""
+    entity = AE("PEER")
+    entity.add_requested_context(StorageCommitmentPushModel)
+    role = build_role(StorageCommitmentPushModel, scp_role=True)
+    association = entity.associate("127.0.0.1", server.port, ext_neg=[role])
+    assert association.is_established
+    answer, _ = association.send_n_event_report(report, 1, StorageCommitmentPushModel, instance)
+    association.release()
+    return answer.get("Status")
+
+
+def test_a_report_that_nobody_waits_for_is_refused() -> None:
+    def unknown(_report: CommitmentReport) -> None:
+        raise UnknownRoundError("no such delivery is kept")
+
+    report = Dataset()
+    report.TransactionUID = TRANSACTION
+    with DicomServer(ListenerConfig(port=0), Kept(), committed=unknown) as server:
+        assert reported(server, report) == 0x0110
+
+
+@pytest.mark.parametrize("case", ["no transaction", "no such instance", "failures that are none"])
+def test_a_report_that_is_none_is_refused(case: str) -> None:
+    reports: list[CommitmentReport] = []
+    report = Dataset()
+    report.TransactionUID = TRANSACTION
+    instance = "1.2.3" if case == "no such instance" else COMMITMENT[1]
+    if case == "no transaction":
+        del report.TransactionUID
+        report.RetrieveAETitle = "PEER"
+    if case == "failures that are none":
+        report.FailedSOPSequence = [Dataset()]
+        report.FailedSOPSequence[0].FailureReason = None
+    with DicomServer(ListenerConfig(port=0), Kept(), committed=reports.append) as server:
+        assert reported(server, report, instance=instance) == 0xC000
+    assert reports == []
+
+
+def test_a_server_that_asks_nobody_takes_no_reports() -> None:
+    entity = AE("PEER")
+    entity.add_requested_context(StorageCommitmentPushModel)
+    entity.add_requested_context(MRImageStorage)
+    with DicomServer(ListenerConfig(port=0), Kept()) as server:
+        association = entity.associate("127.0.0.1", server.port)
+        assert [one.abstract_syntax for one in association.accepted_contexts] == [MRImageStorage]
+        association.release()

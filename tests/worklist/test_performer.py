@@ -1,0 +1,141 @@
+"""The performer claims what asks for a second read once its input is there, and ends it as the reading ended."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+from kept_study import wait_until
+from worklist.work import STUDY_UID, UID, Office, code, new_item, office
+from zweitblick.errors import TransactionError
+from zweitblick.store.life import Actor, Event, State
+from zweitblick.store.received import ReceivedInstance
+from zweitblick.store.results import ResultName
+from zweitblick.store.rounds import Round
+from zweitblick.worklist import Performer
+
+INSTANCES = (f"{STUDY_UID}.1.1", f"{STUDY_UID}.1.2")
+
+
+class Room(Office):
+    """An office with a reader who has done nothing yet."""
+
+    def receive(self, uid: str) -> None:
+        self.store.keep(
+            ReceivedInstance(
+                sop_class_uid=MRImageStorage,
+                sop_instance_uid=uid,
+                transfer_syntax_uid=ExplicitVRLittleEndian,
+                study_instance_uid=STUDY_UID,
+                series_instance_uid=f"{STUDY_UID}.1",
+                calling_ae_title="SCANNER",
+                data=uid.encode(),
+            )
+        )
+
+    def submit(self, complete: Round) -> None:
+        self.store.advance(complete.id, Event.COMPLETED, by=Actor.WORKER)
+
+    def happen(self, *events: Event) -> None:
+        for event in events:
+            self.store.advance(self.last().id, event, by=Actor.WORKER)
+
+    def last(self) -> Round:
+        return self.store.rounds(self.store.token(STUDY_UID))[-1]
+
+    def performing(self) -> Performer:
+        return Performer(self.worklist, self.store, self.submit, clock=self.clock)
+
+    def reaches(self, state: str) -> Dataset:
+        wait_until(lambda: self.worklist.item(UID).ProcedureStepState == state)
+        return self.worklist.item(UID)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with office(tmp_path) as made:
+        yield Room(made.store, made.clock)
+
+
+def segmentation() -> bytes:
+    made = Dataset()
+    made.SOPClassUID, made.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.66.4", "2.25.99"
+    made.SeriesInstanceUID = "2.25.98"
+    buffer = io.BytesIO()
+    made.ensure_file_meta()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_it_claims_once_all_input_is_there_and_completes_with_what_was_made(room: Room) -> None:
+    room.worklist.create(new_item(*INSTANCES), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing():
+        room.receive(INSTANCES[1])
+        room.reaches("IN PROGRESS")
+        wait_until(lambda: room.last().state is State.STABLE)
+        with pytest.raises(TransactionError):
+            room.worklist.change_state(UID, "COMPLETED", transaction_uid="1.2.3")
+        room.store.keep_result(
+            ResultName(room.last().id, "seg", "application/dicom", "2.25.99"), io.BytesIO(segmentation())
+        )
+        room.happen(Event.STARTED, Event.READ)
+        done = room.reaches("COMPLETED")
+    performed = done.UnifiedProcedureStepPerformedProcedureSequence[0]
+    [output] = performed.OutputInformationSequence
+    assert (output.StudyInstanceUID, output.SeriesInstanceUID) == (STUDY_UID, "2.25.98")
+    assert output.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.99"
+    assert done.ProcedureStepProgressInformationSequence[0].ProcedureStepProgress == 100
+
+
+def test_it_waits_for_input_that_is_missing(room: Room) -> None:
+    room.worklist.create(new_item(*INSTANCES), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing() as performer:
+        performer._look()
+        assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"
+        assert room.last().state is State.RECEIVING
+
+
+def test_a_study_without_a_list_of_instances_is_claimed_when_it_is_complete(room: Room) -> None:
+    room.worklist.create(new_item(), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing() as performer:
+        performer._look()
+        assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"
+        room.happen(Event.COMPLETED)
+        room.reaches("IN PROGRESS")
+
+
+def test_a_study_that_cannot_be_read_ends_the_work_item(room: Room) -> None:
+    room.worklist.create(new_item(INSTANCES[0]), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing():
+        wait_until(lambda: room.last().state is State.STABLE)
+        room.happen(Event.STARTED, Event.GAVE_UP)
+        assert "not read" in room.reaches("CANCELED").ReasonForCancellation
+
+
+def test_a_claim_outlives_the_performer(room: Room) -> None:
+    room.worklist.create(new_item(INSTANCES[0]), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing():
+        wait_until(lambda: room.last().state is State.STABLE)
+    room.happen(Event.STARTED, Event.READ)
+    with room.performing():
+        room.reaches("COMPLETED")
+
+
+def test_what_asks_for_something_else_is_left_to_others(room: Room) -> None:
+    item = new_item(INSTANCES[0])
+    item.ScheduledWorkitemCodeSequence = [code("lung-nodules", "99OTHER")]
+    room.worklist.create(item, uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing() as performer:
+        performer._look()
+        assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"
+    assert room.worklist.change_state(UID, "IN PROGRESS", transaction_uid="1.2.3")
