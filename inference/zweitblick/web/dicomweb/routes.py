@@ -11,7 +11,7 @@ from pydicom.datadict import keyword_for_tag
 
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.dicomweb.catalogue import Entry, Model
-from zweitblick.web.dicomweb.media import DICOM_JSON, check_json
+from zweitblick.web.dicomweb.media import DICOM, DICOM_JSON, RELATED, check_json
 from zweitblick.web.dicomweb.query import MATCHED, MOST_RESULTS, VALUES, checked_uid, parse
 from zweitblick.web.dicomweb.retrieve import Given, Retrieval, frame_numbers, window_of
 from zweitblick.web.dicomweb.search import Search
@@ -49,7 +49,17 @@ _PROBLEMS = described(
 )
 _SERIES = "/studies/{study}/series/{series}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
-_BODY = {"requestBody": {"required": True, "content": {"multipart/related": {}, "application/dicom": {}}}}
+_KEPT: dict[int | str, dict[str, Any]] = {
+    int(status): {"description": said, "content": {DICOM_JSON: {}}}
+    for status, said in (
+        (HTTPStatus.OK, "All are kept."),
+        (HTTPStatus.ACCEPTED, "Some are kept."),
+        (HTTPStatus.CONFLICT, "None is kept."),
+        (HTTPStatus.SERVICE_UNAVAILABLE, "None can be kept now."),
+    )
+}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {"requestBody": {"required": True, "content": {RELATED: _BYTES, DICOM: _BYTES}}}
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 0, "maximum": MOST_RESULTS},
     "offset": {"type": "integer", "minimum": 0, "maximum": 999_999_999},
@@ -88,12 +98,12 @@ def _add_stores(routes: APIRouter, service: Service, bodies: Bodies) -> None:
         account = await bodies.take(partial(keep_instances, service.store, body, kind, study_uid=study_uid))
         return JSONResponse(account.model(_root(request)), account.status, PRIVATE, DICOM_JSON)
 
-    @routes.post("/studies", openapi_extra=_BODY)
+    @routes.post("/studies", openapi_extra=_BODY, responses=_KEPT)
     async def store_instances(request: Request) -> Response:
         """Store instances (STOW-RS)."""
         return await stored(request, "")
 
-    @routes.post("/studies/{study}", openapi_extra=_BODY)
+    @routes.post("/studies/{study}", openapi_extra=_BODY, responses=_KEPT)
     async def store_instances_of_a_study(request: Request, study: Uid) -> Response:
         """Store instances of one study (STOW-RS)."""
         return await stored(request, study)
