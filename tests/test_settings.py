@@ -44,6 +44,7 @@ client_cas = "/etc/zweitblick/ca.pem"
 [http]
 host = "::1"
 port = 8443
+largest_upload_bytes = 1000000000
 
 [audit]
 folder = "/srv/audit"
@@ -192,6 +193,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_AUDIT_SYSLOG_CERTIFICATE": "/etc/zweitblick/syslog.pem",
     "ZWEITBLICK_AUDIT_SYSLOG_KEY": "/etc/zweitblick/syslog.key",
     "ZWEITBLICK_AUDIT_SYSLOG_CAS": "/etc/zweitblick/syslog-ca.pem",
+    "ZWEITBLICK_HTTP_LARGEST_UPLOAD_BYTES": "1000000000",
     "ZWEITBLICK_KEYS_HOLDER": "pkcs11",
     "ZWEITBLICK_KEYS_POOL": "50",
     "ZWEITBLICK_KEYS_POOL_AGE_S": "7200",
@@ -224,7 +226,7 @@ EVERYTHING = Settings(
         key=Path("/etc/zweitblick/cert.key"),
         client_cas=Path("/etc/zweitblick/ca.pem"),
     ),
-    http=HttpSettings(host="::1", port=8443),
+    http=HttpSettings(host="::1", port=8443, largest_upload_bytes=10**9),
     audit=AuditSettings(
         folder=Path("/srv/audit"),
         signing_key=Path("/etc/zweitblick/audit.pem"),
@@ -264,6 +266,7 @@ FAULTS = {
     "audit.site": "[audit]\nsite = '  '",
     "audit.syslog_port": "[audit]\nsyslog_port = 70000",
     "audit.syslog_cas": "[audit]\nsyslog_host = 'a'\nsyslog_certificate = 'cert.pem'\nsyslog_key = 'cert.key'",
+    "http.largest_upload_bytes": "[http]\nlargest_upload_bytes = 1000",
     "keys.holder": "[keys]\nholder = 'drawer'",
     "keys.pool": "[keys]\npool = -1",
     "keys.pool_age_s": "[keys]\npool_age_s = 59",

@@ -62,10 +62,13 @@ class HttpSettings:
     ----------
     host, port
         IP address and port; port 0 takes a free one.
+    largest_upload_bytes
+        A longer body is refused.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
+    largest_upload_bytes: int = 2 * 2**30
 
 
 @dataclass(frozen=True)
@@ -308,6 +311,13 @@ def _port(raw: object) -> int:
     return number
 
 
+def _upload_bytes(raw: object) -> int:
+    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
+    if isinstance(number, bool) or not isinstance(number, int) or not 2**10 <= number <= 2**50:
+        raise ValueError(f"{raw!r} is no number of bytes; give 1024 or more")
+    return number
+
+
 def _title(raw: object) -> str:
     if not isinstance(raw, str) or not _AE_TITLE.fullmatch(raw):
         raise ValueError(f"{raw!r} is no AE title; give 1 to 16 ASCII characters, no backslash, no outer spaces")
@@ -392,6 +402,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.client_cas": _path,
     "http.host": _host,
     "http.port": _port,
+    "http.largest_upload_bytes": _upload_bytes,
     "keys.pkcs11_module": _path,
     "keys.pkcs11_pin_file": _path,
     "keys.vault_token_file": _path,

@@ -13,7 +13,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from dimse.wire import BIG, DEFLATED, EXPLICIT, IMPLICIT, encoded, instance
-from zweitblick.dimse.instance import HEAD_ELEMENTS, Identity, identity
+from zweitblick.dicom.identity import HEAD_ELEMENTS, Identity, identity
 from zweitblick.errors import DamagedInstanceError
 
 UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")

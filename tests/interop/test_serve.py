@@ -58,6 +58,8 @@ def test_a_study_sent_with_no_settings_is_read_as_by_the_command_line(
         shown = service.reached(uid, "awaiting review")
         assert [one["name"] for one in shown["results"]] == RESULTS
         made = {name: service.result(uid, name) for name in RESULTS}
+        shown_to_viewers = service.client.get(f"/dicom-web/studies/{uid}/series").json()
+        assert sorted(one["00080060"]["Value"][0] for one in shown_to_viewers) == ["DOC", *["MR"] * 4, "SEG", "SR"]
         assert service.client.get("/ready").status_code == 200
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE_S) == 0

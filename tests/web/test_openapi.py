@@ -28,6 +28,11 @@ UID = "1.2.276.0.4711"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
+@schemathesis.serializer("application/dicom", "multipart/related")
+def as_bytes(_context: schemathesis.SerializationContext, value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 def receive(store: Store) -> None:
     store.keep(ReceivedInstance("1.2.3", "1.2.4", "1.2.840.10008.1.2.1", UID, "1.2.6", "SCANNER", b"image"))
     (last,) = store.rounds(store.token(UID))

@@ -55,7 +55,9 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         worklist = Worklist(store.workitems, Notices(), _now)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
         is_working = lambda: worker.is_working and not stopping.is_set()  # noqa: E731 -- told to whoever asks
-        service = Service(store, worker.submit, is_working, worklist, partners.audit)
+        service = Service(
+            store, worker.submit, is_working, worklist, partners.audit, settings.http.largest_upload_bytes
+        )
         app = create_app(service, token=token, exposition=partners.metrics.exposition)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
         dicom = stack.enter_context(_receiver(settings.dicom, store, partners))

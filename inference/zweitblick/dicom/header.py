@@ -52,7 +52,7 @@ _HEADER_BYTES = 2**18
 _CHARACTER_SET = 0x00080005
 _ASCII_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "TM", "UI"})
 """VRs that Specific Character Set does not concern (PS3.5 section 6.1.2.3), and whose text is their value."""
-_INFLATED_BYTES = 4 * 2**30
+_INFLATED_BYTES = 2**30
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d{1,6}))?")
 
@@ -97,10 +97,13 @@ class Header:
     pixels
         Where the value of (7FE0,0010) Pixel Data begins in the file (in the inflated data set, if it is deflated) and
         its length in bytes, 0xFFFFFFFF where that is not defined; None if there is none.
+    pixels_vr
+        Its value representation; OW where the file does not say.
     """
 
     data: Dataset
     pixels: tuple[int, int] | None
+    pixels_vr: str = "OW"
 
     @property
     def transfer_syntax_uid(self) -> str:
@@ -127,18 +130,38 @@ def read_header(source: Path | bytes, tags: list[int]) -> Header:
             if (plain := _plain_header(file, tags)) is not None:
                 return plain
             file.seek(0)
-            _check_start(file)
-            found: list[tuple[int, int]] = []
+            return header_of(file, tags)
+    except OSError as error:
+        raise _damaged(error) from error
 
-            def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
-                if tag == 0x7FE00010:
-                    found.append((file.tell(), length))
-                return bool(tag >= 0x7FE00008)
 
-            data = read_partial(file, stop_when=at_pixels, force=True, specific_tags=list(tags))
+def header_of(file: BinaryIO, tags: list[int] | None) -> Header:
+    """Attributes ``tags`` of an open file, all of them if None; otherwise as `read_header`.
+
+    Raises
+    ------
+    DamagedInstanceError
+        If the file is no DICOM data set or its header is damaged.
+    """
+    found: list[tuple[int, int]] = []
+    represented: list[str] = []
+
+    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+        if tag == 0x7FE00010:
+            found.append((file.tell(), length))
+            represented.append(vr or "OW")
+        return bool(tag >= 0x7FE00008)
+
+    try:
+        _check_start(file)
+        data = read_partial(file, stop_when=at_pixels, force=True, specific_tags=tags and list(tags))
     except (*DAMAGE, OSError) as error:
-        raise DamagedInstanceError(f"the header is damaged ({type(error).__name__}); send the file again") from error
-    return Header(data, found[0] if found else None)
+        raise _damaged(error) from error
+    return Header(data, found[0], represented[0]) if found else Header(data, None)
+
+
+def _damaged(error: Exception) -> DamagedInstanceError:
+    return DamagedInstanceError(f"the header is damaged ({type(error).__name__}); send the file again")
 
 
 def _plain_header(file: BinaryIO, tags: list[int]) -> Header | None:

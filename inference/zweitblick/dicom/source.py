@@ -7,7 +7,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -151,7 +151,8 @@ def _unpacked(archive: Path, room: Path, limits: Limits) -> list[Path]:
             _check_count(len(entries), limits)
             for entry in entries:
                 _check_entry(entry)
-            budget = _Budget(limits, archive.stat().st_size)
+            packed_bytes = archive.stat().st_size
+            budget = Budget(limits, lambda: packed_bytes)
             return [
                 _inflated(opened_archive, entry, room / f"{number:06d}", budget)
                 for number, entry in enumerate(entries, start=1)
@@ -169,38 +170,58 @@ def _unpacked(archive: Path, room: Path, limits: Limits) -> list[Path]:
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
     """Refuse names that would leave the folder (we never use them, yet an archive that has them is an attack)."""
-    windows, posix = PureWindowsPath(entry.filename), PurePosixPath(entry.filename)
-    if posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
+    if leaves_folder(entry.filename):
         raise UnsafeArchiveError("an entry of the archive has an absolute path or '..' in its name; do not trust it")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise UnsafeArchiveError("an entry of the archive is a link or a device, not a file; do not trust it")
 
 
-class _Budget:
-    """Bytes that one archive may still unpack to."""
+def leaves_folder(name: str) -> bool:
+    """Tell whether a file of this name, on whatever system, would lie outside of its folder."""
+    windows, posix = PureWindowsPath(name), PurePosixPath(name)
+    return posix.is_absolute() or bool(windows.drive or windows.root) or ".." in windows.parts
 
-    def __init__(self, limits: Limits, packed_bytes: int) -> None:
+
+class Budget:
+    """Bytes that one archive may still unpack to.
+
+    Parameters
+    ----------
+    limits
+        See `Limits`.
+    packed_bytes
+        Tells how long the archive is, as far as is known by now.
+    """
+
+    def __init__(self, limits: Limits, packed_bytes: Callable[[], int]) -> None:
         self._limits = limits
         self._packed_bytes = packed_bytes
         self._unpacked_bytes = 0
 
     def spend(self, count: int) -> None:
+        """Take note of some unpacked bytes.
+
+        Raises
+        ------
+        ArchiveTooLargeError
+            If they are too many.
+        """
         self._unpacked_bytes += count
         if self._unpacked_bytes > self._limits.unpacked_bytes:
             raise ArchiveTooLargeError(f"the archive unpacks to more than {self._limits.unpacked_bytes} bytes")
-        if self._unpacked_bytes > max(self._limits.ratio_from_bytes, self._limits.ratio * self._packed_bytes):
+        if self._unpacked_bytes > max(self._limits.ratio_from_bytes, self._limits.ratio * self._packed_bytes()):
             raise ArchiveTooLargeError(f"the archive unpacks to more than {self._limits.ratio:g} times its size")
 
 
-def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, budget: _Budget) -> Path:
+def _inflated(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, budget: Budget) -> Path:
     """Write one entry under a number of ours: its own name may be hostile, or a patient's."""
     with archive.open(entry) as packed, path.open("wb") as unpacked:
         _copy(packed, unpacked, budget)
     return path
 
 
-def _copy(packed: IO[bytes], unpacked: IO[bytes], budget: _Budget) -> None:
+def _copy(packed: IO[bytes], unpacked: IO[bytes], budget: Budget) -> None:
     while chunk := packed.read(_CHUNK_BYTES):
         budget.spend(len(chunk))
         unpacked.write(chunk)

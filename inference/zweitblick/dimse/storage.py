@@ -6,7 +6,8 @@ from typing import Protocol
 from pynetdicom.association import ServiceUser
 from pynetdicom.presentation import PresentationContext
 
-from zweitblick.dimse.instance import Keeper, Received, identity
+from zweitblick.dicom.identity import identity
+from zweitblick.dimse.instance import Keeper, Received
 from zweitblick.dimse.messages import Request
 from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of

@@ -117,6 +117,14 @@
     ├── SettingsError                   settings.invalid
     ├── CheckError                      check.faults
     ├── TokenError                      http.token
+    ├── RequestError                    what was asked over HTTP cannot be served as it is
+    │   ├── QueryError                  request.query
+    │   ├── NoUidError                  request.no-uid
+    │   ├── MalformedBodyError          request.malformed-body
+    │   ├── BodyTooLargeError           request.body-too-large
+    │   ├── BodyBrokenOffError          request.body-broken-off
+    │   ├── UnsupportedMediaError       request.unsupported-media
+    │   └── NotAcceptableError          request.not-acceptable
     ├── WorkerError                     studies are not read
     │   ├── WorkerRunningError          worker.running
     │   ├── LostTurnError               worker.lost
@@ -193,6 +201,16 @@ from zweitblick.errors.reading import (
     RegistrationError,
     SampleError,
     VoxelError,
+)
+from zweitblick.errors.request import (
+    BodyBrokenOffError,
+    BodyTooLargeError,
+    MalformedBodyError,
+    NotAcceptableError,
+    NoUidError,
+    QueryError,
+    RequestError,
+    UnsupportedMediaError,
 )
 from zweitblick.errors.root import (
     ZweitblickError,
@@ -283,6 +301,8 @@ __all__ = [
     "AuditError",
     "AuditReadError",
     "AuditWriteError",
+    "BodyBrokenOffError",
+    "BodyTooLargeError",
     "BrokenOffError",
     "BundleDamagedError",
     "BundleError",
@@ -310,6 +330,7 @@ __all__ = [
     "KeyUsageError",
     "LocalizerError",
     "LostTurnError",
+    "MalformedBodyError",
     "MismatchedInstanceError",
     "MissingGeometryError",
     "MissingSequenceError",
@@ -326,8 +347,10 @@ __all__ = [
     "NiftiError",
     "NoDicomError",
     "NoPixelDataError",
+    "NoUidError",
     "NotAHeadError",
     "NotAVolumeError",
+    "NotAcceptableError",
     "NotCommittedError",
     "NotConfirmedError",
     "NotDeidentifiableError",
@@ -352,7 +375,9 @@ __all__ = [
     "PriorPatientError",
     "PriorVersionError",
     "ProviderError",
+    "QueryError",
     "RegistrationError",
+    "RequestError",
     "ResultChangedError",
     "SampleError",
     "SealBrokenError",
@@ -386,6 +411,7 @@ __all__ = [
     "UnknownStudyError",
     "UnknownWorkitemError",
     "UnsafeArchiveError",
+    "UnsupportedMediaError",
     "VaultError",
     "VoxelError",
     "WeakCryptographyError",

@@ -70,10 +70,17 @@ class GroupCommit(Generic[Item, Outcome]):
 
     def _run(self) -> None:
         try:
-            while group := self._next_group():
-                self._settle(group)
+            while self._settle_next():
+                pass
         finally:
             self._refuse_the_rest()
+
+    def _settle_next(self) -> bool:
+        """Wait for a group and settle it; what it held is let go before the next one is waited for."""
+        group = self._next_group()
+        if group:
+            self._settle(group)
+        return bool(group)
 
     def _next_group(self) -> list[tuple[Item, Future[Outcome]]]:
         """Wait for an item and take all that are there; none once this is closed."""

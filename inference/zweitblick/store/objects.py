@@ -146,6 +146,9 @@ class Objects:
 class _OwningReader(OpeningReader):
     """Closes what it reads from when it is closed."""
 
+    name = ""
+    """What ``io.BufferedReader`` passes on, and pydicom asks every one of them for."""
+
     def __init__(self, source: BinaryIO, key: DataKey, *, study: str, name: str) -> None:
         self._owned = source
         super().__init__(source, key, study=study, name=name)

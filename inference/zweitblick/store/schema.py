@@ -87,6 +87,15 @@ Index(
     postgresql_where=objects.c.conflicts_with.is_(None),
 )
 
+headers = Table(
+    "headers",
+    data,
+    Column("object", ForeignKey("objects.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("header", LargeBinary, nullable=False),
+)
+"""What is asked of an object again and again, sealed; ``version`` is that of its making, and another is made anew."""
+
 receptions = Table(
     "receptions",
     data,

@@ -1,6 +1,6 @@
 """Store: what the service keeps of studies, for those who receive, read, deliver and review."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,10 +17,12 @@ from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
 from zweitblick.store.folder import ObjectFolder
+from zweitblick.store.headers import Headers
 from zweitblick.store.index import KeyedIndex
 from zweitblick.store.ingest import Ingest
 from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
+from zweitblick.store.listing import Listing
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
 from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
@@ -107,6 +109,8 @@ class Store:
     ----------
     work
         What workers ask of the store.
+    listing
+        Lists of studies and series.
     workitems
         The procedure steps that are kept.
 
@@ -149,6 +153,8 @@ class Store:
             shredding.finish(self._rooms)
             folder.sweep(lambda files: shredding.named(self._rooms, files))
             self._objects = Objects(self._rooms)
+            self._headers = Headers(self._rooms, self._objects)
+            self.listing = Listing(self._data, index)
             self._deliveries = Deliveries(self._data, clock=clock)
             self.work = Work(self._rooms, clock)
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
@@ -283,6 +289,28 @@ class Store:
         return self._objects.instances(
             token, series_instance_uid=series_instance_uid, sop_instance_uid=sop_instance_uid
         )
+
+    def headers(self, token: str, ids: Sequence[str], make: Callable[[BinaryIO], bytes]) -> Iterator[bytes]:
+        """Yield the headers of some objects of a study, in their order; kept, sealed, once they have been made.
+
+        Parameters
+        ----------
+        token
+            Of the study.
+        ids
+            Of instances or results.
+        make
+            Makes a header of an object that `open` has opened; its layout must not change unless
+            `zweitblick.store.headers.VERSION` does.
+
+        Raises
+        ------
+        UnknownObjectError, StoreDamagedError, VaultError, StoreKeyError
+            As from `open`, and what ``make`` raises.
+        StoreFullError, StoreUnavailableError
+            As from `keep`.
+        """
+        return self._headers.of(token, ids, make)
 
     def results(self, round_id: str) -> list[KeptResult]:
         """Return the results of a round in no particular order."""

@@ -1,16 +1,25 @@
 """Access: who is shown what of a study, on record before it is shown."""
 
+import threading
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from fastapi import Request
 
 from zweitblick.audit.codes import Action
-from zweitblick.audit.events import AuditedStudy, accessed
+from zweitblick.audit.events import AuditedStudy, accessed, queried
 from zweitblick.audit.message import Participant
 from zweitblick.web.service import Service
 
 BEARER = "bearer of the token"
 """Who asks, as long as there is one token for all."""
+
+AGAIN_S = 300.0
+"""Who looks through a study fetches it instance by instance: one access, as long as it does not rest so long."""
+
+MOST_WATCHED = 10_000
+"""Pairs of study and address that are remembered; then all are forgotten, and go on record once more."""
 
 
 def record_access(service: Service, request: Request, study: str, *, action: Action = Action.READ) -> None:
@@ -42,3 +51,61 @@ def record_access(service: Service, request: Request, study: str, *, action: Act
             action=action,
         )
     )
+
+
+class Viewings:
+    """Accesses to studies that come in many requests, on record once; for several threads at once.
+
+    Parameters
+    ----------
+    service
+        Holds the studies, and the record.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lock = threading.Lock()
+        self._last: dict[tuple[str, str], float] = {}
+
+    def record(self, request: Request, study: str) -> None:
+        """Put an access on record, unless the same address had accessed the study shortly before.
+
+        Raises
+        ------
+        AuditError
+            If it cannot be put on record. Nothing must be shown then.
+        """
+        viewing, now = (request.client.host if request.client else "", study), time.monotonic()
+        with self._lock:
+            before = self._last.get(viewing)
+        if before is None or now - before > AGAIN_S:
+            record_access(self._service, request, study)
+        with self._lock:
+            if len(self._last) >= MOST_WATCHED:
+                self._last.clear()
+            self._last[viewing] = now
+
+
+def record_query(service: Service, request: Request) -> None:
+    """Put a search on record, with what is searched for (PS3.15 section A.5.3.10).
+
+    Raises
+    ------
+    AuditError
+        If it cannot be put on record. Nothing must be shown then.
+    """
+    address = request.client.host if request.client else ""
+    query = f"{request.url.path}?{request.url.query}".encode()
+    service.audit.record(queried(Participant(BEARER, address=address), service.audit.process, query=query))
+
+
+def record_reception(service: Service, request: Request, study_uids: Iterable[str]) -> None:
+    """Put on record of which studies a request has brought instances.
+
+    Raises
+    ------
+    AuditError
+        If it cannot be put on record. What came is kept all the same.
+    """
+    for uid in sorted(set(study_uids)):
+        record_access(service, request, service.store.token(uid), action=Action.CREATE)

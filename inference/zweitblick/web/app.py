@@ -6,7 +6,8 @@ from fastapi import Depends, FastAPI
 
 import zweitblick
 from zweitblick.reading import RESEARCH_USE
-from zweitblick.web import health, metrics, reads, subscribers, workitems
+from zweitblick.web import dicomweb, health, metrics, reads, subscribers, workitems
+from zweitblick.web.body import Bodies
 from zweitblick.web.problems import answer_with_problems
 from zweitblick.web.requests import RequestLog
 from zweitblick.web.service import Service
@@ -36,7 +37,9 @@ def create_app(service: Service, *, token: str, exposition: Callable[[], bytes] 
     app.include_router(health.router(service))
     protected = [Depends(token_check(token))]
     app.include_router(metrics.router(exposition))
-    app.include_router(reads.router(service), dependencies=protected)
+    bodies = Bodies()
+    app.include_router(reads.router(service, bodies), dependencies=protected)
+    app.include_router(dicomweb.router(service, bodies), dependencies=protected)
     app.include_router(workitems.router(service), dependencies=protected)
     app.include_router(subscribers.router(service, token=token))
     app.add_middleware(RequestLog)

@@ -11,23 +11,38 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from zweitblick.errors import (
+    ArchiveTooLargeError,
     AuditWriteError,
+    BodyBrokenOffError,
+    BodyTooLargeError,
+    DamagedArchiveError,
+    DamagedInstanceError,
     KeyHolderError,
+    MalformedBodyError,
+    NoDicomError,
+    NotAcceptableError,
+    NoUidError,
+    PixelDecodeError,
+    QueryError,
     StoreFullError,
     StoreUnavailableError,
     TokenError,
+    TooManyFilesError,
     TrailBrokenError,
     TransactionError,
+    TransferSyntaxError,
     UnknownObjectError,
     UnknownRoundError,
     UnknownStudyError,
     UnknownWorkitemError,
+    UnsupportedMediaError,
     WorkitemContentError,
     WorkitemExistsError,
     WorkitemQueryError,
     WorkitemStateError,
     ZweitblickError,
 )
+from zweitblick.web.private import PRIVATE
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +50,20 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[ZweitblickError], HTTPStatus] = {
     TokenError: HTTPStatus.UNAUTHORIZED,
+    QueryError: HTTPStatus.BAD_REQUEST,
+    NoUidError: HTTPStatus.BAD_REQUEST,
+    MalformedBodyError: HTTPStatus.BAD_REQUEST,
+    NotAcceptableError: HTTPStatus.NOT_ACCEPTABLE,
+    TransferSyntaxError: HTTPStatus.NOT_ACCEPTABLE,
+    BodyBrokenOffError: HTTPStatus.REQUEST_TIMEOUT,
+    BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ArchiveTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    TooManyFilesError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    DamagedArchiveError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnsupportedMediaError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    DamagedInstanceError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PixelDecodeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NoDicomError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnknownStudyError: HTTPStatus.NOT_FOUND,
     UnknownRoundError: HTTPStatus.NOT_FOUND,
     UnknownObjectError: HTTPStatus.NOT_FOUND,
@@ -84,13 +113,15 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal)
 
 
-def _ours(_request: Request, error: Exception) -> JSONResponse:
+def _ours(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ZweitblickError):
-        return _internal(_request, error)
+        return _internal(request, error)
     status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("a request failed: %s", error.code)
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if request.method == "POST":  # the rest of a body that was not taken is not waited for
+        headers["Connection"] = "close"
     return _document(status, headers, detail=str(error), code=error.code)
 
 
@@ -111,4 +142,4 @@ def _internal(_request: Request, error: Exception) -> JSONResponse:
 
 def _document(status: HTTPStatus, headers: dict[str, str], *, detail: str = "", code: str = "") -> JSONResponse:
     problem = Problem(title=status.phrase, status=status, detail=detail, code=code)
-    return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(), status, PRIVATE | headers, MEDIA_TYPE)

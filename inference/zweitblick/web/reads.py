@@ -1,26 +1,34 @@
 """Readings: the state of a study, its findings and results, and the word that it is complete."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from zweitblick.audit.codes import Action
-from zweitblick.errors import UnknownObjectError, UnknownStudyError
+from zweitblick.errors import QueryError, StoreKeyError, UnknownObjectError, UnknownStudyError
 from zweitblick.store.deliveries import DeliveryState
 from zweitblick.store.life import State
+from zweitblick.store.listing import Place
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.web.access import record_access
+from zweitblick.web.access import record_access, record_query, record_reception
+from zweitblick.web.body import Bodies, Body
+from zweitblick.web.parts import media_type
+from zweitblick.web.private import PRIVATE, say_private
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
+from zweitblick.web.uploads import FORM, ZIP, Upload, keep_upload
 
 WAS_READ = frozenset(
     {State.READ, State.SEALED, State.DELIVERING, State.DELIVERED, State.AWAITING_REVIEW, State.REVIEWED}
@@ -28,8 +36,19 @@ WAS_READ = frozenset(
 """States of a round whose results are all there."""
 
 _PIECE_BYTES = 2**20
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Findings stay on no disk on their way, and are nothing but what their media type says."""
+MOST_LISTED = 200
+"""Studies of one page."""
+
+_CURSOR = re.compile(r"([0-9]{1,18})-([0-9a-f]{32})")
+_UPLOAD = {
+    "requestBody": {"required": True, "content": {one: {} for one in (ZIP, FORM, "application/dicom")}},
+}
+_UPLOAD_PROBLEMS = described(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
 _PROBLEMS = described(
     HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
 )
@@ -119,10 +138,61 @@ class Read(BaseModel):
     deliveries: list[Delivered] = []
 
 
-def router(service: Service) -> APIRouter:
+class ListedRead(BaseModel):
+    """A study in the list of all of them.
+
+    Attributes
+    ----------
+    study_uid
+        Study Instance UID.
+    round, state
+        Of its last round, as in `Read`.
+    arrived_at
+        When its last instance came.
+    """
+
+    study_uid: str
+    round: int
+    state: State
+    arrived_at: datetime
+
+
+class Page(BaseModel):
+    """Some studies, the one first whose last instance came last.
+
+    Attributes
+    ----------
+    reads
+        The studies.
+    next
+        Cursor of the page behind this one; None if there is none.
+    """
+
+    reads: list[ListedRead]
+    next: str | None
+
+
+def router(service: Service, bodies: Bodies) -> APIRouter:
     """Make the routes."""
     store = service.store
-    routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(_say)])
+    routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(say_private)])
+
+    @routes.get("", responses=described(HTTPStatus.BAD_REQUEST))
+    def reads(request: Request, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50, cursor: str = "") -> Page:
+        """List the studies, the newest first."""
+        record_query(service, request)
+        places = store.listing.newest(limit=limit + 1, after=_place(cursor))
+        following = _cursor(places[limit - 1]) if len(places) > limit else None
+        return Page(reads=list(_listed(store, places[:limit])), next=following)
+
+    @routes.post("", status_code=202, openapi_extra=_UPLOAD, responses=_UPLOAD_PROBLEMS)
+    async def upload(request: Request) -> Upload:
+        """Upload a study, as a zip archive, a form with files, or one DICOM file; it is read once it is quiet."""
+        body = Body(request, most=service.largest_upload_bytes)
+        kind = media_type(request.headers.get("content-type", ""))
+        account = await bodies.take(partial(keep_upload, store, body, kind))
+        await run_in_threadpool(record_reception, service, request, account.studies)
+        return account
 
     @routes.get("/{study_uid}")
     def read(study_uid: str, request: Request) -> Read:
@@ -138,7 +208,7 @@ def router(service: Service) -> APIRouter:
         last = _last(store, study_uid)
         found = _named(store, last, name)
         record_access(service, request, last.study)
-        headers = _HEADERS | {"Content-Length": str(found.plain_bytes)}
+        headers = PRIVATE | {"Content-Length": str(found.plain_bytes)}
         return StreamingResponse(_pieces(store.open(found.id)), media_type=found.media_type, headers=headers)
 
     @routes.post("/{study_uid}/complete", status_code=202)
@@ -153,8 +223,26 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _say(response: Response) -> None:
-    response.headers.update(_HEADERS)
+def _listed(store: Store, places: Iterable[Place]) -> Iterator[ListedRead]:
+    for place in places:
+        try:
+            last, uid = store.rounds(place.study)[-1], store.study(place.study).study_instance_uid
+        except (UnknownStudyError, StoreKeyError, IndexError):  # shredded since
+            continue
+        yield ListedRead(study_uid=uid, round=last.number, state=last.state, arrived_at=last.arrived_at)
+
+
+def _cursor(place: Place) -> str:
+    return f"{place.arrived_us}-{place.study}"
+
+
+def _place(cursor: str) -> Place | None:
+    if not cursor:
+        return None
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise QueryError("no page has this cursor; take that of the page before")
+    return Place(int(found[1]), found[2])
 
 
 def _last(store: Store, study_uid: str) -> Round:

@@ -25,6 +25,8 @@ class Service:
         Of work items.
     audit
         Has it on record who is shown what; what cannot be put there is not shown.
+    largest_upload_bytes
+        A longer body is refused.
     """
 
     store: Store
@@ -32,3 +34,4 @@ class Service:
     is_working: Callable[[], bool]
     worklist: Worklist
     audit: Auditor = field(default_factory=Unrecorded)
+    largest_upload_bytes: int = 2 * 2**30

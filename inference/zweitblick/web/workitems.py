@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 
 from zweitblick.errors import UnknownWorkitemError, WorkitemContentError, WorkitemQueryError
+from zweitblick.web.access import record_access, record_query
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 from zweitblick.worklist.content import is_uid, parsed, written
@@ -74,14 +75,17 @@ def _add_items(routes: APIRouter, service: Service) -> None:
         offset: Annotated[int, Query(ge=0)] = 0,
     ) -> Response:
         """Search for work items by exact values; all of their attributes are returned."""
-        found = worklist.search(_keys(request))[offset : offset + limit]
+        keys = _keys(request)
+        record_query(service, request)
+        found = worklist.search(keys)[offset : offset + limit]
         if not found:
             return Response(status_code=204)
         return JSONResponse([written(one) for one in found], headers=_HEADERS, media_type=MEDIA_TYPE)
 
     @routes.get("/{uid}", response_class=Response, responses=_FOUND)
-    def retrieve(uid: str) -> Response:
+    def retrieve(uid: str, request: Request) -> Response:
         """Retrieve a work item."""
+        record_access(service, request, service.store.workitems.item(uid).study)
         return JSONResponse([written(worklist.item(uid))], headers=_HEADERS, media_type=MEDIA_TYPE)
 
     @routes.post("/{uid}")
