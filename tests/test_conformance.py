@@ -103,7 +103,7 @@ def test_transactions_are_those_that_are_served() -> None:
         for method in methods
         if path.startswith("/dicom-web/")
     }
-    said = [*table("Transaction"), *table("Service")]
+    said = [*table("Transaction"), *table("Web service")]
     assert {(method, path.strip("`")) for _, method, path in said} == {
         (method, path.replace("{path:path}", "{path}")) for method, path in served
     }
