@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -234,3 +235,17 @@ def test_without_matching_and_category_the_report_says_why(reading: Reading) -> 
     assert texts(sr, "Finding")[1].endswith("Lesions were not matched: the earlier images are not at hand.")
     assert texts(sr, "Response Evaluation") == ["No RANO category: treatment not known."]
     assert not [name for name in groups(sr) if name.startswith("Change of")]
+
+
+@pytest.mark.parametrize("region", [0, 2], ids=["all of it enhances", "oedema alone"])
+def test_an_outline_of_one_segment_is_reported(tmp_path: Path, region: int) -> None:
+    reading = phantom_reading(tmp_path)
+    whole = reading.prediction.probabilities[2]
+    shown = np.stack([whole if channel >= region else np.zeros_like(whole) for channel in range(3)])
+    reading = replace(reading, prediction=replace(reading.prediction, probabilities=shown))
+    seg = pydicom.dcmread(io.BytesIO(segmentation(reading)))
+    [segment] = seg.SegmentSequence
+    [(_, group)] = [one for one in groups(report(reading)).items() if one[0] == segment.SegmentLabel]
+    [referenced] = [item for item in group.ContentSequence if name(item) == "Referenced Segment"]
+    assert referenced.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == seg.SOPInstanceUID
+    assert referenced.ReferencedSOPSequence[0].ReferencedSegmentNumber == 1

@@ -55,7 +55,7 @@ def structured_report(reading: Reading, segmentation: bytes) -> bytes:
     bytes
         Part 10 bytes.
     """
-    seg = pydicom.dcmread(io.BytesIO(segmentation))
+    seg = _with_segments_by_frame(pydicom.dcmread(io.BytesIO(segmentation)))
     report = hd.MeasurementReport(
         observation_context=_observer(reading),
         procedure_reported=codes.MR_OF_BRAIN,
@@ -78,6 +78,18 @@ def structured_report(reading: Reading, segmentation: bytes) -> bytes:
         coding_schemes=[codes.private_scheme()],
     )
     return part10(settled(dataset, reading, output=SR))
+
+
+def _with_segments_by_frame(seg: Dataset) -> Dataset:
+    """Repeat in each frame which segment it is of; where there is one for all, it is written once, and not found there.
+
+    highdicom writes the shared functional group (PS3.3 C.8.20.3.1), and does not look there when it makes a reference.
+    """
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" in shared:
+        for frame in seg.PerFrameFunctionalGroupsSequence:
+            frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
+    return seg
 
 
 def _evidence(reading: Reading, seg: Dataset) -> list[Dataset]:
