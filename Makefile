@@ -32,9 +32,10 @@ demo: .venv/runtime.stamp
 	$(BIN)/zweitblick read demo/study --out demo/results
 	$(BIN)/python deploy/round_trip.py demo/study demo/service
 
-# a file's tests stay in one process, since they share what they wrote
+# three processes for two cores, since many tests wait; a file's tests stay in one process, since they share what they wrote
+PROCESSES := $(shell echo $$(( $$(nproc) * 3 / 2 )))
 test: .venv/dev.stamp
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
 system:
 	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \

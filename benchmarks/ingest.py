@@ -23,9 +23,10 @@ from rich.table import Table
 
 from zweitblick.store.database import Database
 from zweitblick.store.folder import ObjectFolder
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import ReceivedInstance, part10_head
 from zweitblick.store.schema import wrapped_keys
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import sealed
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file

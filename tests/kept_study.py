@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pydicom
 
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 
 PATIENCE_S = 120.0

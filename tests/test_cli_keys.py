@@ -11,7 +11,8 @@ import pytest
 
 from store.stores import PATIENT_ID, instance, plain_file, study_uid
 from zweitblick.cli import main
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
 
 Said = pytest.CaptureFixture[str]

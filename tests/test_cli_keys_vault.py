@@ -11,7 +11,8 @@ from vault.holders import Server, vault_server
 from zweitblick.cli import main
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.settings import load_settings
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 Said = pytest.CaptureFixture[str]
 

@@ -10,7 +10,8 @@ from kept_study import Clock
 from store.stores import ACCESSION, PATIENT_ID, PATIENT_NAME, SENDER, instance, study_uid
 from zweitblick.cli import main
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 
 Jobs = Callable[..., list[list[str]]]

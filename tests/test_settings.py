@@ -1,6 +1,5 @@
 """Settings are safe where nothing is set, come from file and environment alike, and name every fault by its key."""
 
-import json
 import re
 from contextlib import suppress
 from datetime import timedelta
@@ -16,7 +15,7 @@ from zweitblick.key_settings import KeySettings
 from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
 from zweitblick.settings import AuditSettings, DicomSettings, HttpSettings, Settings, load_settings
 from zweitblick.study import Priority
-from zweitblick.vault.keyholders.places import TokenPlace, TransitPlace
+from zweitblick.vault.keyholders.places import TokenPlace
 from zweitblick.vault.pool import PoolLimits
 
 HOME = {"HOME": "/home/somebody"}
@@ -133,38 +132,6 @@ ROUTES = (
     Route(StowDestination("HERE", "http://127.0.0.1:8042/dicom-web", password_file=Path("/etc/zweitblick/password"))),
     Route(StoreDestination("PLAIN", "10.0.0.7", 11112, "PLAIN")),
 )
-
-PLAIN = {"name": "PACS", "host": "10.0.0.7", "port": 104, "called_ae_title": "PACS"}
-STOW = {"name": "PACS", "url": "https://pacs.example/dicom-web"}
-DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
-    ("1.name", PLAIN | {"name": ""}),
-    ("1.name", PLAIN | {"name": "a name"}),
-    ("1.name", PLAIN | {"name": "x" * 33}),
-    ("PACS.host", {key: value for key, value in PLAIN.items() if key != "host"}),
-    ("PACS.host", PLAIN | {"host": "http://pacs"}),
-    ("PACS.port", PLAIN | {"port": 0}),
-    ("PACS.port", PLAIN | {"port": "x"}),
-    ("PACS.called_ae_title", {key: value for key, value in PLAIN.items() if key != "called_ae_title"}),
-    ("PACS.calling_ae_title", PLAIN | {"calling_ae_title": "SEVENTEEN_LETTERS"}),
-    ("PACS.tls", PLAIN | {"tls": "yes"}),
-    ("PACS.ca", PLAIN | {"ca": "ca.pem"}),
-    ("PACS.certificate", PLAIN | {"tls": True, "certificate": "cert.pem"}),
-    ("PACS.certificate", PLAIN | {"certificate": "cert.pem", "key": "cert.key"}),
-    ("PACS.storage_commitment", STOW | {"storage_commitment": True}),
-    ("PACS.token_file", PLAIN | {"token_file": "token"}),
-    ("PACS.results", PLAIN | {"results": []}),
-    ("PACS.results", PLAIN | {"results": ["pdf"]}),
-    ("PACS.senders", PLAIN | {"senders": ["back\\slash"]}),
-    ("PACS.modalities", PLAIN | {"modalities": "MR"}),
-    ("PACS.body_parts", PLAIN | {"body_parts": ["brain"]}),
-    ("PACS.url", STOW | {"url": "pacs.example"}),
-    ("PACS.url", STOW | {"url": "https://user:password@pacs.example"}),
-    ("PACS.url", STOW | {"url": "https://pacs.example:port"}),
-    ("PACS.token_file", STOW | {"url": "http://pacs.example", "token_file": "token"}),
-    ("PACS.password_file", STOW | {"token_file": "token", "password_file": "password"}),
-    ("PACS.colour", PLAIN | {"colour": "blue"}),
-]
-"""What is wrong with a table, by the key that must be named."""
 
 ENVIRONMENT = {
     "ZWEITBLICK_DATA": "/srv/zweitblick",
@@ -353,50 +320,6 @@ def test_the_documented_file_loads_and_its_variables_are_known(tmp_path: Path) -
     assert set(re.findall(r"ZWEITBLICK_\w+", example)) == set(ENVIRONMENT)
 
 
-def test_destinations_say_where_and_what_for(tmp_path: Path) -> None:
-    assert loaded(tmp_path, DESTINATIONS).routes == ROUTES
-    assert load_settings(None, HOME).routes == ()
-
-
-@pytest.mark.parametrize(("key", "table"), DESTINATION_FAULTS)
-def test_a_fault_of_a_destination_is_named_by_its_key(tmp_path: Path, key: str, table: dict[str, object]) -> None:
-    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
-    with pytest.raises(SettingsError, match=rf"^destinations\.{re.escape(key)}\b"):
-        loaded(tmp_path, "\n".join(["[[destinations]]", *lines]))
-
-
-def test_all_faults_of_all_destinations_are_told_at_once(tmp_path: Path) -> None:
-    text = """
-        data = 3
-        [[destinations]]
-        name = "PACS"
-        host = "a b"
-        port = -1
-        [[destinations]]
-        name = "PACS"
-        url = "https://pacs.example"
-        [[destinations]]
-        url = "https://pacs.example"
-    """
-    with pytest.raises(SettingsError) as raised:
-        loaded(tmp_path, text)
-    for key in ("data", "PACS.host", "PACS.port", "PACS.called_ae_title", "destinations.3.name"):
-        assert key in str(raised.value)
-
-
-@pytest.mark.parametrize("text", ["destinations = 3", "destinations = [3]", "[destinations]\nname = 'PACS'"])
-def test_destinations_are_tables(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingsError, match=r"^destinations\b"):
-        loaded(tmp_path, text)
-
-
-@pytest.mark.parametrize(("guide", "names"), [("serve", {"PACS", "ARCHIVE"}), ("pacs", {"ORTHANC", "DCM4CHEE"})])
-def test_the_documented_destinations_load(tmp_path: Path, guide: str, names: set[str]) -> None:
-    text = (Path(__file__).parents[1] / "docs" / f"{guide}.md").read_text(encoding="utf-8")
-    found = [loaded(tmp_path, example).routes for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
-    assert {route.destination.name for routes in found for route in routes} == names
-
-
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nowhere"):
         load_settings(tmp_path / "nowhere.toml", HOME)
@@ -408,27 +331,3 @@ def test_any_environment_gives_settings_or_one_typed_error(environment: dict[str
         settings = load_settings(None, HOME | environment)
         assert 0 <= settings.dicom.port <= 65535
         assert 0 <= settings.quiet_time.total_seconds() <= 86400
-
-
-def test_a_vault_server_is_found_by_its_address_and_a_file_with_a_token(tmp_path: Path) -> None:
-    text = "[keys]\nholder = 'vault'\nvault_url = 'https://vault.example:8200/'\nvault_token_file = '/run/token'"
-    keys = loaded(tmp_path, text).keys
-    assert keys.vault == TransitPlace("https://vault.example:8200", "transit", "zweitblick", Path("/run/token"))
-    assert keys.hsm is None
-    assert loaded(tmp_path, text.replace("https://vault.example", "http://127.0.0.1")).keys.vault is not None
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("database = 'postgresql://u:pass-word@db/a'", "go together"),
-        ("database = 'postgresql://u:pass-word@db/a'\nkeys_database = 'postgresql://u:pass-word@db/a'", "backup"),
-        ("database = 'mysql://u:pass-word@db/a'", "no URL of a PostgreSQL database"),
-    ],
-)
-def test_databases_are_two_or_none_and_their_passwords_are_not_told(tmp_path: Path, text: str, fault: str) -> None:
-    (tmp_path / "file").write_text(text)
-    with pytest.raises(SettingsError, match=fault) as refused:
-        load_settings(tmp_path / "file", HOME)
-    assert "pass-word" not in str(refused.value)
-    assert "secret" not in repr(EVERYTHING)

@@ -6,7 +6,6 @@ the service listens on loopback only.
 
 import ipaddress
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,15 +17,23 @@ from zweitblick.delivery.route import Route
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
+from zweitblick.setting_values import (
+    as_database,
+    as_host,
+    as_log_format,
+    as_name,
+    as_path,
+    as_port,
+    as_priorities,
+    as_quiet_time,
+    as_quiet_times,
+    as_title,
+    as_titles,
+    as_upload_bytes,
+)
 from zweitblick.study import Priority
 
 PREFIX = "ZWEITBLICK_"
-LONGEST_QUIET_TIME_S = 86400.0
-LOG_FORMATS = ("console", "json")
-"""Lines for people, and one JSON object a line."""
-
-_AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
-"""PS3.5 section 6.2."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     """
     faults: list[str] = []
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
-    found = routes(given.pop("destinations", []), faults, Readers(_path, _port, _title, _titles))
+    found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
     faults += _unsafe(values)
     if faults:
@@ -283,130 +290,38 @@ def _is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback
 
 
-def _path(raw: object) -> Path:
-    if not isinstance(raw, str) or not raw:
-        raise ValueError(f"{raw!r} is no path")
-    return Path(raw)
-
-
-def _host(raw: object) -> str:
-    if not isinstance(raw, str):
-        raise ValueError(f"{raw!r} is no IP address such as 127.0.0.1")  # noqa: TRY004 -- one error for all faults
-    try:
-        return str(ipaddress.ip_address(raw))
-    except ValueError:
-        raise ValueError(f"{raw!r} is no IP address such as 127.0.0.1") from None
-
-
-def _name(raw: object) -> str:
-    if not isinstance(raw, str) or not raw.isprintable() or not raw.strip():
-        raise ValueError(f"{raw!r} is no name")
-    return raw.strip()
-
-
-def _port(raw: object) -> int:
-    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 65535:
-        raise ValueError(f"{raw!r} is no port; give 0 to 65535")
-    return number
-
-
-def _upload_bytes(raw: object) -> int:
-    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
-    if isinstance(number, bool) or not isinstance(number, int) or not 2**10 <= number <= 2**50:
-        raise ValueError(f"{raw!r} is no number of bytes; give 1024 or more")
-    return number
-
-
-def _title(raw: object) -> str:
-    if not isinstance(raw, str) or not _AE_TITLE.fullmatch(raw):
-        raise ValueError(f"{raw!r} is no AE title; give 1 to 16 ASCII characters, no backslash, no outer spaces")
-    return raw
-
-
-def _titles(raw: object) -> frozenset[str]:
-    """Take a list, or titles parted by commas."""
-    parts = raw.split(",") if isinstance(raw, str) else raw
-    if not isinstance(parts, list):
-        raise ValueError(f"{raw!r} is no list of AE titles")  # noqa: TRY004 -- one error for all faults
-    return frozenset(_title(part.strip() if isinstance(part, str) else part) for part in parts)
-
-
-def _log_format(raw: object) -> str:
-    if raw not in LOG_FORMATS:
-        raise ValueError(f"{raw!r} is no form of log; give {' or '.join(LOG_FORMATS)}")
-    return str(raw)
-
-
-def _quiet_time(raw: object) -> timedelta:
-    seconds = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_QUIET_TIME_S:
-        raise ValueError(f"{raw!r} is no number of seconds; give 0 to {LONGEST_QUIET_TIME_S:.0f}")
-    return timedelta(seconds=seconds)
-
-
-def _quiet_times(raw: object) -> dict[str, timedelta]:
-    """Take a table, or ``TITLE=SECONDS`` parted by commas."""
-    table = dict(part.partition("=")[::2] for part in raw.split(",")) if isinstance(raw, str) else raw
-    if not isinstance(table, dict):
-        raise ValueError(f"{raw!r} is no table of seconds by AE title")  # noqa: TRY004 -- one error for all faults
-    return {_title(title.strip()): _quiet_time(seconds) for title, seconds in table.items()}
-
-
-def _priority(raw: object) -> Priority:
-    if not isinstance(raw, str) or raw.lower() not in list(Priority):
-        raise ValueError(f"{raw!r} is no priority; give {', '.join(Priority)}")
-    return Priority(raw.lower())
-
-
-def _priorities(raw: object) -> dict[str, Priority]:
-    """Take a table, or ``TITLE=PRIORITY`` parted by commas."""
-    table = dict(part.partition("=")[::2] for part in raw.split(",")) if isinstance(raw, str) else raw
-    if not isinstance(table, dict):
-        raise ValueError(f"{raw!r} is no table of priorities by AE title")  # noqa: TRY004 -- one error for all faults
-    return {_title(title.strip()): _priority(urgency) for title, urgency in table.items()}
-
-
-def _database(raw: object) -> str:
-    """Take a URL, and say nothing of it: it may hold a password."""
-    scheme, parted, rest = raw.partition("://") if isinstance(raw, str) else ("", "", "")
-    if scheme not in ("postgresql", "postgresql+psycopg") or not rest:
-        raise ValueError(f"no URL of a PostgreSQL database; give postgresql{parted or '://'}user@host/name")
-    return f"postgresql+psycopg://{rest}"
-
-
 _READERS: dict[str, Callable[[object], Any]] = {
-    "data": _path,
-    "key_file": _path,
-    "models": _path,
-    "quiet_time_s": _quiet_time,
-    "quiet_times_s": _quiet_times,
-    "log_format": _log_format,
-    "audit.folder": _path,
-    "audit.signing_key": _path,
-    "audit.site": _name,
-    "audit.syslog_host": _name,
-    "audit.syslog_port": _port,
-    "audit.syslog_certificate": _path,
-    "audit.syslog_key": _path,
-    "audit.syslog_cas": _path,
-    "priorities": _priorities,
-    "database": _database,
-    "keys_database": _database,
-    "dicom.host": _host,
-    "dicom.port": _port,
-    "dicom.ae_title": _title,
-    "dicom.calling_ae_titles": _titles,
-    "dicom.certificate": _path,
-    "dicom.key": _path,
-    "dicom.client_cas": _path,
-    "http.host": _host,
-    "http.port": _port,
-    "http.largest_upload_bytes": _upload_bytes,
-    "keys.pkcs11_module": _path,
-    "keys.pkcs11_pin_file": _path,
-    "keys.vault_token_file": _path,
-    "keys.vault_ca": _path,
+    "data": as_path,
+    "key_file": as_path,
+    "models": as_path,
+    "quiet_time_s": as_quiet_time,
+    "quiet_times_s": as_quiet_times,
+    "log_format": as_log_format,
+    "audit.folder": as_path,
+    "audit.signing_key": as_path,
+    "audit.site": as_name,
+    "audit.syslog_host": as_name,
+    "audit.syslog_port": as_port,
+    "audit.syslog_certificate": as_path,
+    "audit.syslog_key": as_path,
+    "audit.syslog_cas": as_path,
+    "priorities": as_priorities,
+    "database": as_database,
+    "keys_database": as_database,
+    "dicom.host": as_host,
+    "dicom.port": as_port,
+    "dicom.ae_title": as_title,
+    "dicom.calling_ae_titles": as_titles,
+    "dicom.certificate": as_path,
+    "dicom.key": as_path,
+    "dicom.client_cas": as_path,
+    "http.host": as_host,
+    "http.port": as_port,
+    "http.largest_upload_bytes": as_upload_bytes,
+    "keys.pkcs11_module": as_path,
+    "keys.pkcs11_pin_file": as_path,
+    "keys.vault_token_file": as_path,
+    "keys.vault_ca": as_path,
     **READERS,
 }
 """Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

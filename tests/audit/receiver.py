@@ -151,8 +151,8 @@ class Receiver:
         data, total = b"", 0
         while True:
             try:
-                piece = connection.recv(4096)
-            except OSError:
+                piece = connection.read(4096)  # recv would read what is encrypted once another thread has closed it
+            except (OSError, ValueError):
                 piece = b""
             total += len(piece)
             if not piece or total > most_bytes:

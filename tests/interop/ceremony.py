@@ -13,7 +13,8 @@ from store.stores import instance, plain_file
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.errors import ZweitblickError
 from zweitblick.settings import load_settings
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 
 def main() -> None:

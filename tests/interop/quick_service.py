@@ -14,7 +14,8 @@ from pathlib import Path
 from quick_reading import Box, quick
 from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.model.bundle import default_models, load_bundles
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
 from zweitblick.worker import Worker, WorkPlace
 

@@ -21,8 +21,9 @@ from dimse.wire import RawPeer
 from kept_study import wait_until
 from reading_house import RESULTS, last, renamed
 from zweitblick.store.life import IN_WORK, Actor, Event, State
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 
 PROGRAM = Path(__file__).with_name("quick_service.py")

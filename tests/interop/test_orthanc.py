@@ -17,7 +17,8 @@ from interop.service import Service, serving
 from kept_study import files_of, wait_until
 from zweitblick.sample import SampleTruth
 from zweitblick.store.ingest import Outcome
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
 
 RESULTS = {"seg": "SEG", "sr": "SR", "encapsulated-pdf": "DOC"}

@@ -23,8 +23,9 @@ from kept_study import PATIENCE_S, files_of, sent
 from zweitblick.cli import main
 from zweitblick.prediction import Region
 from zweitblick.sample import SampleTruth
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
 
 Program = Callable[..., subprocess.CompletedProcess[str]]

@@ -16,7 +16,7 @@ from store.work_contract import WorkContract
 from zweitblick.errors import StoreUnavailableError
 from zweitblick.store import schema
 from zweitblick.store.database import Database
-from zweitblick.store.store import StorePlaces
+from zweitblick.store.places import StorePlaces
 
 __all__ = ["clock", "holder", "store"]
 

@@ -15,7 +15,7 @@ SENDER = """
 import os, sys
 from pathlib import Path
 from store.stores import Clock, file_holder, instance, opened_store
-from zweitblick.store.store import StorePlaces
+from zweitblick.store.places import StorePlaces
 
 folder = Path(sys.argv[1])
 with opened_store(StorePlaces.within(folder), file_holder(folder), Clock()) as store:

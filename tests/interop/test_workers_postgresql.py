@@ -19,7 +19,8 @@ from quick_reading import Box, quick
 from reading_house import RESULTS, fails_at_once, keep, keep_renamed, last, reached
 from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 from zweitblick.worker import BEAT, DEAD, Worker, WorkPlace
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
 from sqlalchemy import update
 
 from store.deliveries_contract import DeliveriesContract
@@ -43,9 +42,10 @@ from zweitblick.errors import (
 from zweitblick.reading import UID_ROOT
 from zweitblick.store.ingest import Outcome
 from zweitblick.store.life import Actor, Event, State
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.results import ResultName
 from zweitblick.store.schema import studies
-from zweitblick.store.store import QUIET_TIME, Store, StorePlaces
+from zweitblick.store.store import QUIET_TIME, Store
 
 WAY_TO_REVIEW = [
     (Event.COMPLETED, State.STABLE),
@@ -137,7 +137,7 @@ class StoreContract(DeliveriesContract, ListingContract, SharedStoreContract):
 
     def test_the_same_bytes_in_another_transfer_syntax_are_other_content(self, store: Store) -> None:
         store.keep(instance())
-        store.keep(replace(instance(), transfer_syntax_uid=ImplicitVRLittleEndian))
+        store.keep(replace(instance(), transfer_syntax_uid=pydicom.uid.ImplicitVRLittleEndian))
         assert len(store.instances(store.token(study_uid(1)))) == 2
 
     def test_a_uid_that_no_standard_allows_names_an_instance_all_the_same(self, store: Store) -> None:

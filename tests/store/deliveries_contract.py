@@ -11,7 +11,8 @@ from store.stores import Clock, Holder, instance, opened_store, study_uid
 from zweitblick.errors import UnknownRoundError
 from zweitblick.store.deliveries import Attempt, Delivery, DeliveryState
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 WAITING, COMMITTING = DeliveryState.WAITING, DeliveryState.COMMITTING
 DELIVERED, REFUSED, WITHDRAWN = DeliveryState.DELIVERED, DeliveryState.REFUSED, DeliveryState.WITHDRAWN

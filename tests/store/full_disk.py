@@ -9,7 +9,8 @@ from pathlib import Path
 
 from store.stores import Clock, encoded, file_holder, instance, opened_store, plain_file, study_uid
 from zweitblick.errors import StoreFullError
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 
 def filled(store: Store, first: int, pixel_bytes: int) -> list[int]:

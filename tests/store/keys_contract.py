@@ -23,9 +23,10 @@ from zweitblick.errors import (
     UnknownStudyError,
 )
 from zweitblick.store.database import Database
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.rotation import destroy_retired, kept_keys, rotate, unfinished
 from zweitblick.store.schema import studies, wrapped_keys
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import FileKeyHolder, WrappedKey
 from zweitblick.vault.pool import PoolLimits

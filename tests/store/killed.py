@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from store.stores import file_holder, instance, opened_store
-from zweitblick.store.store import StorePlaces
+from zweitblick.store.places import StorePlaces
 
 THREADS = 4
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from store.killed import say
 from zweitblick.store.database import Database
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.rotation import rotate
-from zweitblick.store.store import StorePlaces
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import FileKeyHolder, WrappedKey
 

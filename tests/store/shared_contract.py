@@ -7,7 +7,8 @@ from store.stores import Holder, instance, opened_store, pixels, plain_file, stu
 from zweitblick.errors import StoreUnavailableError, UnknownStudyError
 from zweitblick.store.ingest import Outcome
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 
 class SharedStoreContract:

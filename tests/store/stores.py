@@ -10,8 +10,9 @@ from pydicom import Dataset, dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from zweitblick.errors import KeyHolderError
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import FileKeyHolder, KeyHolder, WrappedKey, make_key_file
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from store.stores import Clock, file_holder, instance, opened_store, plain_file, study_uid
 from zweitblick.store.ingest import Outcome
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 Sent = tuple[int, int, bytes]
 """Study, number of the instance, content."""

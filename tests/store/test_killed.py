@@ -13,8 +13,9 @@ from sqlalchemy import select
 from store import killed
 from store.stores import Clock, encoded, file_holder, instance, opened_store, plain_file, study_uid
 from zweitblick.errors import UnknownStudyError
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.schema import objects
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 
 KILLS = 10
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,9 +25,9 @@ from store.stores import (
 )
 from zweitblick.errors import SealBrokenError, StoreDamagedError, StoreKeyError
 from zweitblick.store.index import Indexed, KeyedIndex
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.results import ResultName
 from zweitblick.store.schema import wrapped_keys
-from zweitblick.store.store import StorePlaces
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import MARK
 

@@ -7,7 +7,8 @@ import pytest
 from audit.book import Book, patient_of, study_of
 from store.stores import Clock, file_holder, instance, study_uid
 from zweitblick.errors import AuditWriteError
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 DELETED = ("DICOM Study Deleted", "D", 0)
 

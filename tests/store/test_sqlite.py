@@ -6,7 +6,7 @@ import pytest
 
 from store.contract import StoreContract, clock, holder, store
 from store.work_contract import WorkContract
-from zweitblick.store.store import StorePlaces
+from zweitblick.store.places import StorePlaces
 
 __all__ = ["clock", "holder", "store"]
 

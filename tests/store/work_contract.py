@@ -8,9 +8,10 @@ import pytest
 from store.stores import Clock, instance, plain_file, study_uid
 from zweitblick.errors import EventError, ResultChangedError, UnknownRoundError
 from zweitblick.store.life import IN_WORK, Actor, Event, State
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.store import Store
 
 UID = "1.2.276.0.4712.1"
 

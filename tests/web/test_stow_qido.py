@@ -15,7 +15,8 @@ from store.stores import Holder, file_holder
 from web.dicomweb_study import OTHER, STUDY, by_uid, place, uids
 from web.web_house import PROBLEM, TO_READ, WebHouse
 from zweitblick.store.life import Event
-from zweitblick.store.store import Store, StorePlaces
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.store import Store
 
 
 def test_what_is_stored_is_kept_as_it_came(web_house: WebHouse, files: list[Path]) -> None:

@@ -1,7 +1,7 @@
 """Where the store lies that the settings name."""
 
 from zweitblick.settings import Settings
-from zweitblick.store.store import StorePlaces
+from zweitblick.store.places import StorePlaces
 
 
 def store_places(settings: Settings) -> StorePlaces:

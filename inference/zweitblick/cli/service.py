@@ -49,8 +49,10 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     stopping = threading.Event()
     with ExitStack() as stack:
         holder = stack.enter_context(_holder(settings))
-        stack.enter_context(exporting(settings, audit_sealer(settings, holder)))
-        readers = stack.enter_context(_readers(settings, holder))
+        sealer = audit_sealer(settings, holder)
+        trail = stack.enter_context(recording(settings, sealer, clock=_now))
+        stack.enter_context(exporting(settings, sealer))
+        readers = stack.enter_context(_readers(settings, holder, trail))
         store, worker, partners = readers.store, readers.worker, readers.partners
         worklist = Worklist(store.workitems, Notices(), _now)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
@@ -84,7 +86,10 @@ def working(settings: Settings) -> Iterator[Mapping[str, str]]:
     ZweitblickError
         If it cannot start.
     """
-    with opened_holder(settings) as holder, _readers(settings, holder):
+    with ExitStack() as stack:
+        holder = stack.enter_context(opened_holder(settings))
+        trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
+        stack.enter_context(_readers(settings, holder, trail))
         yield {"Data": str(settings.data)}
 
 
@@ -109,11 +114,10 @@ class _Readers:
 
 
 @contextmanager
-def _readers(settings: Settings, holder: KeyHolder) -> Iterator[_Readers]:
+def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_Readers]:
     """Compose what reads, whether it receives or not."""
     bundles = load_bundles(settings.models or default_models())
     with ExitStack() as stack:
-        trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(_store(settings, holder, audit=trail))
         deliverer = Deliverer(store, settings.routes, audit=trail)

@@ -10,9 +10,10 @@ from zweitblick.store import rounds
 from zweitblick.store.database import UnchangedDatabase
 from zweitblick.store.keyring import Keyring
 from zweitblick.store.life import State
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.rounds import Standing
 from zweitblick.store.schema import identities
-from zweitblick.store.store import NO_POOL, StorePlaces
+from zweitblick.store.store import NO_POOL
 from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.vault.pool import KeyPool
 

@@ -22,6 +22,9 @@ INDEX = "index"
 AUDIT = "audit"
 """Owner of the key that seals the audit trail, which outlives all studies."""
 
+TRIES = 8
+"""A rotation may begin between the wrapping of a key and its keeping; so many in a row mean that something is wrong."""
+
 
 class Keyring:
     """Makes, gives and destroys data keys; for several threads at once.
@@ -130,7 +133,7 @@ class Keyring:
 
     def _made(self, owner: str) -> DataKey:
         """Keep a fresh key; if a rotation has begun since it was wrapped, another one, wrapped anew."""
-        for _ in range(2):
+        for _ in range(TRIES):
             key, wrapped = self._pool.take()
             with self._database.writing() as transaction:
                 if not is_retired(transaction, wrapped.kek_id):

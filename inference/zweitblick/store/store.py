@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -12,7 +11,7 @@ from sqlalchemy import insert, select
 
 from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
 from zweitblick.audit.events import AuditedStudy, study_deleted
-from zweitblick.errors import StoreKeyError, StoreUnavailableError, UnknownStudyError
+from zweitblick.errors import StoreKeyError, UnknownStudyError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
@@ -24,6 +23,7 @@ from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
+from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
@@ -41,45 +41,6 @@ QUIET_TIME = timedelta(seconds=30)
 """After an instance, where nothing else says that a study is complete."""
 
 NO_POOL = PoolLimits(count=0, age=timedelta(0))
-
-
-@dataclass(frozen=True)
-class StorePlaces:
-    """Where a store lies.
-
-    Parameters
-    ----------
-    data, keys
-        URLs, as SQLAlchemy reads them, of two databases. Backups of the data must not hold the keys: that is what makes
-        shredding last.
-    objects
-        Folder of sealed objects, which belongs to the data.
-    """
-
-    data: str
-    keys: str
-    objects: Path
-
-    @classmethod
-    def within(cls, folder: Path) -> Self:
-        """Return the places of a store on SQLite: ``data`` and ``keys`` of a folder, which are made.
-
-        Raises
-        ------
-        StoreUnavailableError
-            If they cannot be.
-        """
-        try:
-            for name in ("data", "keys"):
-                (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnavailableError(f"{folder} cannot be made ({error.strerror}); choose another") from error
-        absolute = folder.resolve()
-        return cls(
-            f"sqlite:///{absolute}/data/store.sqlite",
-            f"sqlite:///{absolute}/keys/keys.sqlite",
-            absolute / "data" / "objects",
-        )
 
 
 class Store:

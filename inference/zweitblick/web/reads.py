@@ -174,8 +174,14 @@ class Page(BaseModel):
 
 def router(service: Service, bodies: Bodies) -> APIRouter:
     """Make the routes."""
-    store = service.store
     routes = APIRouter(prefix="/api/v1/reads", tags=["reads"], responses=_PROBLEMS, dependencies=[Depends(say_private)])
+    _add_list_and_upload(routes, service, bodies)
+    _add_reads(routes, service)
+    return routes
+
+
+def _add_list_and_upload(routes: APIRouter, service: Service, bodies: Bodies) -> None:
+    store = service.store
 
     @routes.get("", responses=described(HTTPStatus.BAD_REQUEST))
     def reads(request: Request, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50, cursor: str = "") -> Page:
@@ -193,6 +199,10 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
         account = await bodies.take(partial(keep_upload, store, body, kind))
         await run_in_threadpool(record_reception, service, request, account.studies)
         return account
+
+
+def _add_reads(routes: APIRouter, service: Service) -> None:
+    store = service.store
 
     @routes.get("/{study_uid}")
     def read(study_uid: str, request: Request) -> Read:
@@ -219,8 +229,6 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
             record_access(service, request, last.study, action=Action.UPDATE)
             service.submit(last)
         return _read(store, _last(store, study_uid))
-
-    return routes
 
 
 def _listed(store: Store, places: Iterable[Place]) -> Iterator[ListedRead]:

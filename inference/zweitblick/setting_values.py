@@ -1,0 +1,119 @@
+"""How each value of the settings is read, from TOML or from a variable of the environment.
+
+Each function raises ValueError that says what to give.
+"""
+
+import ipaddress
+import re
+from datetime import timedelta
+from pathlib import Path
+
+from zweitblick.study import Priority
+
+LONGEST_QUIET_TIME_S = 86400.0
+LOG_FORMATS = ("console", "json")
+"""Lines for people, and one JSON object a line."""
+
+_AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
+"""PS3.5 section 6.2."""
+
+
+def as_path(raw: object) -> Path:
+    """Take a path."""
+    if not isinstance(raw, str) or not raw:
+        raise ValueError(f"{raw!r} is no path")
+    return Path(raw)
+
+
+def as_host(raw: object) -> str:
+    """Take an IP address."""
+    if not isinstance(raw, str):
+        raise ValueError(f"{raw!r} is no IP address such as 127.0.0.1")  # noqa: TRY004 -- one error for all faults
+    try:
+        return str(ipaddress.ip_address(raw))
+    except ValueError:
+        raise ValueError(f"{raw!r} is no IP address such as 127.0.0.1") from None
+
+
+def as_name(raw: object) -> str:
+    """Take a printable name."""
+    if not isinstance(raw, str) or not raw.isprintable() or not raw.strip():
+        raise ValueError(f"{raw!r} is no name")
+    return raw.strip()
+
+
+def as_port(raw: object) -> int:
+    """Take a port, as a number or its digits."""
+    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 65535:
+        raise ValueError(f"{raw!r} is no port; give 0 to 65535")
+    return number
+
+
+def as_upload_bytes(raw: object) -> int:
+    """Take a number of bytes."""
+    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
+    if isinstance(number, bool) or not isinstance(number, int) or not 2**10 <= number <= 2**50:
+        raise ValueError(f"{raw!r} is no number of bytes; give 1024 or more")
+    return number
+
+
+def as_title(raw: object) -> str:
+    """Take an AE title."""
+    if not isinstance(raw, str) or not _AE_TITLE.fullmatch(raw):
+        raise ValueError(f"{raw!r} is no AE title; give 1 to 16 ASCII characters, no backslash, no outer spaces")
+    return raw
+
+
+def as_titles(raw: object) -> frozenset[str]:
+    """Take a list, or titles parted by commas."""
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list):
+        raise ValueError(f"{raw!r} is no list of AE titles")  # noqa: TRY004 -- one error for all faults
+    return frozenset(as_title(part.strip() if isinstance(part, str) else part) for part in parts)
+
+
+def as_log_format(raw: object) -> str:
+    """Take one of `LOG_FORMATS`."""
+    if raw not in LOG_FORMATS:
+        raise ValueError(f"{raw!r} is no form of log; give {' or '.join(LOG_FORMATS)}")
+    return str(raw)
+
+
+def as_quiet_time(raw: object) -> timedelta:
+    """Take a number of seconds."""
+    seconds = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_QUIET_TIME_S:
+        raise ValueError(f"{raw!r} is no number of seconds; give 0 to {LONGEST_QUIET_TIME_S:.0f}")
+    return timedelta(seconds=seconds)
+
+
+def as_quiet_times(raw: object) -> dict[str, timedelta]:
+    """Take a table, or ``TITLE=SECONDS`` parted by commas."""
+    table = dict(part.partition("=")[::2] for part in raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(table, dict):
+        raise ValueError(f"{raw!r} is no table of seconds by AE title")  # noqa: TRY004 -- one error for all faults
+    return {as_title(title.strip()): as_quiet_time(seconds) for title, seconds in table.items()}
+
+
+def as_priority(raw: object) -> Priority:
+    """Take a priority by its name."""
+    if not isinstance(raw, str) or raw.lower() not in list(Priority):
+        raise ValueError(f"{raw!r} is no priority; give {', '.join(Priority)}")
+    return Priority(raw.lower())
+
+
+def as_priorities(raw: object) -> dict[str, Priority]:
+    """Take a table, or ``TITLE=PRIORITY`` parted by commas."""
+    table = dict(part.partition("=")[::2] for part in raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(table, dict):
+        raise ValueError(f"{raw!r} is no table of priorities by AE title")  # noqa: TRY004 -- one error for all faults
+    return {as_title(title.strip()): as_priority(urgency) for title, urgency in table.items()}
+
+
+def as_database(raw: object) -> str:
+    """Take a URL, and say nothing of it: it may hold a password."""
+    scheme, parted, rest = raw.partition("://") if isinstance(raw, str) else ("", "", "")
+    if scheme not in ("postgresql", "postgresql+psycopg") or not rest:
+        raise ValueError(f"no URL of a PostgreSQL database; give postgresql{parted or '://'}user@host/name")
+    return f"postgresql+psycopg://{rest}"

@@ -1,0 +1,87 @@
+"""Settings of destinations: each fault is named by the destination and its key."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from test_settings import DESTINATIONS, HOME, ROUTES, loaded
+from zweitblick.errors import SettingsError
+from zweitblick.settings import load_settings
+
+PLAIN = {"name": "PACS", "host": "10.0.0.7", "port": 104, "called_ae_title": "PACS"}
+STOW = {"name": "PACS", "url": "https://pacs.example/dicom-web"}
+DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
+    ("1.name", PLAIN | {"name": ""}),
+    ("1.name", PLAIN | {"name": "a name"}),
+    ("1.name", PLAIN | {"name": "x" * 33}),
+    ("PACS.host", {key: value for key, value in PLAIN.items() if key != "host"}),
+    ("PACS.host", PLAIN | {"host": "http://pacs"}),
+    ("PACS.port", PLAIN | {"port": 0}),
+    ("PACS.port", PLAIN | {"port": "x"}),
+    ("PACS.called_ae_title", {key: value for key, value in PLAIN.items() if key != "called_ae_title"}),
+    ("PACS.calling_ae_title", PLAIN | {"calling_ae_title": "SEVENTEEN_LETTERS"}),
+    ("PACS.tls", PLAIN | {"tls": "yes"}),
+    ("PACS.ca", PLAIN | {"ca": "ca.pem"}),
+    ("PACS.certificate", PLAIN | {"tls": True, "certificate": "cert.pem"}),
+    ("PACS.certificate", PLAIN | {"certificate": "cert.pem", "key": "cert.key"}),
+    ("PACS.storage_commitment", STOW | {"storage_commitment": True}),
+    ("PACS.token_file", PLAIN | {"token_file": "token"}),
+    ("PACS.results", PLAIN | {"results": []}),
+    ("PACS.results", PLAIN | {"results": ["pdf"]}),
+    ("PACS.senders", PLAIN | {"senders": ["back\\slash"]}),
+    ("PACS.modalities", PLAIN | {"modalities": "MR"}),
+    ("PACS.body_parts", PLAIN | {"body_parts": ["brain"]}),
+    ("PACS.url", STOW | {"url": "pacs.example"}),
+    ("PACS.url", STOW | {"url": "https://user:password@pacs.example"}),
+    ("PACS.url", STOW | {"url": "https://pacs.example:port"}),
+    ("PACS.token_file", STOW | {"url": "http://pacs.example", "token_file": "token"}),
+    ("PACS.password_file", STOW | {"token_file": "token", "password_file": "password"}),
+    ("PACS.colour", PLAIN | {"colour": "blue"}),
+]
+"""What is wrong with a table, by the key that must be named."""
+
+
+def test_destinations_say_where_and_what_for(tmp_path: Path) -> None:
+    assert loaded(tmp_path, DESTINATIONS).routes == ROUTES
+    assert load_settings(None, HOME).routes == ()
+
+
+@pytest.mark.parametrize(("key", "table"), DESTINATION_FAULTS)
+def test_a_fault_of_a_destination_is_named_by_its_key(tmp_path: Path, key: str, table: dict[str, object]) -> None:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    with pytest.raises(SettingsError, match=rf"^destinations\.{re.escape(key)}\b"):
+        loaded(tmp_path, "\n".join(["[[destinations]]", *lines]))
+
+
+def test_all_faults_of_all_destinations_are_told_at_once(tmp_path: Path) -> None:
+    text = """
+        data = 3
+        [[destinations]]
+        name = "PACS"
+        host = "a b"
+        port = -1
+        [[destinations]]
+        name = "PACS"
+        url = "https://pacs.example"
+        [[destinations]]
+        url = "https://pacs.example"
+    """
+    with pytest.raises(SettingsError) as raised:
+        loaded(tmp_path, text)
+    for key in ("data", "PACS.host", "PACS.port", "PACS.called_ae_title", "destinations.3.name"):
+        assert key in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["destinations = 3", "destinations = [3]", "[destinations]\nname = 'PACS'"])
+def test_destinations_are_tables(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^destinations\b"):
+        loaded(tmp_path, text)
+
+
+@pytest.mark.parametrize(("guide", "names"), [("serve", {"PACS", "ARCHIVE"}), ("pacs", {"ORTHANC", "DCM4CHEE"})])
+def test_the_documented_destinations_load(tmp_path: Path, guide: str, names: set[str]) -> None:
+    text = (Path(__file__).parents[1] / "docs" / f"{guide}.md").read_text(encoding="utf-8")
+    found = [loaded(tmp_path, example).routes for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
+    assert {route.destination.name for routes in found for route in routes} == names
