@@ -266,7 +266,7 @@ def test_a_destination_that_does_not_offer_what_it_is_said_to_refuses(house: Hou
 
 def test_a_destination_that_never_reports_is_asked_again(house: House, study: Path) -> None:
     with house.store() as store, CommittingPeer(report_to=0) as peer:
-        patience = replace(PATIENT, report_s=0.01, commitment_s=0.01)
+        patience = replace(PATIENT, report_s=1.0, commitment_s=0.01)  # long enough for a report that does come
         deliverer = Deliverer(store, [Route(peer.destination)], delay_s=lambda _: 0.01, patience=patience)
         one, _ = read_round(store, files_of(study, "T1")[0])
         with house.worker(store, deliverer=deliverer) as worker:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pydicom.config import IGNORE
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
@@ -99,7 +100,7 @@ def _is_explicit_little(meta: Elements) -> bool:
     syntax = meta.get(BaseTag(_TRANSFER_SYNTAX))
     if syntax is None or not syntax.value:
         return False
-    uid = UID(syntax.value.decode("ascii", "replace").strip(" \0"))
+    uid = UID(syntax.value.decode("ascii", "replace").strip(" \0"), IGNORE)
     known = uid.is_transfer_syntax and not uid.is_private
     return known and uid.is_little_endian and not uid.is_implicit_VR and "Deflate" not in uid.name
 
