@@ -4,9 +4,8 @@
 #   make test            all tests that need neither real data nor other programs
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
-#   make soak            the faults of test-interop, many more of them (half an hour)
 #   make lint            ruff, mypy, import-linter
-#   make soak            hostile input, 10,000 cases of each kind (an hour; FUZZ_CASES=100 make soak takes a minute)
+#   make soak            50 kills, and hostile input in 10,000 cases of each kind (an hour and a half; KILLS, FUZZ_CASES)
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
 #   make clean           remove what these targets made
 #
@@ -49,10 +48,6 @@ system:
 test-interop: .venv/dev.stamp
 	$(BIN)/pytest -n auto --dist loadfile -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" tests/interop
 
-soak: .venv/dev.stamp
-	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" \
-	  tests/interop/test_kills.py --kills 50
-
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -60,8 +55,11 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 FUZZ_CASES ?= 10000
+KILLS ?= 50
 
 soak: .venv/dev.stamp
+	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" \
+	  tests/interop/test_kills.py --kills $(KILLS)
 	$(BIN)/pytest -n auto --dist load tests/attacks --fuzz-cases $(FUZZ_CASES)
 
 BENCHMARKS := benchmarks benchmarks.network benchmarks.end_to_end benchmarks.linearity benchmarks.many_studies \
