@@ -56,9 +56,13 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         store, worker, partners = readers.store, readers.worker, readers.partners
         worklist = Worklist(store.workitems, Notices(), _now)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
-        is_working = lambda: worker.is_working and not stopping.is_set()  # noqa: E731 -- told to whoever asks
         service = Service(
-            store, worker.submit, is_working, worklist, partners.audit, settings.http.largest_upload_bytes
+            store,
+            worker.submit,
+            lambda: worker.is_working and not stopping.is_set(),
+            worklist,
+            partners.audit,
+            settings.http.largest_upload_bytes,
         )
         app = create_app(service, token=token, exposition=partners.metrics.exposition)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))

@@ -65,6 +65,11 @@ IN_WORK = frozenset({State.STABLE, State.READING, State.READ, State.SEALED, Stat
 """States from which readers lead on; a round that is in one of them is in the queue, or must be put there. One that is
 being delivered is in that of its deliveries."""
 
+WAS_READ = frozenset(
+    {State.READ, State.SEALED, State.DELIVERING, State.DELIVERED, State.AWAITING_REVIEW, State.REVIEWED}
+)
+"""States of a round whose results are all there."""
+
 TURNS = frozenset({Event.COMPLETED, Event.REPLAYED, Event.ATTEMPT_FAILED})
 """Each of these begins a round's next turn in the queue. Whoever is at work on an earlier turn changes nothing more."""
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from zweitblick.audit.codes import Action
 from zweitblick.errors import QueryError, StoreKeyError, UnknownObjectError, UnknownStudyError
 from zweitblick.store.deliveries import DeliveryState
-from zweitblick.store.life import State
+from zweitblick.store.life import WAS_READ, State
 from zweitblick.store.listing import Place
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
@@ -29,11 +29,6 @@ from zweitblick.web.private import PRIVATE, say_private
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 from zweitblick.web.uploads import FORM, ZIP, Upload, keep_upload
-
-WAS_READ = frozenset(
-    {State.READ, State.SEALED, State.DELIVERING, State.DELIVERED, State.AWAITING_REVIEW, State.REVIEWED}
-)
-"""States of a round whose results are all there."""
 
 _PIECE_BYTES = 2**20
 MOST_LISTED = 200

@@ -10,6 +10,7 @@ from pydicom.uid import generate_uid
 
 from zweitblick.errors import UnknownWorkitemError, WorkitemContentError, WorkitemQueryError
 from zweitblick.web.access import record_access, record_query
+from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
 from zweitblick.worklist.content import is_uid, parsed, written
@@ -25,7 +26,6 @@ ALL = "1.2.840.10008.5.1.4.34.5"
 _PROBLEMS = described(*(HTTPStatus(status) for status in (400, 401, 404, 409, 413, 422, 503)))
 _FOUND: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {}}, "description": "As it is kept."}}
 _NOTHING: dict[int | str, dict[str, Any]] = {204: {"description": "There is none."}}
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _NO_KEYS = frozenset({"limit", "offset", "includefield", "fuzzymatching"})
 _LARGEST_PAGE = 1000
 
@@ -80,13 +80,13 @@ def _add_items(routes: APIRouter, service: Service) -> None:
         found = worklist.search(keys)[offset : offset + limit]
         if not found:
             return Response(status_code=204)
-        return JSONResponse([written(one) for one in found], headers=_HEADERS, media_type=MEDIA_TYPE)
+        return JSONResponse([written(one) for one in found], headers=PRIVATE, media_type=MEDIA_TYPE)
 
     @routes.get("/{uid}", response_class=Response, responses=_FOUND)
     def retrieve(uid: str, request: Request) -> Response:
         """Retrieve a work item."""
         record_access(service, request, service.store.workitems.item(uid).study)
-        return JSONResponse([written(worklist.item(uid))], headers=_HEADERS, media_type=MEDIA_TYPE)
+        return JSONResponse([written(worklist.item(uid))], headers=PRIVATE, media_type=MEDIA_TYPE)
 
     @routes.post("/{uid}")
     def update(uid: str, content: Body, transaction: str = "") -> Response:

@@ -17,7 +17,7 @@ import pydicom
 from pydicom import Dataset
 
 from zweitblick.errors import KeyHolderError, StoreFullError, StoreUnavailableError, WorkitemError, ZweitblickError
-from zweitblick.store.life import State
+from zweitblick.store.life import WAS_READ, State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.workitems import KeptWorkitem
@@ -36,7 +36,6 @@ SCHEME = "99ZWEITBLICK"
 
 STATION = "zweitblick"
 
-_READ = frozenset({State.READ, State.SEALED, State.DELIVERING, State.DELIVERED, State.AWAITING_REVIEW, State.REVIEWED})
 _NOT_READ = frozenset({State.FAILED, State.CANCELLED})
 
 
@@ -123,7 +122,7 @@ class Performer:
     def _report(self, item: KeptWorkitem) -> None:
         """End a work item of ours once its study was read, or cannot be."""
         last = self._store.rounds(item.study)[-1]
-        if last.state in _READ:
+        if last.state in WAS_READ:
             self._end(item, StepState.COMPLETED, self._output(item, last))
         elif last.state in _NOT_READ:
             self._end(item, StepState.CANCELED, self._reason(last))
