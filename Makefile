@@ -59,8 +59,8 @@ KILLS ?= 50
 
 soak: .venv/dev.stamp
 	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers --strict-config -ra" \
-	  tests/interop/test_kills.py --kills $(KILLS)
-	$(BIN)/pytest -n auto --dist load tests/attacks --fuzz-cases $(FUZZ_CASES)
+	  tests/interop/test_kills.py --kills $(KILLS) --timeout 0
+	$(BIN)/pytest -n auto --dist load --timeout 0 tests/attacks --fuzz-cases $(FUZZ_CASES)
 
 BENCHMARKS := benchmarks benchmarks.network benchmarks.end_to_end benchmarks.linearity benchmarks.many_studies \
 	benchmarks.sealing benchmarks.receive
