@@ -31,10 +31,11 @@ demo: .venv/runtime.stamp
 	$(BIN)/zweitblick read demo/study --out demo/results
 	$(BIN)/python deploy/round_trip.py demo/study demo/service
 
-# three processes for two cores, since many tests wait; a file's tests stay in one process, since they share what they wrote
+# Three processes for two cores, since many tests wait, and one thread in each, since threads that outnumber the cores
+# wait for one another. A file's tests stay in one process, since they share what they wrote.
 PROCESSES := $(shell echo $$(( $$(nproc) * 3 / 2 )))
 test: .venv/dev.stamp
-	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
 system:
 	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing="$$missing $$program"; done; \

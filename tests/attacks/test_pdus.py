@@ -75,7 +75,7 @@ def target() -> Iterator[Target]:
     """A server that is attacked again and again; afterwards no thread of it is left and it has not grown."""
     before = set(threading.enumerate())
     keeper = Kept()
-    config = ListenerConfig(port=0, maximum_associations=400, acse_timeout_s=2, network_timeout_s=2)
+    config = ListenerConfig(port=0, maximum_associations=400, acse_timeout_s=20, network_timeout_s=20)
     tracemalloc.start()
     with DicomServer(config, keeper) as server:
         yield Target(server.port, keeper)

@@ -171,7 +171,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def tls_port(authority: Authority) -> Iterator[int]:
     ours = authority.issue("server")
     config = ListenerConfig(
-        port=0, tls=server_context(ours.certificate, ours.key), maximum_associations=400, acse_timeout_s=2
+        port=0, tls=server_context(ours.certificate, ours.key), maximum_associations=400, acse_timeout_s=20
     )
     with DicomServer(config, Kept()) as server:
         yield server.port

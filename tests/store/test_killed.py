@@ -17,7 +17,7 @@ from zweitblick.store.places import StorePlaces
 from zweitblick.store.schema import objects
 from zweitblick.store.store import Store
 
-KILLS = 10
+KILLS = 5
 ROOT = Path(__file__).resolve().parents[2]
 
 

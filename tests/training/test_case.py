@@ -1,5 +1,6 @@
 """Cases on disk: what was written is read, and what is damaged is refused by name."""
 
+import pickle
 import shutil
 from dataclasses import fields, replace
 
@@ -28,6 +29,22 @@ def assert_equal(one, other):
 def test_a_case_comes_back_as_it_was(saved):
     case, folder = saved
     assert_equal(Case.load(folder), case)
+
+
+def test_another_process_is_told_the_files_not_sent_the_voxels(saved):
+    case, folder = saved
+    sent = pickle.dumps(Case.load(folder))
+    assert len(sent) < case.images.nbytes / 4
+    received = pickle.loads(sent)  # noqa: S301 (our own)
+    assert_equal(received, case)
+    assert isinstance(received.images, np.memmap)
+
+
+def test_a_part_of_a_file_is_sent_as_it_is(saved):
+    _, folder = saved
+    loaded = Case.load(folder)
+    half = replace(loaded, brain=loaded.brain[8:])
+    assert_equal(pickle.loads(pickle.dumps(half)), half)  # noqa: S301 (our own)
 
 
 def test_numpy_reads_the_arrays(saved):

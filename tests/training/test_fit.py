@@ -34,7 +34,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     recipe = Recipe.read(folder / "tiny.yaml")
-    fit(recipe, [ball_case("ball")], Run(folder / "run", save_every=5))
+    fit(recipe, [ball_case("ball")], Run(folder / "run", save_every=5, workers=0))
 """
 
 

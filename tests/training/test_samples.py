@@ -12,7 +12,7 @@ from zweitblick_training.processes import ALONE, Place
 from zweitblick_training.recipe import Recipe, RecipeError
 from zweitblick_training.samples import Batch, batches
 
-RECIPE = Recipe(features=(4, 6, 8, 10), patch=48, steps=3, batch=4, shares=(("brats", 1.0),))
+RECIPE = Recipe(features=(4, 6, 8, 10), patch=48, steps=2, batch=4, shares=(("brats", 1.0),))
 CPU = torch.device("cpu")
 
 
@@ -27,7 +27,7 @@ def test_workers_change_nothing() -> None:
 
 def test_a_later_start_draws_what_the_whole_run_would() -> None:
     whole, rest = drawn(RECIPE), drawn(RECIPE, done=1)
-    assert len(rest) == 2
+    assert len(rest) == 1
     for one, two in zip(whole[1:], rest, strict=True):
         assert torch.equal(one.image, two.image)
 
@@ -52,9 +52,9 @@ def test_a_run_without_any_case_of_its_data_sets_is_refused() -> None:
 
 def test_data_sets_are_drawn_from_by_their_shares() -> None:
     recipe = replace(
-        RECIPE, patch=48, batch=8, steps=25, shares=(("brats", 0.6), ("lgg", 0.2), ("absent", 0.2)), sequence_dropout=0
+        RECIPE, patch=48, batch=8, steps=8, shares=(("brats", 0.6), ("lgg", 0.2), ("absent", 0.2)), sequence_dropout=0
     )
     cases = [ball_case("one"), replace(ball_case("two", source="lgg"), labelled=np.array([False, False, True]))]
     drawn_rows = [row for batch in batches(cases, recipe, done=0, workers=0) for row in batch.labelled]
     seen = Counter(bool(row[0]) for row in drawn_rows)
-    assert 0.65 < seen[True] / 200 < 0.85
+    assert 0.6 < seen[True] / 64 < 0.9

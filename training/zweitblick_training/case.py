@@ -1,10 +1,11 @@
 """Case: one patient as the network is shown it, on disk as arrays that processes share."""
 
 import json
+import mmap
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,15 @@ class Case:
         case._check(folder)
         return case
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Name the files of arrays that lie in files, so that another process opens them and copies nothing."""
+        return {name: _File.of(value) if _is_file(value) else value for name, value in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open those files."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value.opened() if isinstance(value, _File) else value)
+
     def _check(self, folder: Path) -> None:
         shape = self.brain.shape
         for name, dtype in ARRAYS.items():
@@ -109,3 +119,22 @@ class Case:
                 raise CaseError(
                     f"{folder}: {name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {wanted}; prepare it again"
                 )
+
+
+class _File(NamedTuple):
+    """An array file as it is named to another process."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, array: "np.memmap[Any, Any]") -> Self:
+        return cls(Path(str(array.filename)))
+
+    def opened(self) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return array
+
+
+def _is_file(value: object) -> bool:
+    """Whether this is all of a file: a part of one has its name too."""
+    return isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)

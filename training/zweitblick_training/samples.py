@@ -47,10 +47,13 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
     """
     if recipe.batch % place.world:
         raise RecipeError(f"batch: {recipe.batch} patches cannot be shared equally by {place.world} processes")
+    processes = workers if place.device.type == "cpu" else 0
     loader = DataLoader(
         _Samples(cases, recipe, place.device),
         batch_sampler=_Numbers(recipe, done, place),
-        num_workers=workers if place.device.type == "cpu" else 0,
+        num_workers=processes,
+        # A fork copies locks that other threads hold, and what waits for them waits for ever.
+        multiprocessing_context="spawn" if processes else None,
         collate_fn=_stacked,
         worker_init_fn=_single_threaded,
     )

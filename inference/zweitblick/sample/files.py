@@ -94,6 +94,7 @@ def write_series(folder: Path, image: Volume, header: SeriesHeader) -> None:
         If a file cannot be written.
     """
     shared = _shared(header)
+    shared.update(_window(image))
     try:
         for k in range(image.shape[0]):
             _slice(shared, image, k, header).save_as(folder / f"IM{k + 1:04d}.dcm", enforce_file_format=True)
@@ -206,9 +207,15 @@ def _set_pixels(instance: Dataset, image: Volume, k: int) -> None:
     instance.Rows, instance.Columns = image.shape[1:]
     instance.BitsAllocated, instance.BitsStored, instance.HighBit = 16, 12, 11
     instance.PixelRepresentation = 0
-    top = float(np.percentile(image.voxels, 99.5))
-    instance.WindowCenter, instance.WindowWidth = _decimal(round(top / 2)), _decimal(round(top))
     instance.PixelData = np.clip(image.voxels[k], 0, 4095).astype("<u2").tobytes()
+
+
+def _window(image: Volume) -> Dataset:
+    """VOI LUT module (PS3.3 C.11.2): one window for all slices."""
+    window = Dataset()
+    top = float(np.percentile(image.voxels, 99.5))
+    window.WindowCenter, window.WindowWidth = _decimal(round(top / 2)), _decimal(round(top))
+    return window
 
 
 def _decimal(value: float) -> str:
