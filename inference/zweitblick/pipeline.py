@@ -32,7 +32,13 @@ from zweitblick.measure import measure
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.model.prepare import Prepared, prepare
-from zweitblick.model.scope import damage_notices, doubt_notices, missing_notices, scope_notices
+from zweitblick.model.scope import (
+    damage_notices,
+    doubt_notices,
+    missing_notices,
+    scope_notices,
+    signature_notices,
+)
 from zweitblick.model.sequences import Chosen, choose
 from zweitblick.model.specks import without_specks
 from zweitblick.model.windows import Windowed
@@ -202,6 +208,7 @@ def _read_alone(
         models=(_identity(bundles.tumour), _identity(bundles.brain_mask), _identity(bundles.sequence)),
         notices=(
             *scope_notices(study),
+            *signature_notices(bundles),
             *missing_notices(missing),
             *notices,
             *damage_notices(study, candidates.damaged),
