@@ -44,7 +44,7 @@ from zweitblick.model.specks import without_specks
 from zweitblick.model.windows import Windowed
 from zweitblick.prediction import Prediction
 from zweitblick.prior import Prior, check_comparable
-from zweitblick.reading import Alignment, ModelIdentity, Notice, Reading, Stamp
+from zweitblick.reading import Alignment, Notice, Reading, Stamp
 from zweitblick.register.level import Pyramid
 from zweitblick.register.midsagittal import head_from_lps
 from zweitblick.register.rigid import align
@@ -205,7 +205,7 @@ def _read_alone(
         alignments=alignments,
         prediction=prediction,
         findings=findings,
-        models=(_identity(bundles.tumour), _identity(bundles.brain_mask), _identity(bundles.sequence)),
+        models=(bundles.tumour.identity, bundles.brain_mask.identity, bundles.sequence.identity),
         notices=(
             *scope_notices(study),
             *signature_notices(bundles),
@@ -396,7 +396,3 @@ def _measured(prediction: Prediction, volumes: Mapping[Sequence, Volume], bundle
         reporting_limit_ml=REPORTING_LIMIT_ML,
         validated_ml=bundle.validated_ml,
     )
-
-
-def _identity(bundle: Bundle) -> ModelIdentity:
-    return ModelIdentity(bundle.name, bundle.version, bundle.digest)

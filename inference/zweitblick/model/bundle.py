@@ -16,6 +16,7 @@ import numpy as np
 from zweitblick.errors import BundleDamagedError, BundleMissingError
 from zweitblick.model.manifest import RELEASED, BundleFiles, ModelTrust, check_inside, read_files
 from zweitblick.model.runtime import RUNTIME_ERRORS, Network, NetworkFile, computes_bf16, opened
+from zweitblick.reading import ModelIdentity
 
 SELF_TEST_TOLERANCE = {"fp32": 1e-2, "int8": 0.2}
 """Largest difference of a probability from the golden output, by the precision that made it: other processors sum in
@@ -62,6 +63,11 @@ class Bundle:
     runtime: str
     manifest_digest: str = ""
     signed_by: str | None = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What reports call it."""
+        return ModelIdentity(self.name, self.version, self.digest)
 
 
 @dataclass(frozen=True)
