@@ -42,7 +42,7 @@ DOORS = {
     "model.sequences.choose": "parts, volume_of, network",
     "model.brain_mask.brain_mask": "volume, network",
     "model.bundle.load_bundle": "folder, trust",
-    "model.bundle.load_bundles": "models, *, trust",
+    "model.bundle.load_bundles": "models, trust",
     "model.manifest.ModelTrust": "keys, allow_unsigned",
     "model.manifest.read_files": "folder, trust",
     "model.manifest.sign_bundle": "folder, signer",

@@ -287,13 +287,13 @@ def check_study(receipt: Receipt, study: Study) -> tuple[int, int]:
     """
     if study.uid != receipt.study_uid:
         raise ReceiptMismatchError("the receipt is another study's; give the receipt of this study")
-    uids = {one.sop_instance_uid for one in receipt.instances}
+    read, uids = set(receipt.instances), {one.sop_instance_uid for one in receipt.instances}
     same = others = 0
     for series in study.series:
         for instance in series.instances:
             if instance.sop_instance_uid not in uids:
                 others += 1
-            elif ReadInstance(instance.sop_instance_uid, _digest(instance)) in receipt.instances:
+            elif ReadInstance(instance.sop_instance_uid, _digest(instance)) in read:
                 same += 1
             else:
                 raise ReceiptMismatchError(

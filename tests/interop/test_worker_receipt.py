@@ -1,6 +1,8 @@
 """The service signs for every reading: with its own key, of what it has kept, at the end of its own trail."""
 
 import hashlib
+import subprocess
+from base64 import urlsafe_b64decode
 from pathlib import Path
 
 import pydicom
@@ -22,17 +24,18 @@ def test_a_receipt_is_kept_with_the_results(tmp_path: Path, bundles: Bundles, qu
     house = House(tmp_path, quick(bundles))
     signer = signer_in(tmp_path)
     with opened_trail(tmp_path) as trail, house.store() as store:
-        token = keep(store, quick_files)
+        study = keep(store, quick_files)
         house.clock.move(30)
         with house.worker(store, audit=trail, notary=Notary(signer, trail.signed_head)):
-            done = reached(store, token, State.AWAITING_REVIEW)
+            done = reached(store, study, State.AWAITING_REVIEW)
         made = contents(store, done.id)
         media_types = {result.name: result.media_type for result in store.results(done.id)}
-        assert store.key_ids(token).kek == FileKeyHolder(tmp_path / "key").kek_id
-        keys = store.key_ids(token)
+        keys = store.key_ids(study)
+    assert keys.kek == FileKeyHolder(tmp_path / "key").kek_id
     assert set(made) == {*RESULTS, "receipt"}
     assert media_types["receipt"] == "application/jose"
-    receipt = opened_receipt(made.pop("receipt"), [signer.public_key])
+    token = made.pop("receipt")
+    receipt = opened_receipt(token, [signer.public_key])
     assert receipt.keys == keys
     assert check_results(receipt, made) == ()
     assert check_study(receipt, read_study(quick_files)) == (len(quick_files), 0)
@@ -43,11 +46,21 @@ def test_a_receipt_is_kept_with_the_results(tmp_path: Path, bundles: Bundles, qu
     assert verified.head.count == 2
     assert {"open", "network", "SEG"} <= {stage for stage, _ in receipt.timings_ms}
     assert_sealed(tmp_path, quick_files)
+    assert_openssl_verifies(token, tmp_path)
 
 
 def assert_it_is_what_came(receipt: Receipt, files: list[Path]) -> None:
     came = {hashlib.sha256(sent(path).data).hexdigest() for path in files}
     assert {one.sha256 for one in receipt.instances} == came
+
+
+def assert_openssl_verifies(token: bytes, folder: Path) -> None:
+    message, _, signature = token.rpartition(b".")
+    (folder / "message").write_bytes(message)
+    (folder / "signature").write_bytes(urlsafe_b64decode(signature + b"=="))
+    given = ["-pubin", "-inkey", folder / "signing.pem.pub", "-rawin", "-in", folder / "message"]
+    command = ["openssl", "pkeyutl", "-verify", *given, "-sigfile", folder / "signature"]
+    assert b"Verified Successfully" in subprocess.run(command, capture_output=True, check=True).stdout
 
 
 def assert_sealed(folder: Path, files: list[Path]) -> None:

@@ -15,7 +15,7 @@ from cryptography import x509
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
 
 from zweitblick.cli.keyholder import opened_holder
-from zweitblick.cli.models import set_bundles
+from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
 from zweitblick.delivery.route import Route
 from zweitblick.dimse import server_context
@@ -141,9 +141,10 @@ def models(settings: Settings) -> str:
     SigningKeyError
         If a key that is trusted cannot be read.
     """
-    bundles = set_bundles(settings)
+    bundles = configured_bundles(settings)
     used = (bundles.tumour, bundles.brain_mask, bundles.sequence)
-    return ", ".join(f"{one.name} {one.version}" for one in used) + f"; {bundles.tumour.runtime}"
+    named = (f"{one.name} {one.version}{'' if one.signed_by else ' (NOT SIGNED)'}" for one in used)
+    return ", ".join(named) + f"; {bundles.tumour.runtime}"
 
 
 def certificates(dicom: DicomSettings, now: datetime) -> str:

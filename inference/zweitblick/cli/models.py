@@ -37,10 +37,10 @@ def named_bundles(arguments: argparse.Namespace) -> Bundles:
         If a key cannot be read.
     """
     trust = ModelTrust(RELEASED.keys, arguments.allow_unsigned_models).also(arguments.trusted_key)
-    return load_bundles(arguments.models or default_models(), trust=trust)
+    return load_bundles(arguments.models or default_models(), trust)
 
 
-def set_bundles(settings: Settings) -> Bundles:
+def configured_bundles(settings: Settings) -> Bundles:
     """Open the bundles that the settings name.
 
     Raises
@@ -49,4 +49,4 @@ def set_bundles(settings: Settings) -> Bundles:
         As from `named_bundles`.
     """
     trust = ModelTrust(RELEASED.keys, settings.allow_unsigned_models).also(settings.trusted_keys)
-    return load_bundles(settings.models or default_models(), trust=trust)
+    return load_bundles(settings.models or default_models(), trust)

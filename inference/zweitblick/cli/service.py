@@ -11,7 +11,7 @@ from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
-from zweitblick.cli.models import set_bundles
+from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, recording
 from zweitblick.delivery.deliverer import Deliverer
@@ -120,7 +120,7 @@ class _Readers:
 @contextmanager
 def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_Readers]:
     """Compose what reads, whether it receives or not."""
-    bundles = set_bundles(settings)
+    bundles = configured_bundles(settings)
     with ExitStack() as stack:
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(_store(settings, holder, audit=trail))

@@ -95,7 +95,7 @@ def default_models() -> Path:
     raise BundleMissingError("no model bundles are installed; name their folder with --models")
 
 
-def load_bundles(models: Path, *, trust: ModelTrust = RELEASED) -> Bundles:
+def load_bundles(models: Path, trust: ModelTrust = RELEASED) -> Bundles:
     """Open and verify the bundles in a folder.
 
     Raises

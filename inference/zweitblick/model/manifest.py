@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -42,7 +43,7 @@ class ModelTrust:
     keys: tuple[Ed25519PublicKey, ...]
     allow_unsigned: bool = False
 
-    def also(self, paths: Iterable[Path]) -> "ModelTrust":
+    def also(self, paths: Iterable[Path]) -> Self:
         """Trust the public keys in some PEM files, too.
 
         Raises
@@ -92,8 +93,14 @@ class BundleFiles:
 
     @property
     def manifest_digest(self) -> str:
-        """SHA-256 of the manifest of these files, hex: one digest for all of them, signed or not."""
-        return hashlib.sha256(_manifest(self.contents)).hexdigest()
+        """SHA-256 of the manifest of these files, hex: one digest for all of them, signed or not.
+
+        Raises
+        ------
+        BundleDamagedError
+            If a file's name is no Unicode.
+        """
+        return hashlib.sha256(_manifest(self.bundle, self.contents)).hexdigest()
 
 
 def read_files(folder: Path, trust: ModelTrust = RELEASED) -> BundleFiles:
@@ -131,12 +138,22 @@ def sign_bundle(folder: Path, signer: Signer) -> str:
     BundleDamagedError
         If a file's name is no Unicode.
     """
-    try:
-        manifest = _manifest(_contents(folder))
-    except ValueError as error:
-        raise BundleDamagedError(f"bundle {folder.name} holds a file whose name is no Unicode; rename it") from error
+    manifest = _manifest(folder.name, _contents(folder))
     (folder / MANIFEST).write_bytes(jws.signed(manifest, signer, kind=KIND))
     return hashlib.sha256(manifest).hexdigest()
+
+
+def check_inside(bundle: str, name: str) -> None:
+    """Refuse the name of a file that would lie outside of its bundle.
+
+    Raises
+    ------
+    BundleDamagedError
+        If it would.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise BundleDamagedError(f"bundle {bundle} lists {name!r}, which is outside of it; do not trust it")
 
 
 def _signed_files(folder: Path, trust: ModelTrust) -> BundleFiles:
@@ -174,19 +191,6 @@ def _listed(folder: Path, manifest: bytes) -> dict[str, str]:
     return listed
 
 
-def check_inside(bundle: str, name: str) -> None:
-    """Refuse the name of a file that would lie outside of its bundle.
-
-    Raises
-    ------
-    BundleDamagedError
-        If it would.
-    """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise BundleDamagedError(f"bundle {bundle} lists {name!r}, which is outside of it; do not trust it")
-
-
 def _content(folder: Path, name: str, signed: str) -> bytes:
     path = folder / name
     if not path.is_file():
@@ -208,5 +212,9 @@ def _names(folder: Path) -> set[str]:
     return {name for name in found if name != MANIFEST}
 
 
-def _manifest(contents: Mapping[str, bytes]) -> bytes:
-    return canonical({"files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}})
+def _manifest(bundle: str, contents: Mapping[str, bytes]) -> bytes:
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    try:
+        return canonical({"files": digests})
+    except ValueError as error:
+        raise BundleDamagedError(f"bundle {bundle} holds a file whose name is no Unicode; rename it") from error
