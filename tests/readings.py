@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from zweitblick.findings import DiameterBasis, Diameters, EnhancingPart, Findings, Lesion, Side
+from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.prediction import Prediction, Region
 from zweitblick.reading import Alignment, Choice, ModelIdentity, Notice, Reading, Stamp
 from zweitblick.study import Frame, Instance, Patient, Physics, Sequence, Series, Study
@@ -42,6 +43,14 @@ DIRECTIONS = {
     "sagittal": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
     "coronal": ((0, 1, 0), (0, 0, -1), (1, 0, 0)),
 }
+
+NETWORKS = Bundles(
+    *(
+        Bundle(name, "0.3.0", digit * 64, lambda x: x, 0.0, "NumPy, fp32", digit.upper() * 64, signed_by)
+        for name, digit, signed_by in (("tumour", "a", "key"), ("brain-mask", "b", "key"), ("sequence", "c", None))
+    )
+)
+"""What may have read it; nobody has signed the last one."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ FILE = """
 data = "/srv/zweitblick"
 key_file = "/etc/zweitblick/key"
 models = "/opt/models"
+trusted_keys = ["/etc/zweitblick/hospital.pub", "/etc/zweitblick/other.pub"]
+allow_unsigned_models = true
 quiet_time_s = 45
 log_format = "json"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
@@ -137,6 +139,8 @@ ENVIRONMENT = {
     "ZWEITBLICK_DATA": "/srv/zweitblick",
     "ZWEITBLICK_KEY_FILE": "/etc/zweitblick/key",
     "ZWEITBLICK_MODELS": "/opt/models",
+    "ZWEITBLICK_TRUSTED_KEYS": "/etc/zweitblick/hospital.pub, /etc/zweitblick/other.pub",
+    "ZWEITBLICK_ALLOW_UNSIGNED_MODELS": "true",
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
     "ZWEITBLICK_LOG_FORMAT": "json",
@@ -179,6 +183,8 @@ EVERYTHING = Settings(
     data=Path("/srv/zweitblick"),
     key_file=Path("/etc/zweitblick/key"),
     models=Path("/opt/models"),
+    trusted_keys=(Path("/etc/zweitblick/hospital.pub"), Path("/etc/zweitblick/other.pub")),
+    allow_unsigned_models=True,
     quiet_time=timedelta(seconds=45),
     quiet_times={"SCANNER": timedelta(seconds=60), "PACS 1": timedelta(seconds=0.5)},
     priorities={"ER_SCANNER": Priority.STAT, "RESEARCH": Priority.LOW},
@@ -214,6 +220,8 @@ EVERYTHING = Settings(
 FAULTS = {
     "data": "data = 3",
     "models": "models = ''",
+    "trusted_keys": "trusted_keys = ['']",
+    "allow_unsigned_models": "allow_unsigned_models = 'yes'",
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
     "log_format": "log_format = ['json']",

@@ -32,13 +32,19 @@ from zweitblick.measure import measure
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.model.prepare import Prepared, prepare
-from zweitblick.model.scope import damage_notices, doubt_notices, missing_notices, scope_notices
+from zweitblick.model.scope import (
+    damage_notices,
+    doubt_notices,
+    missing_notices,
+    scope_notices,
+    signature_notices,
+)
 from zweitblick.model.sequences import Chosen, choose
 from zweitblick.model.specks import without_specks
 from zweitblick.model.windows import Windowed
 from zweitblick.prediction import Prediction
 from zweitblick.prior import Prior, check_comparable
-from zweitblick.reading import Alignment, ModelIdentity, Notice, Reading, Stamp
+from zweitblick.reading import Alignment, Notice, Reading, Stamp
 from zweitblick.register.level import Pyramid
 from zweitblick.register.midsagittal import head_from_lps
 from zweitblick.register.rigid import align
@@ -199,9 +205,10 @@ def _read_alone(
         alignments=alignments,
         prediction=prediction,
         findings=findings,
-        models=(_identity(bundles.tumour), _identity(bundles.brain_mask), _identity(bundles.sequence)),
+        models=(bundles.tumour.identity, bundles.brain_mask.identity, bundles.sequence.identity),
         notices=(
             *scope_notices(study),
+            *signature_notices(bundles),
             *missing_notices(missing),
             *notices,
             *damage_notices(study, candidates.damaged),
@@ -389,7 +396,3 @@ def _measured(prediction: Prediction, volumes: Mapping[Sequence, Volume], bundle
         reporting_limit_ml=REPORTING_LIMIT_ML,
         validated_ml=bundle.validated_ml,
     )
-
-
-def _identity(bundle: Bundle) -> ModelIdentity:
-    return ModelIdentity(bundle.name, bundle.version, bundle.digest)

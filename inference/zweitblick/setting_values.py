@@ -25,6 +25,22 @@ def as_path(raw: object) -> Path:
     return Path(raw)
 
 
+def as_paths(raw: object) -> tuple[Path, ...]:
+    """Take a list, or paths parted by commas."""
+    parts = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else raw
+    if not isinstance(parts, list):
+        raise ValueError(f"{raw!r} is no list of paths")  # noqa: TRY004 -- one error for all faults
+    return tuple(as_path(part) for part in parts)
+
+
+def as_switch(raw: object) -> bool:
+    """Take true or false."""
+    value = {"true": True, "false": False}.get(raw) if isinstance(raw, str) else raw
+    if not isinstance(value, bool):
+        raise ValueError(f"{raw!r} is neither true nor false")  # noqa: TRY004 -- one error for all faults
+    return value
+
+
 def as_host(raw: object) -> str:
     """Take an IP address."""
     if not isinstance(raw, str):

@@ -23,10 +23,12 @@ from zweitblick.setting_values import (
     as_log_format,
     as_name,
     as_path,
+    as_paths,
     as_port,
     as_priorities,
     as_quiet_time,
     as_quiet_times,
+    as_switch,
     as_title,
     as_titles,
     as_upload_bytes,
@@ -119,6 +121,10 @@ class Settings:
         Of the development key holder; outside of the data folder, so that no copy of the data holds it.
     models
         Folder of model bundles; None takes the released ones.
+    trusted_keys
+        PEM files of public keys whose owners may have signed bundles, besides this project's.
+    allow_unsigned_models
+        Whether a bundle is used that nobody trusted has signed, or that was altered; reports then say so.
     quiet_time
         How long after an instance more may be on the way.
     quiet_times
@@ -143,6 +149,8 @@ class Settings:
     data: Path
     key_file: Path
     models: Path | None = None
+    trusted_keys: tuple[Path, ...] = ()
+    allow_unsigned_models: bool = False
     quiet_time: timedelta = timedelta(seconds=30)
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     priorities: Mapping[str, Priority] = field(default_factory=dict)
@@ -265,6 +273,8 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         data=values.get("data") or _home(environment, "XDG_DATA_HOME", ".local/share") / "zweitblick",
         key_file=values.get("key_file") or _home(environment, "XDG_CONFIG_HOME", ".config") / "zweitblick" / "key",
         models=values.get("models"),
+        trusted_keys=values.get("trusted_keys", ()),
+        allow_unsigned_models=values.get("allow_unsigned_models", False),
         quiet_time=values.get("quiet_time_s", Settings.quiet_time),
         quiet_times=values.get("quiet_times_s", {}),
         priorities=values.get("priorities", {}),
@@ -294,6 +304,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "data": as_path,
     "key_file": as_path,
     "models": as_path,
+    "trusted_keys": as_paths,
+    "allow_unsigned_models": as_switch,
     "quiet_time_s": as_quiet_time,
     "quiet_times_s": as_quiet_times,
     "log_format": as_log_format,

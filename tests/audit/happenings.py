@@ -11,8 +11,8 @@ from zweitblick.audit.codes import Action, Outcome
 from zweitblick.audit.events import AuditedStudy, Transfer
 from zweitblick.audit.message import AuditEvent, Participant, Source
 from zweitblick.audit.reader import TrailReader
-from zweitblick.audit.signing import FileSigner, make_signing_key
 from zweitblick.audit.trail import FILE_BYTES, Trail
+from zweitblick.signing.keys import FileSigner, make_signing_key
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import opened, sealed
 

@@ -21,6 +21,7 @@ from dimse.wire import RawPeer
 from interop.service import Service, serving
 from kept_study import PATIENCE_S, files_of, sent
 from zweitblick.cli import main
+from zweitblick.cli.output import write_folder
 from zweitblick.prediction import Region
 from zweitblick.sample import SampleTruth
 from zweitblick.store.places import StorePlaces
@@ -29,7 +30,7 @@ from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
-RESULTS = ["encapsulated-pdf", "fhir", "json", "pdf", "seg", "sr"]
+RESULTS = ["encapsulated-pdf", "fhir", "json", "pdf", "receipt", "seg", "sr"]
 ELSEWHERE = "192.0.2.1"  # RFC 5737: of no machine
 OF_THE_TIME = ("read_at",)
 """What two readings of a study do not share."""
@@ -64,7 +65,8 @@ def test_a_study_sent_with_no_settings_is_read_as_by_the_command_line(
         assert service.client.get("/ready").status_code == 200
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE_S) == 0
-    assert main(["read", str(study), "--out", str(home / "read")]) == 0
+    key = home / ".config" / "zweitblick" / "audit-key.pem"
+    assert main(["read", str(study), "--out", str(home / "read"), "--signing-key", str(key)]) == 0
     expected = json.loads((home / "read" / "findings.json").read_bytes())
     assert without_time(shown["findings"]) == without_time(expected) == without_time(json.loads(made["json"]))
     assert volumes_ml(made["seg"]) == volumes_ml((home / "read" / "segmentation.dcm").read_bytes())
@@ -72,6 +74,7 @@ def test_a_study_sent_with_no_settings_is_read_as_by_the_command_line(
     assert expected["findings"]["volume_ml"][str(Region.WT)] > 10
     assert made["pdf"].startswith(b"%PDF")
     assert_nothing_in_clear(home, study)
+    assert_the_receipts_tell_so(home, study, made)
 
 
 @pytest.mark.parametrize("last_words", [signal.SIGTERM, signal.SIGKILL])
@@ -228,3 +231,13 @@ def assert_nothing_in_clear(home: Path, study: Path) -> None:
     for path in [*kept, home / "log"]:
         content = path.read_bytes()
         assert not [secret for secret in secrets if secret.encode() in content], path.name
+
+
+def assert_the_receipts_tell_so(home: Path, study: Path, made: dict[str, bytes]) -> None:
+    """Verify offline, with the public key alone, what service and command line have signed; the trail by its head."""
+    write_folder(home / "fetched", made)
+    key = ["--key", str(home / ".config" / "zweitblick" / "audit-key.pem.pub")]
+    for folder, name in ((home / "fetched", "receipt"), (home / "read", "receipt.jws")):
+        assert main(["verify", str(folder / name), *key, "--results", str(folder), "--study", str(study)]) == 0
+    trail = home / ".local" / "share" / "zweitblick" / "audit"
+    assert main(["verify", "--audit", str(trail), "--head", str(home / "fetched" / "receipt"), *key]) == 0

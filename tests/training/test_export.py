@@ -23,6 +23,7 @@ from ball_cases import ball_case
 from tumour_run import tumour_run, uneven_network
 from zweitblick.errors import BundleDamagedError, BundleMissingError
 from zweitblick.model.bundle import load_bundle
+from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick.model.runtime import computes_bf16
 from zweitblick.prediction import Region
 from zweitblick_training.case import Case
@@ -235,8 +236,10 @@ def test_the_choice_is_kept_and_served(copied: Path) -> None:
         chosen_file = copied / "models" / {"fp32": "model.onnx", "int8": "model-int8.onnx"}[one]
         served = copied / "models" / "model.onnx" if computes_bf16() else chosen_file
         assert digest == hashlib.sha256(chosen_file.read_bytes()).hexdigest()
-        assert load_bundle(copied).digest == hashlib.sha256(served.read_bytes()).hexdigest()
-        assert load_bundle(copied).runtime.endswith("bf16" if one is Precision.INT8 and computes_bf16() else str(one))
+        assert load_bundle(copied, UNSIGNED_TOO).digest == hashlib.sha256(served.read_bytes()).hexdigest()
+        assert load_bundle(copied, UNSIGNED_TOO).runtime.endswith(
+            "bf16" if one is Precision.INT8 and computes_bf16() else str(one)
+        )
 
 
 def test_the_mean_counts_cases_in_which_a_region_was_drawn() -> None:
@@ -329,18 +332,18 @@ def test_every_file_is_sealed(copied: Path) -> None:
     recipe = copied / "recipe.yaml"
     recipe.write_text(recipe.read_text() + "# changed\n")
     with pytest.raises(BundleDamagedError, match=r"recipe\.yaml"):
-        load_bundle(copied)
+        load_bundle(copied, UNSIGNED_TOO)
     seal(copied)
-    assert load_bundle(copied).name == "tumour"
+    assert load_bundle(copied, UNSIGNED_TOO).name == "tumour"
 
 
 def test_a_revision_is_sealed_with_what_was_written_since(copied: Path) -> None:
     (copied / "evaluation.json").write_text("{}")
     revise(copied, {"validated_ml": 1.5})
-    assert load_bundle(copied).validated_ml == 1.5
+    assert load_bundle(copied, UNSIGNED_TOO).validated_ml == 1.5
     (copied / "evaluation.json").write_text("{ }")
     with pytest.raises(BundleDamagedError, match=r"evaluation\.json"):
-        load_bundle(copied)
+        load_bundle(copied, UNSIGNED_TOO)
 
 
 def test_a_precision_that_is_not_there_cannot_be_served(copied: Path) -> None:
@@ -356,7 +359,7 @@ def test_a_release_on_all_cases_is_served_as_every_fold_is(copied: Path, tmp_pat
     assert follow_precision(copied, folds) is Precision.FP32
     set_precision(folds[1], Precision.INT8, channels=4)
     assert follow_precision(copied, folds) is Precision.INT8
-    assert load_bundle(copied).digest == load_bundle(folds[0]).digest
+    assert load_bundle(copied, UNSIGNED_TOO).digest == load_bundle(folds[0], UNSIGNED_TOO).digest
 
 
 def test_an_older_release_is_replaced_as_a_whole(run: Run, copied: Path) -> None:
@@ -366,4 +369,4 @@ def test_an_older_release_is_replaced_as_a_whole(run: Run, copied: Path) -> None
     assert not (copied / "docs").exists()
     assert not (copied / "models" / "model-int8.onnx").exists()
     assert [path.name for path in copied.parent.iterdir()] == ["tumour"]
-    assert load_bundle(copied).name == "tumour"
+    assert load_bundle(copied, UNSIGNED_TOO).name == "tumour"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from zweitblick.model.bundle import load_bundle
+from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick.model.sequence_network import SHAPE, Kind, with_ranks
 from zweitblick.study import Sequence
 from zweitblick.volume import Volume, axis_aligned_grid
@@ -161,7 +162,7 @@ def test_the_bundle_opens_and_serves_the_network(tmp_path: Path, recipe: Sequenc
     network = SequenceTypeNetwork(fine, coarse).eval()
     digest = export_sequence_type(network, tmp_path / "sequence", tmp_path / "data")
     add_figures(tmp_path / "sequence", [Look("a", "BraTS", "as stored", "T1", "T1", 0.95)], recipe)
-    bundle = load_bundle(tmp_path / "sequence")
+    bundle = load_bundle(tmp_path / "sequence", UNSIGNED_TOO)
     assert bundle.digest == digest
     assert "1 of 1 opinions are right" in (tmp_path / "sequence" / "docs" / "README.md").read_text()
     x = np.random.default_rng(0).standard_normal((1, 2, *SHAPE)).astype(np.float32)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zweitblick.audit.head import SIGNATURE_BYTES, SignedHead, signed_bytes
-from zweitblick.audit.signing import Signer
+from zweitblick.signing.keys import Signer
 
 SUFFIX = ".trail"
 FILE_MARK = b"zwA\x01"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from zweitblick.errors import HeadError
+from zweitblick.signing.keys import is_signed
 
 SIGNATURE_BYTES = 64
 """Ed25519 (RFC 8032)."""
@@ -106,14 +106,3 @@ def signed_bytes(trail: bytes, count: int, head: bytes) -> bytes:
         32 bytes.
     """
     return _DOMAIN + trail + count.to_bytes(8, "big") + head
-
-
-def is_signed(message: bytes, signature: bytes, keys: Sequence[Ed25519PublicKey]) -> bool:
-    """Tell whether one of some keys has signed a message."""
-    for key in keys:
-        try:
-            key.verify(signature, message)
-        except InvalidSignature:
-            continue
-        return True
-    return False

@@ -34,8 +34,8 @@ from zweitblick.audit.frames import (
 )
 from zweitblick.audit.head import SignedHead
 from zweitblick.audit.message import AuditEvent, Participant, Source, xml
-from zweitblick.audit.signing import Signer
 from zweitblick.errors import AuditReadError, AuditWriteError
+from zweitblick.signing.keys import Signer
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,9 @@ from zweitblick.audit.frames import (
     next_entry_place,
     trail_files,
 )
-from zweitblick.audit.head import SignedHead, is_signed, signed_bytes
+from zweitblick.audit.head import SignedHead, signed_bytes
 from zweitblick.errors import AuditReadError, TrailBrokenError
+from zweitblick.signing.keys import is_signed
 
 _NAMED = 20
 """So many faults an error names; all of them are in its ``faults``."""

@@ -15,6 +15,7 @@ from cryptography import x509
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
 
 from zweitblick.cli.keyholder import opened_holder
+from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
 from zweitblick.delivery.route import Route
 from zweitblick.dimse import server_context
@@ -26,7 +27,6 @@ from zweitblick.errors import (
     StoreKeyError,
     StoreUnavailableError,
 )
-from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.peers.cstore import StoreSender
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.stow import StowSender
@@ -58,7 +58,7 @@ def checks(settings: Settings) -> Mapping[str, Check]:
         "data": lambda: data_folder(settings.data),
         "keys": lambda: key_holder(settings),
         "store": lambda: store(settings),
-        "models": lambda: models(settings.models),
+        "models": lambda: models(settings),
         "service": lambda: service(settings.http),
     }
     if settings.dicom.certificate:
@@ -131,17 +131,20 @@ def store(settings: Settings) -> str:
     return ", ".join(f"{one.count} {state}" for state, one in standing.items()) or "no studies yet"
 
 
-def models(folder: Path | None) -> str:
-    """Open all bundles, which compares their digests and runs their golden inputs.
+def models(settings: Settings) -> str:
+    """Open all bundles, which checks their signatures, compares their digests and runs their golden inputs.
 
     Raises
     ------
     BundleError
         If one cannot be used.
+    SigningKeyError
+        If a key that is trusted cannot be read.
     """
-    bundles = load_bundles(folder or default_models())
+    bundles = configured_bundles(settings)
     used = (bundles.tumour, bundles.brain_mask, bundles.sequence)
-    return ", ".join(f"{one.name} {one.version}" for one in used) + f"; {bundles.tumour.runtime}"
+    named = (f"{one.name} {one.version}{'' if one.signed_by else ' (NOT SIGNED)'}" for one in used)
+    return ", ".join(named) + f"; {bundles.tumour.runtime}"
 
 
 def certificates(dicom: DicomSettings, now: datetime) -> str:

@@ -13,7 +13,9 @@ MARK = "findings.json"
 
 SEGMENTATION = "segmentation.dcm"
 
-DOCUMENTS = frozenset({MARK, "fhir.json", SEGMENTATION, "report.dcm", "report.pdf", "report-pdf.dcm"})
+RECEIPT = "receipt.jws"
+
+DOCUMENTS = frozenset({MARK, "fhir.json", SEGMENTATION, "report.dcm", "report.pdf", "report-pdf.dcm", RECEIPT})
 """Files of a reading."""
 
 CAPTURE = "capture"

@@ -13,15 +13,18 @@ from rich.console import Console
 
 from zweitblick import pipeline
 from zweitblick.cli.earlier import add_options, opened_prior
-from zweitblick.cli.output import CAPTURE, MARK, SEGMENTATION, check_folder, write_folder
+from zweitblick.cli.models import add_model_options, named_bundles
+from zweitblick.cli.output import CAPTURE, MARK, RECEIPT, SEGMENTATION, check_folder, write_folder
 from zweitblick.cli.stages import Stages
 from zweitblick.cli.summary import summary
 from zweitblick.dicom.capture import secondary_capture
 from zweitblick.dicom.read import read_study
 from zweitblick.dicom.source import opened
 from zweitblick.documents import Documents, documents
-from zweitblick.model.bundle import Bundles, default_models, load_bundles
+from zweitblick.model.bundle import Bundles
 from zweitblick.reading import Reading, Stamp
+from zweitblick.receipt import receipt_of, signed_receipt
+from zweitblick.signing.keys import FileSigner
 
 DESCRIPTION = "Read one study of one patient and write findings, DICOM SEG and SR, and a PDF into a new folder."
 
@@ -34,13 +37,19 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     command.add_argument("study", nargs="+", type=Path, metavar="STUDY", help="folder, zip archive or files")
     command.add_argument("--out", required=True, type=Path, metavar="DIR", help="where results go: new or empty")
     command.add_argument("--overwrite", action="store_true", help="replace an earlier reading in DIR")
-    command.add_argument("--models", type=Path, metavar="DIR", help="model bundles (default: the released ones)")
+    add_model_options(command)
     command.add_argument(
         "--secondary-capture", action="store_true", help="also a series with the outline burnt in, for a plain PACS"
     )
     command.add_argument("--json", action="store_true", help="print findings.json and nothing else")
     command.add_argument(
         "--timings", action="store_true", help="print how long each stage took, and what the networks ran on"
+    )
+    command.add_argument(
+        "--signing-key",
+        type=Path,
+        metavar="PRIVATE.pem",
+        help="also a receipt, signed with this Ed25519 key; the study is held in memory then",
     )
     add_options(command)
     command.set_defaults(run=run)
@@ -87,10 +96,11 @@ class _Results:
 def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
     """All files are made in memory while an unpacked archive still exists."""
     stamp = Stamp(datetime.now(UTC).astimezone())
+    signer = None if arguments.signing_key is None else FileSigner(arguments.signing_key)
     with opened(arguments.study) as paths, opened_prior(arguments) as prior, ThreadPoolExecutor(1) as meanwhile:
-        loading = meanwhile.submit(load_bundles, arguments.models or default_models())
+        loading = meanwhile.submit(named_bundles, arguments)
         with stages("headers"):
-            study = read_study(paths)
+            study = read_study(paths if signer is None else [_held(path) for path in paths])
         with stages("bundles"):
             bundles = loading.result()
         reading = pipeline.read(study, bundles, prior=prior, stamp=stamp, observer=stages)
@@ -99,7 +109,18 @@ def _results(arguments: argparse.Namespace, stages: Stages) -> _Results:
             with stages("secondary capture"):
                 images = enumerate(secondary_capture(reading), start=1)
                 files |= {f"{CAPTURE}/{n:03d}.dcm": image for n, image in images}
+        if signer is not None:
+            receipt = receipt_of(reading, bundles, files, timings=stages.timings)
+            files[RECEIPT] = signed_receipt(receipt, signer)
     return _Results(reading, files, _networks(bundles))
+
+
+def _held(path: Path) -> Path | bytes:
+    """Read a file, so that what a receipt tells of is what is read; one that cannot be read is left to `read_study`."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return path
 
 
 def _networks(bundles: Bundles) -> str:

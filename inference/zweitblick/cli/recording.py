@@ -10,13 +10,13 @@ from pathlib import Path
 from zweitblick.audit.exporter import SyslogExporter
 from zweitblick.audit.message import Source
 from zweitblick.audit.reader import TrailReader
-from zweitblick.audit.signing import FileSigner, make_signing_key
 from zweitblick.audit.syslog import Origin, Receiver, client_context
 from zweitblick.audit.trail import Sealer, Trail
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.places import store_places
 from zweitblick.errors import SigningKeyError
 from zweitblick.settings import Settings
+from zweitblick.signing.keys import FileSigner, make_signing_key
 from zweitblick.store.database import Database
 from zweitblick.store.keyring import AUDIT, Keyring
 from zweitblick.store.store import NO_POOL
@@ -59,17 +59,31 @@ def trail_folder(settings: Settings) -> Path:
     return settings.audit.folder or settings.data / "audit"
 
 
+def audit_signer(settings: Settings) -> FileSigner:
+    """Return what signs the audit trail and receipts; the key is made if there is none.
+
+    Raises
+    ------
+    SigningKeyError
+        If it cannot be used or made.
+    """
+    path = settings.audit.signing_key or settings.key_file.with_name("audit-key.pem")
+    if not path.exists():
+        _make_signing_key(path)
+    return FileSigner(path)
+
+
 @contextmanager
 def recording(settings: Settings, sealer: Sealer, *, clock: Callable[[], datetime]) -> Iterator[Trail]:
     """Open the audit trail; its signing key is made if there is none.
 
     Raises
     ------
-    AuditError
+    AuditError, SigningKeyError
         If it cannot be used.
     """
     source = Source(f"zweitblick@{socket.getfqdn()}", settings.audit.site)
-    with Trail(trail_folder(settings), sealer, _signer(settings), source=source, clock=clock) as trail:
+    with Trail(trail_folder(settings), sealer, audit_signer(settings), source=source, clock=clock) as trail:
         yield trail
 
 
@@ -106,13 +120,6 @@ def opened_trail(settings: Settings) -> Iterator[tuple[Trail, TrailReader]]:
         sealer = audit_sealer(settings, holder)
     with recording(settings, sealer, clock=lambda: datetime.now(UTC)) as trail:
         yield trail, TrailReader(trail_folder(settings), sealer)
-
-
-def _signer(settings: Settings) -> FileSigner:
-    path = settings.audit.signing_key or settings.key_file.with_name("audit-key.pem")
-    if not path.exists():
-        _make_signing_key(path)
-    return FileSigner(path)
 
 
 def _make_signing_key(path: Path) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 from rich.console import Console
 
 from zweitblick import pipeline
+from zweitblick.cli.models import add_model_options, named_bundles
 from zweitblick.cli.output import check_file, write_files
 from zweitblick.cli.stages import Stages
 from zweitblick.errors import OutputError
-from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.model.scope import signature_notices
 from zweitblick.model.sequence_network import Opinion, likelier_names, opinion_of
 from zweitblick.prediction import REGIONS, Prediction
 from zweitblick.reading import POPULATION, RESEARCH_USE
@@ -61,7 +62,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
         "--probabilities", type=Path, metavar="OUT.nii.gz", help="also the probabilities of ET, TC and WT (4-D)"
     )
     command.add_argument("--overwrite", action="store_true", help="replace existing results")
-    command.add_argument("--models", type=Path, metavar="DIR", help="model bundles (default: the released ones)")
+    add_model_options(command)
     command.add_argument("--timings", action="store_true", help="print how long each stage took")
     command.set_defaults(run=run, images={}, usage_error=command.error)
 
@@ -109,7 +110,9 @@ def _prediction(arguments: argparse.Namespace, stages: Stages, console: Console)
     with stages("images"):
         volumes = {sequence: Volume.from_nifti(path) for sequence, path in arguments.images.items()}
     with stages("bundles"):
-        bundles = load_bundles(arguments.models or default_models())
+        bundles = named_bundles(arguments)
+        for notice in signature_notices(bundles):
+            console.print(f"warning: {notice.text}", soft_wrap=True, markup=False, highlight=False)
     with stages("names"):
         opinions = {sequence: opinion_of(volume, bundles.sequence.network) for sequence, volume in volumes.items()}
         _warn_of_wrong_names(arguments.images, opinions, console)

@@ -11,18 +11,18 @@ from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
+from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
-from zweitblick.cli.recording import audit_sealer, exporting, recording
+from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, recording
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.metrics import Metrics
-from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.web import HttpServer, Service, create_app
-from zweitblick.worker import Partners, Worker, WorkPlace
+from zweitblick.worker import Notary, Partners, Worker, WorkPlace
 from zweitblick.worklist import Notices, Performer, Worklist
 
 TOKEN_BYTES = 32
@@ -120,12 +120,13 @@ class _Readers:
 @contextmanager
 def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_Readers]:
     """Compose what reads, whether it receives or not."""
-    bundles = load_bundles(settings.models or default_models())
+    bundles = configured_bundles(settings)
     with ExitStack() as stack:
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(_store(settings, holder, audit=trail))
         deliverer = Deliverer(store, settings.routes, audit=trail)
-        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail)
+        notary = Notary(audit_signer(settings), trail.signed_head)
+        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail, notary)
         place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
         worker = stack.enter_context(
             Worker(store, bundles, place, clock=_now, priorities=settings.priorities, partners=partners)

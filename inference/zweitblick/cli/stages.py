@@ -1,6 +1,5 @@
 """Progress and timings of a run; neither ever goes into a report."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +7,8 @@ from rich import box
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
+
+from zweitblick.timings import Timings
 
 
 class Stages:
@@ -17,6 +18,11 @@ class Stages:
     ----------
     console
         Where progress is drawn; nothing is drawn if it is no terminal.
+
+    Attributes
+    ----------
+    timings
+        How long each stage took.
     """
 
     def __init__(self, console: Console) -> None:
@@ -24,7 +30,7 @@ class Stages:
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(), console=console
         )
-        self._seconds: list[tuple[str, float]] = []
+        self.timings = Timings()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -39,16 +45,15 @@ class Stages:
     def __call__(self, stage: str) -> Iterator[None]:
         """Observe one stage."""
         task = self._progress.add_task(stage)
-        began = time.perf_counter()
         try:
-            yield
+            with self.timings(stage):
+                yield
         finally:
-            self._seconds.append((stage, time.perf_counter() - began))
             self._progress.stop_task(task)
 
     def table(self) -> Table:
         """List the seconds of each stage, in the order in which they ended."""
         table = Table("stage", Column("seconds", justify="right"), box=box.SIMPLE_HEAD)
-        for stage, seconds in self._seconds:
+        for stage, seconds in self.timings.seconds:
             table.add_row(stage, f"{seconds:.2f}")
         return table

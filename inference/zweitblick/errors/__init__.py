@@ -46,6 +46,7 @@
     │   └── PriorOrderError             prior.order
     ├── BundleError                     a model bundle is unusable
     │   ├── BundleMissingError          bundle.missing
+    │   ├── BundleUnsignedError         bundle.unsigned
     │   ├── BundleDamagedError          bundle.damaged
     │   └── ProviderError               bundle.provider
     ├── VaultError                      something cannot be sealed or opened
@@ -63,8 +64,13 @@
     │   ├── AuditReadError              audit.read
     │   ├── TrailBrokenError            audit.broken
     │   ├── HeadError                   audit.head
-    │   ├── SigningKeyError             audit.signing-key
     │   └── SyslogSettingError          audit.syslog
+    ├── SigningError                    something cannot be signed, or is not what was signed
+    │   ├── SigningKeyError             signing.key
+    │   └── SignatureError              signing.signature
+    ├── ReceiptError                    a receipt tells of something else
+    │   ├── ReceiptFormatError          receipt.format
+    │   └── ReceiptMismatchError        receipt.mismatch
     ├── CmsError                        something cannot be signed, enveloped or opened for others
     │   ├── CmsFormatError              cms.format
     │   ├── CmsKeyError                 cms.key
@@ -141,7 +147,6 @@ from zweitblick.errors.audit import (
     AuditReadError,
     AuditWriteError,
     HeadError,
-    SigningKeyError,
     SyslogSettingError,
     TrailBrokenError,
 )
@@ -190,6 +195,7 @@ from zweitblick.errors.reading import (
     BundleDamagedError,
     BundleError,
     BundleMissingError,
+    BundleUnsignedError,
     GeometryError,
     NetworkCancelledError,
     NetworkClosedError,
@@ -223,6 +229,14 @@ from zweitblick.errors.service import (
     TokenError,
     WorkerError,
     WorkerRunningError,
+)
+from zweitblick.errors.signing import (
+    ReceiptError,
+    ReceiptFormatError,
+    ReceiptMismatchError,
+    SignatureError,
+    SigningError,
+    SigningKeyError,
 )
 from zweitblick.errors.store import (
     ActorError,
@@ -298,7 +312,8 @@ from zweitblick.errors.worklist import (
 __all__ = [
     "ActorError", "AlteredError", "ArchiveTooLargeError", "AuditError", "AuditReadError", "AuditWriteError",
     "BodyBrokenOffError", "BodyTooLargeError", "BrokenOffError", "BundleDamagedError", "BundleError",
-    "BundleMissingError", "CertificateError", "CertificateExpiredError", "CertificateNotYetValidError", "CheckError",
+    "BundleMissingError", "BundleUnsignedError",
+    "CertificateError", "CertificateExpiredError", "CertificateNotYetValidError", "CheckError",
     "CmsError", "CmsFormatError", "CmsKeyError", "DamagedArchiveError", "DamagedInstanceError", "DataKeyError",
     "DimseSettingError", "DuplicatePositionError", "EventError", "GeometryError", "HeadError", "InstanceError",
     "InstanceTooLargeError", "KekInUseError", "KeyHolderError", "KeyUnwrapError", "KeyUsageError", "LocalizerError",
@@ -310,9 +325,12 @@ __all__ = [
     "NotMRError", "OutputError", "PeerAnswerError", "PeerBrokenOffError", "PeerBusyError", "PeerContextError",
     "PeerCredentialsError", "PeerError", "PeerRefusedError", "PeerRejectedError", "PeerTimeoutError",
     "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError", "PriorMismatchError",
-    "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError", "RegistrationError",
+    "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError",
+    "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError",
+    "RegistrationError",
     "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
-    "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SigningKeyError", "SinkError",
+    "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError",
+    "SignatureError", "SigningError", "SigningKeyError", "SinkError",
     "SourceError", "SourceMissingError", "StoreDamagedError", "StoreError", "StoreFullError", "StoreKeyError",
     "StoreUnavailableError", "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError",
     "TooManyFilesError", "TrailBrokenError", "TransactionError", "TransferSyntaxError", "UnevenSpacingError",

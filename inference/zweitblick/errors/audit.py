@@ -50,12 +50,6 @@ class HeadError(AuditError):
     code = "audit.head"
 
 
-class SigningKeyError(AuditError):
-    """A key that signs heads, or tells whether they are signed, cannot be used."""
-
-    code = "audit.signing-key"
-
-
 class SyslogSettingError(AuditError):
     """The files for mutual TLS with a syslog receiver cannot be used."""
 

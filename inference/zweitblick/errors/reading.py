@@ -33,8 +33,14 @@ class BundleMissingError(BundleError):
     code = "bundle.missing"
 
 
+class BundleUnsignedError(BundleError):
+    """A bundle is not signed by one of the keys that are trusted."""
+
+    code = "bundle.unsigned"
+
+
 class BundleDamagedError(BundleError):
-    """A bundle's digest or self-test does not match."""
+    """A bundle's digest or self-test does not match, or its files are not those that were signed."""
 
     code = "bundle.damaged"
 

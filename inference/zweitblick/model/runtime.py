@@ -6,9 +6,10 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import onnxruntime
@@ -36,6 +37,35 @@ PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """ONNX Runtime's, in order of preference; the first is there only where onnxruntime-gpu is in onnxruntime's place."""
 
 
+@dataclass(frozen=True)
+class NetworkFile:
+    """An ONNX file that was read.
+
+    Parameters
+    ----------
+    name
+        Of the file, for errors.
+    content
+        What it holds.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises
+        ------
+        BundleMissingError
+            If there is none.
+        """
+        if not path.is_file():
+            raise BundleMissingError(f"no network file {path.name}; install the model bundles or name their folder")
+        return cls(path.name, path.read_bytes())
+
+
 class Network(Protocol):
     """A network with one input and one output."""
 
@@ -49,8 +79,8 @@ class OnnxNetwork:
 
     Parameters
     ----------
-    path
-        The file.
+    source
+        The file, or what was read of it.
     threads
         Threads within an operator; 0 lets the runtime take every core.
 
@@ -64,17 +94,17 @@ class OnnxNetwork:
         If CUDA is installed but does not start; ONNX Runtime would fall back to the processor without a word.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
-        _check_file(path)
+    def __init__(self, source: Path | NetworkFile, *, threads: int = 0) -> None:
+        file = _read(source)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         wanted = [provider for provider in PROVIDERS if provider in onnxruntime.get_available_providers()]
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+            self._session = onnxruntime.InferenceSession(file.content, options, providers=wanted)
         except RUNTIME_ERRORS as error:
             raise BundleDamagedError(
-                f"{path.name} is not a network that ONNX Runtime loads; install it anew"
+                f"{file.name} is not a network that ONNX Runtime loads; install it anew"
             ) from error
         check_providers(wanted, self._session.get_providers())
         self._input = self._session.get_inputs()[0].name
@@ -100,8 +130,8 @@ class OpenVinoNetwork:
 
     Parameters
     ----------
-    path
-        The file.
+    source
+        The file, or what was read of it.
     threads
         Threads within an operator; 0 takes every core that this process may run on. Not tied to cores, which several
         processes on one machine would share while others idle.
@@ -118,9 +148,8 @@ class OpenVinoNetwork:
         If OpenVINO does not start, or does not compute as it was asked to.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0, hint: str = "f32") -> None:
-        _check_file(path)
-        self._compiled = _compiled(path, threads or len(os.sched_getaffinity(0)), hint)
+    def __init__(self, source: Path | NetworkFile, *, threads: int = 0, hint: str = "f32") -> None:
+        self._compiled = _compiled(_read(source), threads or len(os.sched_getaffinity(0)), hint)
 
     @property
     def runtime(self) -> str:
@@ -132,13 +161,13 @@ class OpenVinoNetwork:
         return self._compiled(np.ascontiguousarray(x, np.float32))
 
 
-def opened(path: Path, *, hint: str = "f32") -> OnnxNetwork | OpenVinoNetwork:
+def opened(source: Path | NetworkFile, *, hint: str = "f32") -> OnnxNetwork | OpenVinoNetwork:
     """Open a network on the first of CUDA, OpenVINO and ONNX Runtime on the processor that is installed.
 
     Parameters
     ----------
-    path
-        The file.
+    source
+        The file, or what was read of it.
     hint
         See `OpenVinoNetwork`; ``bf16`` only where `computes_bf16`.
 
@@ -147,7 +176,7 @@ def opened(path: Path, *, hint: str = "f32") -> OnnxNetwork | OpenVinoNetwork:
     BundleMissingError, BundleDamagedError, ProviderError
         See `OnnxNetwork` and `OpenVinoNetwork`. What is installed but does not work is never passed over.
     """
-    return OpenVinoNetwork(path, hint=hint) if _takes_openvino() else OnnxNetwork(path)
+    return OpenVinoNetwork(source, hint=hint) if _takes_openvino() else OnnxNetwork(source)
 
 
 def computes_bf16() -> bool:
@@ -235,16 +264,16 @@ _COMPILED: dict[tuple[str, int, str], _CompiledNetwork] = {}
 _COMPILING = Lock()
 
 
-def _compiled(path: Path, threads: int, hint: str) -> _CompiledNetwork:
+def _compiled(file: NetworkFile, threads: int, hint: str) -> _CompiledNetwork:
     """Return the one compiled network of a file's content, a number of threads and a precision."""
-    key = hashlib.sha256(path.read_bytes()).hexdigest(), threads, hint
+    key = hashlib.sha256(file.content).hexdigest(), threads, hint
     with _COMPILING:
         if key not in _COMPILED:
-            _COMPILED[key] = _CompiledNetwork(_compiled_model(path, threads, hint))
+            _COMPILED[key] = _CompiledNetwork(_compiled_model(file, threads, hint))
         return _COMPILED[key]
 
 
-def _compiled_model(path: Path, threads: int, hint: str) -> Any:
+def _compiled_model(file: NetworkFile, threads: int, hint: str) -> Any:
     openvino = silent_openvino()
     wanted = {
         "INFERENCE_PRECISION_HINT": hint,
@@ -253,9 +282,10 @@ def _compiled_model(path: Path, threads: int, hint: str) -> Any:
         "ENABLE_CPU_PINNING": "NO",
     }
     try:
-        model = openvino.Core().compile_model(path, "CPU", wanted)
+        core = openvino.Core()
+        model = core.compile_model(core.read_model(file.content), "CPU", wanted)
     except RUNTIME_ERRORS as error:
-        raise BundleDamagedError(f"{path.name} is not a network that OpenVINO loads; install it anew") from error
+        raise BundleDamagedError(f"{file.name} is not a network that OpenVINO loads; install it anew") from error
     in_force = {name: model.get_property(name) for name in wanted}
     check_options(wanted, {name: _as_text(value) for name, value in in_force.items()})
     return model
@@ -273,6 +303,5 @@ def _as_text(value: Any) -> str:
     return str(value.get_type_name()) if hasattr(value, "get_type_name") else str(value)
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise BundleMissingError(f"no network file {path.name}; install the model bundles or name their folder")
+def _read(source: Path | NetworkFile) -> NetworkFile:
+    return NetworkFile.read(source) if isinstance(source, Path) else source

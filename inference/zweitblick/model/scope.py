@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence as Seq
 
 from zweitblick.findings import Findings
+from zweitblick.model.bundle import Bundles
 from zweitblick.model.prepare import Prepared
 from zweitblick.model.sequence_contrast import ORDER_ALONE
 from zweitblick.prediction import Region
@@ -44,6 +45,19 @@ def scope_notices(study: Study) -> tuple[Notice, ...]:
             Notice("outside-scope", f"Outside scope: the header tells of an operation; the model knows {POPULATION}.")
         )
     return tuple(notices)
+
+
+def signature_notices(bundles: Bundles) -> tuple[Notice, ...]:
+    """Say which networks nobody answers for."""
+    return tuple(
+        Notice(
+            "unsigned-model",
+            f"The model {bundle.name} {bundle.version} is not signed by a key that is trusted; it was used because "
+            "unsigned models are allowed here.",
+        )
+        for bundle in (bundles.tumour, bundles.brain_mask, bundles.sequence)
+        if bundle.signed_by is None
+    )
 
 
 def missing_notices(missing: tuple[Sequence, ...]) -> tuple[Notice, ...]:

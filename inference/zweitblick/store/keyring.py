@@ -10,7 +10,7 @@ from zweitblick.store.database import Database
 from zweitblick.store.recent import Recent
 from zweitblick.store.rotation import is_retired
 from zweitblick.store.schema import wrapped_keys
-from zweitblick.vault.data_key import DataKey
+from zweitblick.vault.data_key import DataKey, KeyIds
 from zweitblick.vault.keyholders import KeyHolder, WrappedKey
 from zweitblick.vault.pool import KeyPool
 
@@ -80,6 +80,19 @@ class Keyring:
         self._in_use.put(owner, key)
         return key
 
+    def ids(self, owner: str) -> KeyIds:
+        """Name an owner's key, and the key that wraps it now.
+
+        Raises
+        ------
+        StoreKeyError
+            If there is none: it was shredded.
+        StoreUnavailableError
+            If the database cannot be reached.
+        """
+        wrapped = self._wrapped(owner)
+        return KeyIds(wrapped.data_key_id, wrapped.kek_id)
+
     def check(self) -> None:
         """Unwrap a key that is always there and wrap a fresh one, to see whether the holder can be used.
 
@@ -145,6 +158,9 @@ class Keyring:
         )
 
     def _unwrapped(self, owner: str) -> DataKey:
+        return self._holder.unwrap(self._wrapped(owner))
+
+    def _wrapped(self, owner: str) -> WrappedKey:
         columns = select(*wrapped_keys.c["kek_id", "data_key_id", "ciphertext", "owner"])
         with self._database.reading() as transaction:
             row = transaction.execute(columns.where(wrapped_keys.c.owner == owner)).one_or_none()
@@ -152,4 +168,4 @@ class Keyring:
             raise StoreKeyError(
                 f"no wrapped key of {owner} is kept; it was shredded, or these are another store's keys"
             )
-        return self._holder.unwrap(WrappedKey(*row))
+        return WrappedKey(*row)

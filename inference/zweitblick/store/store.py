@@ -33,7 +33,7 @@ from zweitblick.store.schema import identities
 from zweitblick.store.studies import KeptStudy, Studies
 from zweitblick.store.work import Work
 from zweitblick.store.workitems import Workitems
-from zweitblick.vault.data_key import DataKey
+from zweitblick.vault.data_key import DataKey, KeyIds
 from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.vault.pool import KeyPool, PoolLimits
 
@@ -328,6 +328,16 @@ class Store:
             If it cannot; the message says how many new studies can be taken all the same.
         """
         self._rooms.keyring.check()
+
+    def key_ids(self, token: str) -> KeyIds:
+        """Name the key that seals a study, and the one that wraps it now.
+
+        Raises
+        ------
+        StoreKeyError, StoreUnavailableError
+            If there is none, or it cannot be looked for.
+        """
+        return self._rooms.keyring.ids(token)
 
     def shred(self, token: str) -> None:
         """Destroy a study's key, then delete its rows and files; the second time nothing happens.

@@ -64,6 +64,22 @@ class DataKey:
         raise TypeError("a data key is not pickled; wrap it with a key holder")
 
 
+@dataclass(frozen=True)
+class KeyIds:
+    """Names of the keys that something is sealed under; they do not give the keys away.
+
+    Parameters
+    ----------
+    data_key
+        See `DataKey.id_of`.
+    kek
+        Of the key-encryption key that the data key was wrapped with at that time.
+    """
+
+    data_key: str
+    kek: str
+
+
 def fingerprint(secret: bytes, purpose: bytes) -> str:
     """Name a random key so that it can be looked up and mix-ups are seen.
 

@@ -48,7 +48,10 @@ _PROBLEMS = described(
     HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
 )
 _FILES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {f"application/{kind}": {} for kind in ("dicom", "json", "pdf")}, "description": "As it was kept."}
+    200: {
+        "content": {f"application/{kind}": {} for kind in ("dicom", "jose", "json", "pdf")},
+        "description": "As it was kept.",
+    }
 }
 
 

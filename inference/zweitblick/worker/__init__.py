@@ -16,7 +16,7 @@ from zweitblick.worker.backlog import RECHECK
 from zweitblick.worker.faults import AWAY, INTERNAL, RETRIES, delay
 from zweitblick.worker.fleet import BEAT, DEAD
 from zweitblick.worker.launch import WorkPlace
-from zweitblick.worker.partners import Partners
+from zweitblick.worker.partners import Notary, Partners
 from zweitblick.worker.reading_step import BREAKS
 from zweitblick.worker.worker import POLL_S, STUDIES_AT_ONCE, Worker
 from zweitblick.worker.workflow import AWAY_S, SHREDDED
@@ -33,6 +33,7 @@ __all__ = [
     "RETRIES",
     "SHREDDED",
     "STUDIES_AT_ONCE",
+    "Notary",
     "Partners",
     "WorkPlace",
     "Worker",

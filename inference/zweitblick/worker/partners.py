@@ -6,9 +6,27 @@ from datetime import datetime
 from typing import Self
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.audit.head import SignedHead
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.metrics import Metrics
+from zweitblick.signing.keys import Signer
 from zweitblick.store.store import Store
+
+
+@dataclass(frozen=True)
+class Notary:
+    """Who signs receipts.
+
+    Parameters
+    ----------
+    signer
+        Signs them.
+    head
+        Gives the signed head of the audit trail at the time.
+    """
+
+    signer: Signer
+    head: Callable[[], SignedHead]
 
 
 @dataclass(frozen=True)
@@ -23,11 +41,14 @@ class Partners:
         Counts what happens.
     audit
         Has readings on record; what cannot be put there waits.
+    notary
+        Signs a receipt of each reading; without one there are none.
     """
 
     deliverer: Deliverer
     metrics: Metrics
     audit: Auditor
+    notary: Notary | None = None
 
     @classmethod
     def none(cls, store: Store, clock: Callable[[], datetime]) -> Self:

@@ -2,9 +2,9 @@
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
@@ -28,19 +28,36 @@ from zweitblick.errors import (
 from zweitblick.model.batcher import Share
 from zweitblick.model.bundle import Bundles
 from zweitblick.priors import prior_of
-from zweitblick.reading import Stamp
+from zweitblick.reading import Reading, Stamp
+from zweitblick.receipt import receipt_of, signed_receipt
+from zweitblick.signing import jws
 from zweitblick.store.life import Event, State
 from zweitblick.store.results import FINDINGS, ResultName
 from zweitblick.store.rounds import LifeEvent
 from zweitblick.store.store import Store
+from zweitblick.timings import Timings
 from zweitblick.worker.faults import AWAY, Fault, failed
 from zweitblick.worker.inputs import inputs
-from zweitblick.worker.partners import Partners
+from zweitblick.worker.partners import Notary, Partners
 from zweitblick.worker.turn import Turn, happened
 
 log = logging.getLogger(__name__)
 
-DICOM, JSON, PDF, FHIR = "application/dicom", "application/json", "application/pdf", "application/fhir+json"
+DICOM = "application/dicom"
+
+RECEIPT = "receipt"
+"""Name of the result that tells how the others came about."""
+
+MEDIA_TYPES = {
+    "seg": DICOM,
+    "sr": DICOM,
+    "pdf": "application/pdf",
+    "encapsulated-pdf": DICOM,
+    FINDINGS: "application/json",
+    "fhir": "application/fhir+json",
+    RECEIPT: jws.MEDIA_TYPE,
+}
+"""Of the results, by their names."""
 
 BREAKS = 5
 """So often a reading may be broken off by the end of the process before its study is given up."""
@@ -56,7 +73,7 @@ class ReadingStep:
     bundles
         The networks.
     partners
-        Who counts and has on record what is read.
+        Who counts, has on record and signs for what is read.
     """
 
     def __init__(self, store: Store, bundles: Bundles, partners: Partners) -> None:
@@ -64,6 +81,7 @@ class ReadingStep:
         self._bundles = bundles
         self._metrics = partners.metrics
         self._audit = partners.audit
+        self._notary = partners.notary
 
     def read(self, turn: Turn, stamp: str, share: Share) -> State:
         """Read a round and keep its results, or why it cannot be read; return its state.
@@ -96,9 +114,9 @@ class ReadingStep:
             if any(entry.event is Event.READ for entry in history):
                 return happened(self._store, turn, Event.READ)
             _check_breaks(history)
-            results = self._results(turn, Stamp(datetime.fromisoformat(stamp)), share)
+            made = self._made(turn, Stamp(datetime.fromisoformat(stamp)), share)
             self._audit.record(self._access(turn, Action.CREATE))
-            state = work.keep_reading(turn.round, results, turn=turn.number)
+            state = work.keep_reading(turn.round, self._results(turn, made), turn=turn.number)
         except (*AWAY, UnknownRoundError, NetworkClosedError):
             raise
         except (EventError, NetworkCancelledError):  # nobody wants it any more, or another was faster
@@ -120,25 +138,34 @@ class ReadingStep:
         named = AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
         return events.accessed(named, replace(self._audit.process, is_requestor=True), action=action)
 
-    def _results(self, turn: Turn, stamp: Stamp, share: Share) -> Sequence[tuple[ResultName, BinaryIO]]:
-        made = self._made(turn, stamp, share)
+    def _results(self, turn: Turn, made: "_Made") -> Sequence[tuple[ResultName, BinaryIO]]:
+        contents = _contents_of(made.documents)
+        if self._notary is not None:
+            contents[RECEIPT] = self._receipt(turn, made, contents, self._notary)
         return [
-            (ResultName(turn.round, name, media_type, _uid(content, media_type)), io.BytesIO(content))
-            for name, media_type, content in (
-                ("seg", DICOM, made.seg),
-                ("sr", DICOM, made.sr),
-                ("pdf", PDF, made.pdf),
-                ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
-                (FINDINGS, JSON, made.json),
-                ("fhir", FHIR, made.fhir),
-            )
+            (ResultName(turn.round, name, MEDIA_TYPES[name], _uid(content, MEDIA_TYPES[name])), io.BytesIO(content))
+            for name, content in contents.items()
         ]
 
-    def _made(self, turn: Turn, stamp: Stamp, share: Share) -> Documents:
+    def _receipt(self, turn: Turn, made: "_Made", contents: Mapping[str, bytes], notary: Notary) -> bytes:
+        """Sign for what is about to be kept and is on record by now."""
+        receipt = receipt_of(
+            made.reading,
+            self._bundles,
+            contents,
+            timings=made.timings,
+            keys=self._store.key_ids(turn.study),
+            audit=notary.head(),
+        )
+        return signed_receipt(receipt, notary.signer)
+
+    def _made(self, turn: Turn, stamp: Stamp, share: Share) -> "_Made":
+        timings = Timings()
+
         @contextmanager
         def stage(name: str) -> Iterator[None]:
             share.check()  # whether the round is still wanted
-            with self._metrics.stage(name):
+            with self._metrics.stage(name), timings(name):
                 yield
 
         with stage("open"):
@@ -147,7 +174,7 @@ class ReadingStep:
         self._audit.record(self._access(turn, Action.READ))
         prior = prior_of(self._store, turn.study, headers, before=stamp.time)
         reading = pipeline.read(headers, share.bundles(self._bundles), prior=prior, stamp=stamp, observer=stage)
-        return documents(reading, observer=stage)
+        return _Made(reading, documents(reading, observer=stage), timings)
 
     def _contents(self, turn: Turn, share: Share) -> list[bytes]:
         contents: list[bytes] = []
@@ -158,6 +185,27 @@ class ReadingStep:
         if not contents:
             raise MissingSequenceError("no MR image is among the study's instances; send its MR series")
         return contents
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A reading, what was made of it, and how long that took."""
+
+    reading: Reading
+    documents: Documents
+    timings: Timings
+
+
+def _contents_of(made: Documents) -> dict[str, bytes]:
+    """Give each document the name of its result."""
+    return {
+        "seg": made.seg,
+        "sr": made.sr,
+        "pdf": made.pdf,
+        "encapsulated-pdf": made.encapsulated_pdf,
+        FINDINGS: made.json,
+        "fhir": made.fhir,
+    }
 
 
 def _check_breaks(history: Sequence[LifeEvent]) -> None:

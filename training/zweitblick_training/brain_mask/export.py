@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zweitblick.model.brain_mask import BRIGHTEST, SPACING_MM, STRIDE
+from zweitblick.model.manifest import MANIFEST
 from zweitblick.model.runtime import OnnxNetwork
 from zweitblick.volume import Float32
 from zweitblick_training.brain_mask.heads import TEST_STRIPPED, TEST_WHOLE
@@ -71,6 +72,7 @@ def export_brain_mask(network: nn.Module, bundle: Path, data: Path) -> float:
         raise ValueError(f"ONNX Runtime differs from torch by {difference:.2g}, more than {PARITY:g}")
     golden = synthetic_head((32, 32, 32))
     np.savez_compressed(bundle / "golden.npz", input=golden, output=OnnxNetwork(path)(golden))
+    (bundle / MANIFEST).unlink(missing_ok=True)
     _write_json(bundle / "configs" / "metadata.json", metadata(path))
     _write_json(bundle / "splits.json", splits(data))
     return difference

@@ -14,7 +14,7 @@ import torch
 from zweitblick.errors import ZweitblickError
 from zweitblick_training.cache import CacheError
 from zweitblick_training.case import CaseError
-from zweitblick_training.cli import card, evaluate, export, fit, folds, nnunet, phantoms, prepare, sequence
+from zweitblick_training.cli import card, evaluate, export, fit, folds, nnunet, phantoms, prepare, sequence, sign
 from zweitblick_training.datasets import DataSetError
 from zweitblick_training.evaluate import EvaluationError
 from zweitblick_training.export import ExportError
@@ -47,6 +47,7 @@ DESCRIPTION = """Train the tumour network on your own cases and release it only 
   export    make a bundle of a run
   evaluate  score a bundle on cases it has never seen, through the code that serves
   card      join the folds' scores into the card of the released bundle
+  sign      sign a bundle, last of all
   nnunet    write a data set with its folds in nnU-Net's layout
   phantoms  write a data set of synthetic heads to try all this on
   sequence  train the network that tells T1, T1c, T2 and FLAIR by the picture
@@ -83,6 +84,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--threads", type=int, default=2, metavar="N", help="processor cores to use (default: 2)")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in (prepare, folds, fit, export, evaluate, card, nnunet, phantoms, sequence):
+    for command in (prepare, folds, fit, export, evaluate, card, sign, nnunet, phantoms, sequence):
         command.add_to(commands)
     return top

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zweitblick.model.bundle import default_models, load_bundle, load_bundles
+from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick_training.cli.options import add_models
 from zweitblick_training.datasets import LAYOUTS, Layout, Listing, RawCase
 from zweitblick_training.evaluate import ALL, SUBSETS, EvaluationError, draw_worst, evaluate
@@ -42,7 +43,9 @@ def run(arguments: argparse.Namespace) -> None:
     DataSetError, LeakError, BundleMissingError, BundleDamagedError
         If data or bundle cannot be read.
     """
-    bundles = replace(load_bundles(arguments.models or default_models()), tumour=load_bundle(arguments.bundle))
+    bundles = replace(
+        load_bundles(arguments.models or default_models()), tumour=load_bundle(arguments.bundle, UNSIGNED_TOO)
+    )
     layout = LAYOUTS[arguments.layout]
     unseen = _unseen(layout, arguments.data, Sides.read(arguments.bundle / "splits.json"))
     subsets = (ALL,) if arguments.all_sequences else SUBSETS

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zweitblick.model.bundle import default_models, load_bundle
+from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick_training.cases import NetworkMasks
 from zweitblick_training.sequence_type import (
     SequenceTypeRecipe,
@@ -51,5 +52,5 @@ def run(arguments: argparse.Namespace) -> None:
     draw_masks(arguments.data, masks, NetworkMasks(default_models() / "brain-mask"))
     recipe = SequenceTypeRecipe(arguments.data, masks, arguments.run, threads=arguments.threads)
     LOG.info("bundle %s", export_sequence_type(fit_sequence_type(recipe), arguments.bundle, arguments.data))
-    looks = held_back_looks(arguments.data, masks, load_bundle(arguments.bundle).network)
+    looks = held_back_looks(arguments.data, masks, load_bundle(arguments.bundle, UNSIGNED_TOO).network)
     add_figures(arguments.bundle, looks, recipe)

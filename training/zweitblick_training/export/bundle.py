@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from zweitblick.model.bundle import GOLDEN, METADATA
+from zweitblick.model.manifest import MANIFEST
 from zweitblick.model.runtime import OnnxNetwork
 from zweitblick_training.export.error import ExportError
 from zweitblick_training.export.parity import golden_input
 from zweitblick_training.export.precision import NETWORK_FILES, Precision
-
-METADATA = "configs/metadata.json"
-
-GOLDEN = "golden.npz"
 
 GOLDEN_EDGE = 32
 """Voxels along the golden input."""
@@ -79,7 +77,9 @@ def seal(folder: Path) -> None:
     """Write the digest of every file of a bundle, but the metadata itself, into its metadata.
 
     To be called after the last change, such as a new card; ``zweitblick.model.bundle.load_bundle`` checks each file.
+    A signature of what the bundle was before is deleted.
     """
+    (folder / MANIFEST).unlink(missing_ok=True)
     metadata = read_metadata(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / METADATA)
     digests = {path.relative_to(folder).as_posix(): _digest(path) for path in files}

@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from zweitblick.model.bundle import METADATA
 from zweitblick.model.prepare import CHANNELS, STRIDE
 from zweitblick.model.runtime import OnnxNetwork
 from zweitblick.prediction import REGIONS
 from zweitblick_training.case import Case
-from zweitblick_training.export.bundle import METADATA, read_metadata, revise, seal, set_precision, write_bundle
+from zweitblick_training.export.bundle import read_metadata, revise, seal, set_precision, write_bundle
 from zweitblick_training.export.error import ExportError
 from zweitblick_training.export.int8 import calibration_patches, quantise
 from zweitblick_training.export.metadata import LICENCE, tumour_metadata

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from zweitblick.errors import BundleDamagedError, BundleMissingError
-from zweitblick.model.bundle import verify_files
+from zweitblick.model.bundle import checked_files
+from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick_training.export.onnx_file import LARGE
 
 ALIASES = "aliases"
@@ -60,17 +61,22 @@ def load_weights(bundle: Path) -> dict[str, Tensor]:
     BundleDamagedError
         If they are not what was released.
     """
-    path = bundle / WEIGHTS
-    if not path.is_file():
+    files = checked_files(bundle, UNSIGNED_TOO)
+    if WEIGHTS not in files.contents:
         raise BundleMissingError(f"bundle {bundle.name} has no {WEIGHTS} to train on from; name a newer release")
-    verify_files(bundle)
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: _loaded(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # not a mapping
-            other = json.loads(file.metadata()[ALIASES])
-            return state | {name: state[target] for name, target in other.items()}
+        content = files.contents[WEIGHTS]
+        state = {name: _loaded(tensor) for name, tensor in load(content).items()}
+        other = json.loads(_entries(content)[ALIASES])
+        return state | {name: state[target] for name, target in other.items()}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BundleDamagedError(f"bundle {bundle.name}: {WEIGHTS} cannot be read; install it anew") from error
+
+
+def _entries(content: bytes) -> dict[str, str]:
+    """Return the entries of a safetensors file's header, whose length is its first eight bytes."""
+    length = int.from_bytes(content[:8], "little")
+    return dict(json.loads(content[8 : 8 + length])["__metadata__"])
 
 
 def _stored(tensor: Tensor) -> Tensor:

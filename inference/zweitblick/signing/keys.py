@@ -1,11 +1,12 @@
-"""Keys that sign heads of a trail."""
+"""Keys of Ed25519 that sign, and check what was signed: heads of a trail, receipts, model bundles."""
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -26,9 +27,14 @@ class Signer(Protocol):
         """Return a signature of 64 bytes."""
         ...
 
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """The key that checks what this one signs."""
+        ...
+
 
 class FileSigner:
-    """Signs with a key in a file: whoever copies the file can forge a trail, but no head that others hold already.
+    """Signs with a key in a file: whoever copies it can forge what it signs, but nothing that others hold already.
 
     Parameters
     ----------
@@ -92,14 +98,44 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
         If the file cannot be read, or holds none of Ed25519.
     """
     try:
-        key = load_pem_public_key(path.read_bytes())
+        return public_key_in(path.read_bytes(), str(path))
     except OSError as error:
         raise SigningKeyError(f"public key {path} cannot be read ({error.strerror}); give another") from error
+
+
+def public_key_in(pem: bytes, name: str) -> Ed25519PublicKey:
+    """Return the public key that a file holds.
+
+    Parameters
+    ----------
+    pem
+        What it holds.
+    name
+        Of the file, for errors.
+
+    Raises
+    ------
+    SigningKeyError
+        If it is none of Ed25519.
+    """
+    try:
+        key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SigningKeyError(f"{path} is no public key in PEM; give the one of the service") from error
+        raise SigningKeyError(f"{name} is no public key in PEM; give that of whoever has signed") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SigningKeyError(f"the key of {path} is not one of Ed25519; give the one of the service")
+        raise SigningKeyError(f"the key of {name} is not one of Ed25519; give that of whoever has signed")
     return key
+
+
+def is_signed(message: bytes, signature: bytes, keys: Sequence[Ed25519PublicKey]) -> bool:
+    """Tell whether one of some keys has signed a message."""
+    for key in keys:
+        try:
+            key.verify(signature, message)
+        except InvalidSignature:
+            continue
+        return True
+    return False
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

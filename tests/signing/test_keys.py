@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from zweitblick.audit.signing import FileSigner, load_public_key, make_signing_key
 from zweitblick.errors import SigningKeyError
+from zweitblick.signing.keys import FileSigner, load_public_key, make_signing_key
 
 # RFC 8032 section 7.1: secret key, message and signature of tests 1 to 3
 VECTORS = [
