@@ -30,7 +30,7 @@ from zweitblick.model.bundle import Bundles
 from zweitblick.priors import prior_of
 from zweitblick.reading import Stamp
 from zweitblick.store.life import Event, State
-from zweitblick.store.results import FINDINGS, ResultName
+from zweitblick.store.results import FHIR_BUNDLE, FINDINGS, ResultName
 from zweitblick.store.rounds import LifeEvent
 from zweitblick.store.store import Store
 from zweitblick.worker.faults import AWAY, Fault, failed
@@ -130,7 +130,7 @@ class ReadingStep:
                 ("pdf", PDF, made.pdf),
                 ("encapsulated-pdf", DICOM, made.encapsulated_pdf),
                 (FINDINGS, JSON, made.json),
-                ("fhir", FHIR, made.fhir),
+                (FHIR_BUNDLE, FHIR, made.fhir),
             )
         ]
 
