@@ -6,12 +6,14 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md CHANGELOG.md LICENSE ./
+COPY pyproject.toml constraints.txt requirements.lock README.md CHANGELOG.md LICENSE ./
 COPY inference inference
 COPY training training
 COPY models models
+# The extras hsm, openvino and postgres are in the lock (make lock).
 RUN python -m venv /opt/zweitblick \
-    && /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt '.[openvino,postgres]'
+    && /opt/zweitblick/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock \
+    && /opt/zweitblick/bin/pip install --no-cache-dir --no-deps .
 
 # A study for the image to read while it is built; what writes it is not in the image.
 FROM build AS sample

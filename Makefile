@@ -7,6 +7,9 @@
 #   make lint            ruff, mypy, import-linter
 #   make soak            50 kills, and hostile input in 10,000 cases of each kind (an hour and a half; KILLS, FUZZ_CASES)
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
+#   make lock            pin what is shipped with digests: requirements.lock, from pyproject.toml and constraints.txt
+#   make sbom            bill of materials (CycloneDX) and licences of what is shipped: dist/sbom.cdx.json, dist/licences.md
+#   make bundle          all that an installation without a network needs: dist/bundle (BUNDLE_KEY=key.pem signs it)
 #   make clean           remove what these targets made
 #
 # PYTHON=python3.12 make ...   chooses another interpreter (3.11 or newer) for a new .venv.
@@ -21,7 +24,7 @@ PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext pkcs11-tool psql
 PACKAGES := dcm2niix dcmtk dicom3tools opensc openssl orthanc orthanc-dicomweb poppler-utils postgresql rsyslog \
 	rsyslog-gnutls softhsm2 strace
 
-.PHONY: demo test system test-interop lint soak bench clean
+.PHONY: demo test system test-interop lint soak bench lock sbom bundle clean
 .DELETE_ON_ERROR:
 
 demo: .venv/runtime.stamp
@@ -72,8 +75,43 @@ bench: .venv/dev.stamp
 	  $(BIN)/python -m benchmarks.registration ../shared/data; \
 	  $(BIN)/python -m benchmarks.repeatability ../shared/data; fi
 
+# What the image holds beside the Python of its base; see the Dockerfile.
+SHIPPED := --extra hsm --extra openvino --extra postgres
+lock: .venv/dev.stamp
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-options --constraint constraints.txt $(SHIPPED) \
+	  --output-file requirements.lock pyproject.toml
+
+SHIP := .venv-ship
+DIST := dist
+CYCLONEDX := $(BIN)/cyclonedx-py
+sbom: .venv/dev.stamp $(SHIP)/ship.stamp
+	mkdir -p $(DIST)
+	$(CYCLONEDX) environment --pyproject pyproject.toml --output-reproducible --spec-version 1.6 --output-format JSON \
+	  --output-file $(DIST)/sbom.cdx.json $(SHIP)/bin/python
+	$(BIN)/python deploy/licences.py $(DIST)/sbom.cdx.json $(DIST)/licences.md
+
+$(SHIP)/ship.stamp: requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(SHIP)
+	$(SHIP)/bin/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements.lock
+	$(SHIP)/bin/python -m pip install --quiet --no-deps .
+	@touch $@
+
+# The wheel of ours holds the models with their digests and signatures; SHA256SUMS, which is signed, covers all.
+BUNDLE_KEY :=
+bundle: .venv/python.stamp
+	rm -rf $(DIST)/bundle
+	mkdir -p $(DIST)/bundle/wheels
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  --requirement requirements.lock --dest $(DIST)/bundle/wheels
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(DIST)/bundle/wheels .
+	cp requirements.lock deploy/install.sh LICENSE SECURITY.md $(DIST)/bundle
+	cd $(DIST)/bundle && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
+	if [ -n "$(BUNDLE_KEY)" ]; then openssl pkeyutl -sign -rawin -inkey "$(BUNDLE_KEY)" \
+	  -in $(DIST)/bundle/SHA256SUMS -out $(DIST)/bundle/SHA256SUMS.sig; fi
+
 clean:
-	rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(SHIP) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \

@@ -13,6 +13,7 @@ from zweitblick.cli import main
 from zweitblick.dicom.encrypted import Filing, encrypted_instance
 from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
+from zweitblick.report.fhir import fhir_bundle
 from zweitblick.vault.cms.certificates import Recipients
 from zweitblick.vault.cms.enveloped import enveloped
 from zweitblick.vault.cms.keys import FileKey
@@ -163,3 +164,52 @@ def test_without_knowing_whom_to_trust_nothing_is_opened(room: Path, capsys: pyt
     with pytest.raises(SystemExit):
         run("open", room / "report.p7m", "--key", room / "hospital.key")
     assert "--trust" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def jwe(room: Path) -> Path:
+    source = room / "again"
+    source.mkdir()
+    (room / "fhir.json").write_bytes(fhir_bundle(phantom_reading(source)))
+    assert seal(room, "fhir.json", "fhir.jwe") == 0
+    return room / "fhir.jwe"
+
+
+def test_a_fhir_bundle_is_sealed_and_shown(room: Path, jwe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Anna" not in jwe.read_text("ascii")
+    assert open_(room, "fhir.jwe") == 0
+    said = capsys.readouterr().out
+    for told in ("Anna Grün (ZB-0815), born 19610402", "1 glioma-like lesion above 0.5 ml", "Lesion 1", "Signed by"):
+        assert told in said
+    assert open_(room, "fhir.jwe", "--out", room / "opened.json") == 0
+    assert (room / "opened.json").read_bytes() == (room / "fhir.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("people", "code"),
+    [({"who": "stranger"}, "cms.not-for-us"), ({"trust": "other-authority.crt"}, "cms.wrong-signer")],
+    ids=["to", "of"],
+)
+def test_a_fhir_bundle_is_not_shown_to_or_of_strangers(
+    room: Path, jwe: Path, capsys: pytest.CaptureFixture[str], people: dict[str, str], code: str
+) -> None:
+    assert open_(room, jwe.name, **people) == 3
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {code}: ")
+    assert "Anna" not in said.out + said.err
+
+
+def test_other_json_and_two_recipients_are_not_sealed(
+    room: Path, jwe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (room / "other.json").write_text('{"name": "Anna"}')
+    assert seal(room, "other.json", "other.jwe") == 3
+    assert "instance.damaged" in capsys.readouterr().err
+    both = ("--to", room / "hospital.crt", "--to", room / "stranger.crt", "--out", room / "both.jwe")
+    papers = ("--key", room / "service.key", "--certificate", room / "service.crt")
+    assert run("seal", room / "fhir.json", *both, *papers) == 3
+    said = capsys.readouterr().err
+    assert "cms.key" in said
+    assert "Anna" not in said
+    assert not (room / "other.jwe").exists()
+    assert not (room / "both.jwe").exists()

@@ -1,9 +1,17 @@
 """What is installed with us may be shipped with us."""
 
+import importlib.util
 import re
+import tomllib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
 
 BANNED = {
     "pylibjpeg-libjpeg": "GPL-3: use python-gdcm and pyjpegls",
@@ -12,20 +20,26 @@ BANNED = {
 }
 
 
+def _licences_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("licences", ROOT / "deploy" / "licences.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+licences = _licences_script()
+
+
 def required(name: str) -> dict[str, Distribution]:
-    """Every distribution that a plain installation of ``name`` brings, extras and other platforms left out."""
+    """Every distribution that a plain installation of ``name`` brings here, extras left out."""
     found: dict[str, Distribution] = {}
     names = [name]
     while names:
-        current = re.sub(r"[-_.]+", "-", names.pop()).lower()
-        if current in found:
-            continue
-        try:
+        current = canonical(names.pop())
+        if current not in found:
             found[current] = distribution(current)
-        except PackageNotFoundError:  # asked for on another platform or Python only
-            continue
-        requirements = (line for line in found[current].requires or [] if "extra ==" not in line)
-        names += [re.match(r"[\w.-]+", line)[0] for line in requirements]
+            asked = map(Requirement, found[current].requires or [])
+            names += [one.name for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
     return found
 
 
@@ -38,13 +52,109 @@ def test_a_hospital_installs_no_trainer() -> None:
     assert not {"torch", "monai", "onnx", "tensorboard"} & set(required("zweitblick"))
 
 
-def test_no_copyleft_in_what_we_import() -> None:
-    copyleft = [name for name, dist in required("zweitblick").items() if re.search(r"\bA?GPL", f"{licences(dist)}")]
-    assert not copyleft
+def test_no_copyleft_in_what_we_import_or_ship() -> None:
+    shipped = required("zweitblick") | {name: dist for name in locked() for dist in installed(name)}
+    parts = [licences.Part(name, dist.version, declared(dist)) for name, dist in shipped.items()]
+    assert licences.faults(parts) == []
 
 
-def licences(dist: Distribution) -> str:
-    return " ".join(line for key in ("License-Expression", "Classifier") for line in dist.metadata.get_all(key) or [])
+def installed(name: str) -> list[Distribution]:
+    """The distribution, none where it is for an extra that is not installed here."""
+    try:
+        return [distribution(name)]
+    except PackageNotFoundError:
+        return []
+
+
+def declared(dist: Distribution) -> tuple[str, ...]:
+    """Licences as metadata have them: the expression, else classifiers, else one line of text."""
+    expression = dist.metadata.get("License-Expression")
+    classifiers = [one for one in dist.metadata.get_all("Classifier") or [] if one.startswith("License ::")]
+    return (
+        (expression,)
+        if expression
+        else tuple(classifiers) or tuple((dist.metadata.get("License") or "").splitlines()[:1])
+    )
+
+
+@pytest.mark.parametrize(
+    ("declares", "is_banned"),
+    [
+        (("MIT",), False),
+        (("LGPL-3.0-only",), False),
+        (("License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)",), False),
+        (("License :: OSI Approved :: GNU Library or Lesser General Public License (LGPL)",), False),
+        (("GPL-2.0-only OR MIT",), False),
+        (("Mozilla Public License 2.0 (MPL 2.0)",), False),
+        (("GPL-3.0-or-later",), True),
+        (("MIT AND GPL-2.0-only",), True),
+        (("License :: OSI Approved :: GNU General Public License v2 (GPLv2)",), True),
+        (("GNU Affero General Public License v3",), True),
+        (("AGPL-3.0",), True),
+        (("SSPL-1.0",), True),
+        (("MIT", "GPLv3"), True),
+        ((), True),
+    ],
+)
+def test_a_licence_under_which_nothing_is_shipped_is_found(declares: tuple[str, ...], *, is_banned: bool) -> None:
+    assert bool(licences.faults([licences.Part("part", "1", declares)])) == is_banned
+
+
+def test_a_bill_of_materials_is_read_as_cyclonedx_writes_it() -> None:
+    components = [
+        {"name": "b", "version": "2", "licenses": [{"expression": "MIT OR GPL-3.0-only"}]},
+        {"name": "a", "version": "1", "licenses": [{"license": {"id": "GPL-3.0-only"}}, {"license": {"name": "x\ny"}}]},
+        {"name": "c", "version": "3"},
+    ]
+    parts = licences.parts_of({"bomFormat": "CycloneDX", "components": components})
+    assert [part.licences for part in parts] == [("GPL-3.0-only",), ("MIT OR GPL-3.0-only",), ()]
+    assert licences.faults(parts) == ["c: no licence is declared", "a: GPL-3.0-only"]
+    assert licences.report(parts).splitlines()[2:] == [
+        "| a | 1 | GPL-3.0-only |",
+        "| b | 2 | MIT OR GPL-3.0-only |",
+        "| c | 3 |  |",
+    ]
+
+
+def test_the_image_holds_no_program_of_another_package_manager() -> None:
+    """What the base brings is Debian's; nothing is added to it whose licence nobody has looked at."""
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert not re.findall(r"\b(apt|apt-get|apk|dpkg|npm|npx|yarn|curl|wget|git)\b", re.sub(r"#.*", "", dockerfile))
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"python:3.11-slim-bookworm", "build"}
+    assert not list(ROOT.glob("inference/**/package.json")), "what npm brings must be in the report, too"
+
+
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """Version and digests of each package of the lock, by name."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lines = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)).splitlines()
+    found = [re.fullmatch(r"([a-z0-9-]+)==(\S+)((?:\s+--hash=sha256:[0-9a-f]{64})+)\s*", line) for line in lines]
+    assert all(found), "each line is a name, a version and digests, and names no place"
+    return {one[1]: (one[2], one[3].split()) for one in found}
+
+
+def test_what_is_shipped_is_pinned_by_digest_at_the_versions_that_were_tested() -> None:
+    pinned = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line
+    )
+    constrained = {canonical(name): version for name, version in pinned.items() if not name.startswith("#")}
+    assert {name: version for name, (version, _) in locked().items() if name in constrained} == {
+        name: constrained[name] for name in locked() if name in constrained
+    }
+
+
+def test_the_lock_holds_all_that_we_ask_for_and_no_trainer() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [project["optional-dependencies"][extra] for extra in ("hsm", "openvino", "postgres")]
+    for line in chain(project["dependencies"], *extras):
+        asked = Requirement(line)
+        assert asked.specifier.contains(locked()[canonical(asked.name)][0]), line
+    assert set(required("zweitblick")) - {"zweitblick"} <= locked().keys()
+    assert not {"torch", "monai", "onnx", "tensorboard"} & locked().keys()
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_the_walk_reaches_what_our_dependencies_need() -> None:

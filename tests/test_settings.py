@@ -30,8 +30,8 @@ quiet_time_s = 45
 log_format = "json"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
 priorities = { ER_SCANNER = "stat", RESEARCH = "LOW" }
-database = "postgresql://reader:secret@db/studies"
-keys_database = "postgresql+psycopg://reader:secret@db/keys"
+database = "postgresql://reader@db/studies?passfile=/secret/pgpass"
+keys_database = "postgresql+psycopg://reader@db/keys?passfile=/secret/pgpass"
 
 [dicom]
 host = "10.0.0.5"
@@ -145,8 +145,8 @@ ENVIRONMENT = {
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
     "ZWEITBLICK_LOG_FORMAT": "json",
     "ZWEITBLICK_PRIORITIES": "ER_SCANNER=stat,RESEARCH=low",
-    "ZWEITBLICK_DATABASE": "postgresql://reader:secret@db/studies",
-    "ZWEITBLICK_KEYS_DATABASE": "postgresql://reader:secret@db/keys",
+    "ZWEITBLICK_DATABASE": "postgresql://reader@db/studies?passfile=/secret/pgpass",
+    "ZWEITBLICK_KEYS_DATABASE": "postgresql://reader@db/keys?passfile=/secret/pgpass",
     "ZWEITBLICK_DICOM_HOST": "10.0.0.5",
     "ZWEITBLICK_DICOM_PORT": "104",
     "ZWEITBLICK_DICOM_AE_TITLE": "ZWEITBLICK",
@@ -188,8 +188,8 @@ EVERYTHING = Settings(
     quiet_time=timedelta(seconds=45),
     quiet_times={"SCANNER": timedelta(seconds=60), "PACS 1": timedelta(seconds=0.5)},
     priorities={"ER_SCANNER": Priority.STAT, "RESEARCH": Priority.LOW},
-    database="postgresql+psycopg://reader:secret@db/studies",
-    keys_database="postgresql+psycopg://reader:secret@db/keys",
+    database="postgresql+psycopg://reader@db/studies?passfile=/secret/pgpass",
+    keys_database="postgresql+psycopg://reader@db/keys?passfile=/secret/pgpass",
     dicom=DicomSettings(
         host="10.0.0.5",
         port=104,

@@ -7,6 +7,7 @@ import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from zweitblick.study import Priority
 
@@ -16,6 +17,9 @@ LOG_FORMATS = ("console", "json")
 
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
 """PS3.5 section 6.2."""
+
+_SECRETS = frozenset({"password", "sslpassword"})
+"""Parameters of a PostgreSQL URL that are secrets themselves, and not names of files."""
 
 
 def as_path(raw: object) -> Path:
@@ -128,8 +132,20 @@ def as_priorities(raw: object) -> dict[str, Priority]:
 
 
 def as_database(raw: object) -> str:
-    """Take a URL, and say nothing of it: it may hold a password."""
+    """Take a URL without a password, and say nothing of it: it may hold one.
+
+    libpq reads the password itself from the file that ``passfile`` names, and the key of a client's certificate from
+    that of ``sslkey`` (PostgreSQL 17, sections 32.1.2 and 32.16).
+    """
     scheme, parted, rest = raw.partition("://") if isinstance(raw, str) else ("", "", "")
     if scheme not in ("postgresql", "postgresql+psycopg") or not rest:
         raise ValueError(f"no URL of a PostgreSQL database; give postgresql{parted or '://'}user@host/name")
+    address, _, parameters = rest.partition("?")
+    if ":" in address.rpartition("@")[0] or _SECRETS & {
+        name for name, _ in parse_qsl(parameters, keep_blank_values=True)
+    }:
+        raise ValueError(
+            "a password stands in the URL, where backups, process lists and crash reports find it; write it into a "
+            "file as pgpass has it, and give postgresql://user@host/name?passfile=FILE"
+        )
     return f"postgresql+psycopg://{rest}"

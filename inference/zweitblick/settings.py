@@ -37,6 +37,9 @@ from zweitblick.study import Priority
 
 PREFIX = "ZWEITBLICK_"
 
+_SECRETS = ("PGPASSWORD", "PGSSLPASSWORD")
+"""Variables that libpq reads (PostgreSQL 17, section 32.15)."""
+
 
 @dataclass(frozen=True)
 class DicomSettings:
@@ -133,7 +136,7 @@ class Settings:
         By calling AE title, where a sender's studies are more urgent than routine.
     database, keys_database
         URLs of the store's two PostgreSQL databases, which any number of processes may share; None for SQLite in the
-        data folder. Nothing of them appears in a ``repr``: they may hold a password.
+        data folder. Passwords are in files that they name.
     dicom, http
         Where to listen.
     audit
@@ -183,7 +186,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
     found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
-    faults += _unsafe(values)
+    faults += _unsafe(values) + _secret_variables(environment)
     if faults:
         raise SettingsError("; ".join(faults))
     return replace(_composed(values, environment), routes=found)
@@ -254,6 +257,13 @@ def _databases(values: Mapping[str, Any]) -> list[str]:
     if "database" in values and values["database"] == values["keys_database"]:
         return ["keys_database is that of the data; give another, so that no backup of the data holds the keys"]
     return []
+
+
+def _secret_variables(environment: Mapping[str, str]) -> list[str]:
+    """Faults of what libraries of ours would take a secret from: all that a process starts inherits its environment."""
+    return [
+        f"{name} is a secret in the environment; unset it, and name a file" for name in _SECRETS if name in environment
+    ]
 
 
 def _half_a_syslog(values: Mapping[str, Any]) -> list[str]:

@@ -205,13 +205,16 @@ def test_the_command_writes_images_and_a_report(tmp_path: Path, capsys: pytest.C
     write_series(tmp_path / "study" / "one", volume(), change=identify)
     (tmp_path / "study" / "note.txt").write_bytes(random.Random(1).randbytes(200))  # noqa: S311 - a file of no kind
     out, key = tmp_path / "out", tmp_path / "key"
-    assert main(["deidentify", str(tmp_path / "study"), "--out", str(out), "--key", str(key)]) == 0
+    faces = "--keep-faces"
+    assert main(["deidentify", str(tmp_path / "study"), "--out", str(out), "--key", str(key), faces]) == 0
     assert key.stat().st_mode & 0o777 == 0o600
     report = (out / "report.json").read_text()
     images = list(out.rglob("*.dcm"))
     assert f"{len(images)} images" in capsys.readouterr().out
     assert not any(secret in report or secret in str(images) for secret in SECRETS)
-    assert main(["deidentify", str(tmp_path / "study"), "--out", str(tmp_path / "again"), "--key", str(key)]) == 0
+    assert (
+        main(["deidentify", str(tmp_path / "study"), "--out", str(tmp_path / "again"), "--key", str(key), faces]) == 0
+    )
     assert {path.name for path in images} == {path.name for path in (tmp_path / "again").rglob("*.dcm")}
 
 

@@ -1,4 +1,4 @@
-"""Stands for a scanner and for a reader in docs/key-ceremony.md.
+"""Stands for a scanner and for a reader in docs/security.md.
 
 python ceremony.py send STUDY      keeps an image of a study, as the receiver does
 python ceremony.py show STUDY      opens it, as a reading does, and says how many bytes it has

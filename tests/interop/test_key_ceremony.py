@@ -1,4 +1,4 @@
-"""docs/key-ceremony.md is run as it stands, and a lost token is restored from shares; with SoftHSM and OpenSC."""
+"""docs/security.md is run as it stands, and a lost token is restored from shares; with SoftHSM and OpenSC."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_documented_ceremony_runs_as_it_stands(tmp_path: Path, environment: dict[str, str]) -> None:
-    page = (ROOT / "docs" / "key-ceremony.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     folder = tmp_path / "ceremony"
     folder.mkdir()

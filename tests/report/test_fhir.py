@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
+from changes import EARLIER_UID, PROPOSAL, changed
 from readings import STUDY_UID, Phantom, phantom_reading
+from zweitblick.change import NoProposal, Proposal
 from zweitblick.findings import Side
 from zweitblick.reading import RESEARCH_USE, Reading
 from zweitblick.report.fhir import fhir_bundle
@@ -103,3 +105,38 @@ def test_a_patient_of_whom_little_is_known_is_valid_too(tmp_path: Path, name: st
 def test_the_same_reading_makes_the_same_bytes(tmp_path: Path) -> None:
     reading = phantom_reading(tmp_path)
     assert fhir_bundle(reading) == fhir_bundle(reading)
+
+
+@pytest.mark.parametrize("is_matched", [True, False], ids=["matched", "not matched"])
+@pytest.mark.parametrize("proposal", [PROPOSAL, NoProposal("no lesion is measurable")], ids=["RANO", "no RANO"])
+def test_a_change_is_told_with_its_numbers(
+    tmp_path: Path, *, is_matched: bool, proposal: Proposal | NoProposal
+) -> None:
+    reading = changed(phantom_reading(tmp_path), proposal=proposal, matched=is_matched)
+    found = resources(reading)
+    by_code: dict[str, list[dict[str, Any]]] = {}
+    for one in found["Observation"]:
+        by_code.setdefault(one["code"]["coding"][-1]["code"], []).append(one)
+    for region, volume in reading.change.volume.items():
+        (observed,) = by_code[f"volume-change-{str(region).lower()}"]
+        parts = {part["code"]["coding"][0]["code"]: part["valueQuantity"] for part in observed["component"]}
+        assert observed["valueQuantity"]["value"] == pytest.approx(volume.now_ml - volume.before_ml, abs=1e-3)
+        assert parts["before"]["value"] == pytest.approx(volume.before_ml, abs=1e-3)
+        assert parts["now"]["value"] == pytest.approx(volume.now_ml, abs=1e-3)
+        assert parts["percent"] == parts["percent"] | {"value": pytest.approx(100, abs=1e-3), "code": "%"}
+        earlier = observed["derivedFrom"][1]
+        assert earlier == {
+            "type": "ImagingStudy",
+            "identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{EARLIER_UID}"},
+        }
+    fates = [one["valueCodeableConcept"]["text"] for one in by_code["lesion-change"] if "valueCodeableConcept" in one]
+    assert fates == (["matched", "new", "vanished"] if is_matched else [])
+    (rano,) = by_code["rano-imaging"]
+    assert ("valueCodeableConcept" in rano) == (proposal is PROPOSAL)
+    assert rano["note"][0]["text"] == proposal.statement
+    [report] = found["DiagnosticReport"]
+    assert reading.change.statement in report["conclusion"]
+    translated = report["_conclusion"]["extension"][0]["extension"][1]["valueString"]
+    assert "Untersuchung vor 87 Tagen: Tumor und Ödem 8,6 auf 17,2 ml (+8,6 ml, +100 %)" in translated
+    assert ("1 neu" in translated) == is_matched
+    assert ("Progression" in translated) == (proposal is PROPOSAL)

@@ -28,6 +28,7 @@ from zweitblick.cli import (
     verify,
     work,
 )
+from zweitblick.cli.core_dumps import forbid_core_dumps
 from zweitblick.errors import ZweitblickError
 from zweitblick.reading import POPULATION, RESEARCH_USE
 
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv
         Arguments without the program's name; those of the process if None.
     """
+    forbid_core_dumps()
     arguments = parser().parse_args(argv)
     try:
         with quiet(arguments.debug):

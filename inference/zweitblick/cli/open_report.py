@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from zweitblick.cli.fhir_content import fhir_content
 from zweitblick.cli.output import check_file, write_files
 from zweitblick.dicom.encrypted import reidentified
 from zweitblick.dicom.report_content import ReportContent, report_content
@@ -20,10 +21,12 @@ from zweitblick.vault.cms.enveloped import decrypted
 from zweitblick.vault.cms.keys import FileKey
 from zweitblick.vault.cms.secure_file import opened_file
 from zweitblick.vault.cms.signed import SignedContent, verified
+from zweitblick.vault.jose import BEGINNING, opened_jwe
 
 DESCRIPTION = (
-    "Decrypt a sealed report, a .p7m file or a DICOM instance with encrypted attributes, check who signed it, and show "
-    "its findings, or write the file that was sealed. Nothing is shown or written before its signature is verified."
+    "Decrypt a sealed report (.p7m, a DICOM instance with encrypted attributes, or FHIR as .jwe), check who signed it, "
+    "and show its findings, or write the file that was sealed. Nothing is shown or written before its signature is "
+    "verified."
 )
 
 
@@ -32,7 +35,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "open", parents=[shared], allow_abbrev=False, help="open a sealed report", description=DESCRIPTION
     )
-    command.add_argument("file", type=Path, metavar="FILE", help="what was sealed: .p7m or .dcm")
+    command.add_argument("file", type=Path, metavar="FILE", help="what was sealed: .p7m, .dcm or .jwe")
     command.add_argument("--key", required=True, type=Path, metavar="K", help="your private key, PEM")
     command.add_argument(
         "--certificate", type=Path, metavar="C", help="its certificate, PEM (default: in the file of the key)"
@@ -59,7 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     found = opened(read_bytes(arguments.file), key, Trust.read(arguments.trust), at=datetime.now(UTC))
     console = Console(markup=False, highlight=False)
     if arguments.out is None:
-        console.print(shown(report_content(found.content)))
+        is_fhir = found.content.lstrip().startswith(b"{")
+        console.print(shown(fhir_content(found.content) if is_fhir else report_content(found.content)))
     else:
         write_files({arguments.out: found.content}, overwrite=arguments.overwrite)
         console.print(str(arguments.out), soft_wrap=True)
@@ -81,13 +85,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def opened(data: bytes, key: FileKey, trust: Trust, *, at: datetime) -> SignedContent:
-    """Open a Secure DICOM File or an instance with encrypted attributes, told apart by the prefix of PS3.10 7.1.
+    """Open a Secure DICOM File, a JWE, or an instance with encrypted attributes, told apart by how they begin.
 
     Raises
     ------
     CmsError
-        See `zweitblick.vault.cms.secure_file.opened_file` and `zweitblick.dicom.encrypted.reidentified`.
+        See `zweitblick.vault.cms.secure_file.opened_file`, `zweitblick.vault.jose.opened_jwe` and
+        `zweitblick.dicom.encrypted.reidentified`.
     """
+    if data.lstrip().startswith(BEGINNING):
+        return opened_jwe(data, key, trust, at=at)
     if data[128:132] != b"DICM":
         return opened_file(data, key, trust, at=at)
     return reidentified(

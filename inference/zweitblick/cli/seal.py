@@ -1,4 +1,4 @@
-"""``zweitblick seal``: sign a DICOM file and encrypt it for recipients, to try certificates before they are needed."""
+"""``zweitblick seal``: sign a DICOM file or a FHIR bundle and encrypt it for others."""
 
 import argparse
 from datetime import UTC, datetime
@@ -7,22 +7,28 @@ from typing import Any
 
 from rich.console import Console
 
+from zweitblick.cli.fhir_content import fhir_content
 from zweitblick.cli.open_report import read_bytes
 from zweitblick.cli.output import check_file, write_files
 from zweitblick.dicom.header import read_header
+from zweitblick.errors import CmsKeyError
 from zweitblick.vault.cms.certificates import Recipients
 from zweitblick.vault.cms.keys import FileKey
 from zweitblick.vault.cms.secure_file import sealed_file
+from zweitblick.vault.jose import sealed_jwe
 
-DESCRIPTION = "Sign a DICOM file and encrypt it for recipients: a Secure DICOM File (PS3.15 D.1)."
+DESCRIPTION = (
+    "Sign a file and encrypt it: a DICOM file for one or more recipients as a Secure DICOM File (PS3.15 D.1), a FHIR "
+    "bundle for one recipient as a compact JWE (RFC 7516)."
+)
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add this command to argparse's sub-commands."""
     command = commands.add_parser(
-        "seal", parents=[shared], allow_abbrev=False, help="seal a DICOM file for others", description=DESCRIPTION
+        "seal", parents=[shared], allow_abbrev=False, help="seal a DICOM file or a FHIR bundle", description=DESCRIPTION
     )
-    command.add_argument("file", type=Path, metavar="FILE", help="a DICOM file")
+    command.add_argument("file", type=Path, metavar="FILE", help="a DICOM file, or fhir.json")
     command.add_argument(
         "--to", required=True, action="append", type=Path, metavar="CERT", help="a recipient's certificate; repeatable"
     )
@@ -30,7 +36,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--certificate", type=Path, metavar="C", help="its certificate, PEM (default: in the file of the key)"
     )
-    command.add_argument("--out", required=True, type=Path, metavar="FILE.p7m", help="where the sealed file goes")
+    command.add_argument("--out", required=True, type=Path, metavar="FILE", help="where it goes: .p7m, of FHIR .jwe")
     command.add_argument("--overwrite", action="store_true", help="replace an existing file")
     command.set_defaults(run=run)
 
@@ -44,9 +50,18 @@ def run(arguments: argparse.Namespace) -> None:
         See `zweitblick.errors`.
     """
     check_file(arguments.out, overwrite=arguments.overwrite)
-    content = read_bytes(arguments.file)
-    read_header(content, [])  # nothing else belongs into a Secure DICOM File
     signer = FileKey.read(arguments.key, arguments.certificate or arguments.key)
-    sealed = sealed_file(content, Recipients.read(*arguments.to), signer, at=datetime.now(UTC))
+    sealed = _sealed(read_bytes(arguments.file), Recipients.read(*arguments.to), signer, at=datetime.now(UTC))
     write_files({arguments.out: sealed}, overwrite=arguments.overwrite)
     Console(markup=False, highlight=False).print(str(arguments.out), soft_wrap=True)
+
+
+def _sealed(content: bytes, recipients: Recipients, signer: FileKey, *, at: datetime) -> bytes:
+    """Seal what is one of the two as it must be, and nothing else."""
+    if not content.lstrip().startswith(b"{"):
+        read_header(content, [])  # nothing else belongs into a Secure DICOM File
+        return sealed_file(content, recipients, signer, at=at)
+    fhir_content(content)
+    if len(recipients.certificates) != 1:
+        raise CmsKeyError(f"a JWE is for one recipient, and {len(recipients.certificates)} are named; seal it for each")
+    return sealed_jwe(content, recipients.certificates[0], signer, at=at, content_type="fhir+json")

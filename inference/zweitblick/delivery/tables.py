@@ -136,7 +136,9 @@ def _url(raw: object) -> str:
         fits = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # a port that is none
         fits = False
-    if not fits or parts is None or parts.query or parts.fragment or parts.username:
+    if fits and parts is not None and "@" in parts.netloc:  # not quoted: it may hold a password
+        raise ValueError("a user stands in the URL; take it out, and name a file by password_file")
+    if not fits or parts is None or parts.query or parts.fragment:
         raise ValueError(f"{raw!r} is no URL of a DICOMweb root such as https://pacs.example/dicom-web")
     return str(raw)
 

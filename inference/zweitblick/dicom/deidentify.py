@@ -1,8 +1,9 @@
 """De-identification of MR images for research: the Basic Application Level Confidentiality Profile of PS3.15 annex E.
 
-With two of its options. *Retain Longitudinal Temporal Information with Modified Dates*: all dates of a patient move by
+With some of its options. *Retain Longitudinal Temporal Information with Modified Dates*: all dates of a patient move by
 the same number of days, times of day stay. *Clean Pixel Data*, by leaving out whatever may have names burnt into it:
-objects that are no MR images, secondary captures, images that say so, overlays. Faces stay, and the header says so.
+objects that are no MR images, secondary captures, images that say so, overlays. Faces stay, and the header says so,
+unless pixels without them are given (`zweitblick.dicom.deface`): *Clean Recognizable Visual Features*.
 The actions are those of Table E.1-1 in its edition 2026c, as dicom-anonymizer lists them.
 """
 
@@ -16,8 +17,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+import numpy as np
 import pydicom
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as table
+from numpy.typing import NDArray
 from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -40,6 +43,16 @@ _NUMBERS = frozenset({"DS", "IS", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV"
 _BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
+_OF_OTHER_PIXELS = (
+    "SmallestImagePixelValue",
+    "LargestImagePixelValue",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "PixelDataProviderURL",
+)
+"""What was true of pixels before they were replaced."""
+
+
 class Action(StrEnum):
     """What Table E.1-1 asks for; where it gives a choice by the attribute's type, the one that every type allows."""
 
@@ -48,6 +61,8 @@ class Action(StrEnum):
     REPLACED = "replaced"
     NEW_UID = "new UID"
     SHIFTED = "shifted"
+    DEFACED = "defaced"
+    """Of pixel data: not of the table, but what the Clean Recognizable Visual Features Option asks for."""
 
 
 def _actions() -> Mapping[int, Action]:
@@ -117,7 +132,7 @@ class Deidentified:
     changed: Mapping[tuple[str, Action], int] = field(repr=False)
 
 
-def deidentified(file: bytes, pseudonyms: Pseudonyms) -> Deidentified:
+def deidentified(file: bytes, pseudonyms: Pseudonyms, defaced: NDArray[np.integer] | None = None) -> Deidentified:
     """De-identify an instance.
 
     Parameters
@@ -126,6 +141,9 @@ def deidentified(file: bytes, pseudonyms: Pseudonyms) -> Deidentified:
         A Part 10 file.
     pseudonyms
         What stands for patient and UIDs.
+    defaced
+        Stored values ``(rows, columns)`` in place of the file's own, without what a face could be known by; None keeps
+        those.
 
     Raises
     ------
@@ -142,7 +160,12 @@ def deidentified(file: bytes, pseudonyms: Pseudonyms) -> Deidentified:
             patient_id = next(iter(texts(dataset, "PatientID")), "")
             cleaner = _Cleaner(pseudonyms, pseudonyms.shift(patient_id))
             cleaner.clean(dataset)
+            if defaced is not None:
+                _replace_pixels(dataset, defaced)
+                cleaner.changed["PixelData", Action.DEFACED] += 1
             _settle(dataset, pseudonyms.patient(patient_id))
+            if defaced is not None:
+                _say_defaced(dataset)
             buffer = io.BytesIO()
             dataset.save_as(buffer, enforce_file_format=True)
     except DAMAGE as error:
@@ -262,6 +285,26 @@ def _settle(dataset: Dataset, pseudonym: str) -> None:
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+
+
+def _replace_pixels(dataset: Dataset, values: NDArray[np.integer]) -> None:
+    """Write stored values as native pixel data (PS3.5 section 8.1.1), whatever they were compressed by."""
+    if values.shape != (dataset.Rows, dataset.Columns):
+        raise DamagedInstanceError(f"pixels of shape {values.shape} do not fit the image; leave it out")
+    for keyword in _OF_OTHER_PIXELS:
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    word = np.dtype(f"<{'i' if dataset.PixelRepresentation else 'u'}{dataset.BitsAllocated // 8}")
+    content = values.astype(word).tobytes()
+    dataset.add_new("PixelData", "OW", content + b"\0" * (len(content) % 2))
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+
+
+def _say_defaced(dataset: Dataset) -> None:
+    dataset.RecognizableVisualFeatures = "NO"
+    option = Code("113102", "DCM", "Clean Recognizable Visual Features Option")
+    dataset.DeidentificationMethodCodeSequence.append(item(option))
 
 
 def _name(tag: BaseTag) -> str:

@@ -7,62 +7,54 @@ judges in the tests instead.
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from zweitblick.findings import Findings, Lesion, Side
 from zweitblick.prediction import Region
 from zweitblick.reading import POPULATION, RESEARCH_USE, Reading
+from zweitblick.report.fhir_change import change_observations, german_change
+from zweitblick.report.fhir_parts import (
+    DICOM,
+    LOINC,
+    OURS,
+    SNOMED_CT,
+    Concept,
+    Resource,
+    coded,
+    coding,
+    dicom_uid,
+    german_number,
+    quantity,
+    translated,
+)
 from zweitblick.study import Patient
 
-Resource = dict[str, Any]
-
-SNOMED_CT = "http://snomed.info/sct"
-LOINC = "http://loinc.org"
-UCUM = "http://unitsofmeasure.org"
-DICOM = "http://dicom.nema.org/resources/ontology/DCM"
-OURS = "urn:zweitblick:measurement"
-"""Code systems (FHIR R4 section 4.3.0.1); the last is for what no public one has."""
-
-_TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
 _GENDERS = {"M": "male", "F": "female", "O": "other"}
 
-
-@dataclass(frozen=True)
-class _Concept:
-    """A code and its name in both languages."""
-
-    system: str
-    code: str
-    english: str
-    german: str
-
-
-_REPORT = _Concept(LOINC, "24590-2", "MR Brain", "MRT des Gehirns")
-_RADIOLOGY = _Concept("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology", "Radiologie")
-_IMAGING = _Concept("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging", "Bildgebung")
-_MR = _Concept(DICOM, "MR", "Magnetic Resonance", "Magnetresonanztomographie")
-_BRAIN = _Concept(SNOMED_CT, "12738006", "Brain structure", "Gehirn")
-_LESION = _Concept(SNOMED_CT, "52988006", "Lesion", "Läsion")
-_LATERALITY = _Concept(SNOMED_CT, "272741003", "Laterality", "Seite")
-_VOLUME = _Concept(SNOMED_CT, "118565006", "Volume", "Volumen")
-_LONG_AXIS = _Concept(SNOMED_CT, "103339001", "Long axis", "Längster Durchmesser")
-_SHORT_AXIS = _Concept(SNOMED_CT, "103340004", "Short axis", "Durchmesser senkrecht dazu")
-_PRODUCT = _Concept(OURS, "axes-product", "Product of the diameters", "Produkt der Durchmesser")
-_PRODUCT_SUM = _Concept(OURS, "axes-product-sum", "Sum of the products of diameters", "Summe der Durchmesserprodukte")
-_MIDLINE = _Concept(OURS, "midline-distance", "Distance to the midline", "Abstand zur Mittellinie")
+_REPORT = Concept(LOINC, "24590-2", "MR Brain", "MRT des Gehirns")
+_RADIOLOGY = Concept("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology", "Radiologie")
+_IMAGING = Concept("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging", "Bildgebung")
+_MR = Concept(DICOM, "MR", "Magnetic Resonance", "Magnetresonanztomographie")
+_BRAIN = Concept(SNOMED_CT, "12738006", "Brain structure", "Gehirn")
+_LESION = Concept(SNOMED_CT, "52988006", "Lesion", "Läsion")
+_LATERALITY = Concept(SNOMED_CT, "272741003", "Laterality", "Seite")
+_VOLUME = Concept(SNOMED_CT, "118565006", "Volume", "Volumen")
+_LONG_AXIS = Concept(SNOMED_CT, "103339001", "Long axis", "Längster Durchmesser")
+_SHORT_AXIS = Concept(SNOMED_CT, "103340004", "Short axis", "Durchmesser senkrecht dazu")
+_PRODUCT = Concept(OURS, "axes-product", "Product of the diameters", "Produkt der Durchmesser")
+_PRODUCT_SUM = Concept(OURS, "axes-product-sum", "Sum of the products of diameters", "Summe der Durchmesserprodukte")
+_MIDLINE = Concept(OURS, "midline-distance", "Distance to the midline", "Abstand zur Mittellinie")
 _SIDES = {
-    Side.LEFT: _Concept(SNOMED_CT, "7771000", "Left", "Links"),
-    Side.RIGHT: _Concept(SNOMED_CT, "24028007", "Right", "Rechts"),
-    Side.MIDLINE: _Concept(SNOMED_CT, "261129000", "Midline", "Mittellinie"),
+    Side.LEFT: Concept(SNOMED_CT, "7771000", "Left", "Links"),
+    Side.RIGHT: Concept(SNOMED_CT, "24028007", "Right", "Rechts"),
+    Side.MIDLINE: Concept(SNOMED_CT, "261129000", "Midline", "Mittellinie"),
 }
 _VOLUMES = {
-    Region.ET: _Concept(OURS, "volume-et", "Volume of enhancing tumour", "Volumen des anreichernden Tumors"),
-    Region.TC: _Concept(OURS, "volume-tc", "Volume of tumour core", "Volumen des Tumorkerns"),
-    Region.WT: _Concept(OURS, "volume-wt", "Volume of tumour and oedema", "Volumen von Tumor und Ödem"),
+    Region.ET: Concept(OURS, "volume-et", "Volume of enhancing tumour", "Volumen des anreichernden Tumors"),
+    Region.TC: Concept(OURS, "volume-tc", "Volume of tumour core", "Volumen des Tumorkerns"),
+    Region.WT: Concept(OURS, "volume-wt", "Volume of tumour and oedema", "Volumen von Tumor und Ödem"),
 }
 """Of BraTS's three nested regions; no public scheme has codes for them."""
-_NOTICE = _Concept(OURS, "notice", "Notice", "Hinweis")
+_NOTICE = Concept(OURS, "notice", "Notice", "Hinweis")
 _RESEARCH_USE_GERMAN = "Nur für die Forschung, kein Medizinprodukt, nicht zur Diagnose."
 _POPULATION_GERMAN = "Gliome Erwachsener vor der Behandlung"
 
@@ -71,7 +63,8 @@ def fhir_bundle(reading: Reading) -> bytes:
     """Write the findings as a FHIR collection: DiagnosticReport, Observations, ImagingStudy, Device and Patient.
 
     It names the patient as the study does. The report is preliminary: nobody has verified it. Each English text has its
-    German translation as an extension, but for notices, which are English alone.
+    German translation as an extension, but for notices and reasons, which are English alone. A change since an earlier
+    study is in Observations of its own, which name that study by its UID.
 
     Parameters
     ----------
@@ -102,52 +95,60 @@ def fhir_bundle(reading: Reading) -> bytes:
 
 
 def _report(reading: Reading, observations: list[str]) -> Resource:
-    findings = reading.findings
-    english = f"{findings.statement} Population that the model knows: {POPULATION}. {RESEARCH_USE}"
-    german = f"{_german(findings)} Das Modell kennt: {_POPULATION_GERMAN}. {_RESEARCH_USE_GERMAN}"
+    english, german = _statements(reading)
     return {
         "resourceType": "DiagnosticReport",
         "language": "en",
         "status": "preliminary",
-        "category": [_coded(_RADIOLOGY)],
-        "code": _coded(_REPORT),
+        "category": [coded(_RADIOLOGY)],
+        "code": coded(_REPORT),
         "subject": _reference(reading, "fhir/patient"),
         **_effective(reading),
         "issued": reading.stamp.time.isoformat(),
         "result": [_reference(reading, name) for name in observations],
         "imagingStudy": [_reference(reading, "fhir/study")],
-        "conclusion": english,
-        "_conclusion": _translated(german),
+        "conclusion": f"{english} Population that the model knows: {POPULATION}. {RESEARCH_USE}",
+        "_conclusion": translated(f"{german} Das Modell kennt: {_POPULATION_GERMAN}. {_RESEARCH_USE_GERMAN}"),
     }
+
+
+def _statements(reading: Reading) -> tuple[str, str]:
+    """Tell what was found, and what has changed, in both languages."""
+    english, german = reading.findings.statement, _german(reading.findings)
+    if reading.change is None:
+        return english, german
+    changed = f"{reading.change.statement} {reading.change.rano.statement}"
+    return f"{english} {changed}", f"{german} {german_change(reading.change)}"
 
 
 def _german(findings: Findings) -> str:
     """`Findings.statement` in German."""
-
-    def number(value: float, form: str) -> str:
-        return format(value, form).replace(".", ",")
-
     if not findings.lesions:
         limit = max(findings.reporting_limit_ml, findings.validated_ml)
-        return f"Keine gliomartige Läsion über {number(limit, 'g')} ml."
+        return f"Keine gliomartige Läsion über {german_number(limit, 'g')} ml."
     count = len(findings.lesions)
     noun = "gliomartige Läsion" if count == 1 else "gliomartige Läsionen"
-    limit_ml = number(findings.reporting_limit_ml, "g")
-    return f"{count} {noun} über {limit_ml} ml, zusammen {number(findings.volume_ml[Region.WT], '.1f')} ml."
+    limit_ml = german_number(findings.reporting_limit_ml, "g")
+    return f"{count} {noun} über {limit_ml} ml, zusammen {german_number(findings.volume_ml[Region.WT], '.1f')} ml."
 
 
 def _observations(reading: Reading) -> Iterator[tuple[str, Resource]]:
-    """Write the sums over all lesions, each lesion, then every notice."""
+    """Write the sums over all lesions, each lesion, the change since an earlier study, then every notice."""
     findings = reading.findings
     for region in reversed(Region):
-        volume = {"valueQuantity": _quantity(findings.volume_ml[region], "mL")}
+        volume = {"valueQuantity": quantity(findings.volume_ml[region], "mL")}
         yield f"fhir/volume {region}", _observation(reading, _volume(region)) | volume
-    products = {"valueQuantity": _quantity(findings.sum_of_products_mm2, "mm2")}
-    yield "fhir/products", _observation(reading, _coded(_PRODUCT_SUM)) | products
+    products = {"valueQuantity": quantity(findings.sum_of_products_mm2, "mm2")}
+    yield "fhir/products", _observation(reading, coded(_PRODUCT_SUM)) | products
     for lesion in findings.lesions:
         yield f"fhir/lesion {lesion.number}", _lesion(reading, lesion)
+    if reading.change is not None:
+        earlier = {"type": "ImagingStudy", "identifier": dicom_uid(reading.change.study_uid)}
+        for name, code, content in change_observations(reading.change):
+            observation = _observation(reading, code)
+            yield name, observation | content | {"derivedFrom": [*observation["derivedFrom"], earlier]}
     for number, notice in enumerate(reading.notices, start=1):
-        yield f"fhir/notice {number}", _observation(reading, _coded(_NOTICE)) | {"valueString": notice.text}
+        yield f"fhir/notice {number}", _observation(reading, coded(_NOTICE)) | {"valueString": notice.text}
 
 
 def _observation(reading: Reading, code: Resource) -> Resource:
@@ -155,11 +156,11 @@ def _observation(reading: Reading, code: Resource) -> Resource:
     return {
         "resourceType": "Observation",
         "status": "preliminary",
-        "category": [_coded(_IMAGING)],
+        "category": [coded(_IMAGING)],
         "code": code,
         "subject": _reference(reading, "fhir/patient"),
         **_effective(reading),
-        "bodySite": _coded(_BRAIN),
+        "bodySite": coded(_BRAIN),
         "device": _reference(reading, "fhir/device"),
         "derivedFrom": [_reference(reading, "fhir/study")],
     }
@@ -174,13 +175,13 @@ def _lesion(reading: Reading, lesion: Lesion) -> Resource:
         (_MIDLINE, lesion.midline_mm, "mm"),
     ]
     volumes = [
-        {"code": _volume(region), "valueQuantity": _quantity(lesion.volume_ml[region], "mL")}
+        {"code": _volume(region), "valueQuantity": quantity(lesion.volume_ml[region], "mL")}
         for region in reversed(Region)
     ]
-    components = [{"code": _coded(code), "valueQuantity": _quantity(value, unit)} for code, value, unit in measured]
-    side = {"code": _coded(_LATERALITY), "valueCodeableConcept": _coded(_SIDES[lesion.side])}
-    number = {"text": f"Lesion {lesion.number}", "_text": _translated(f"Läsion {lesion.number}")}
-    return _observation(reading, _coded(_LESION) | number) | {"component": [side, *volumes, *components]}
+    components = [{"code": coded(code), "valueQuantity": quantity(value, unit)} for code, value, unit in measured]
+    side = {"code": coded(_LATERALITY), "valueCodeableConcept": coded(_SIDES[lesion.side])}
+    number = {"text": f"Lesion {lesion.number}", "_text": translated(f"Läsion {lesion.number}")}
+    return _observation(reading, coded(_LESION) | number) | {"component": [side, *volumes, *components]}
 
 
 def _study(reading: Reading) -> Resource:
@@ -189,16 +190,16 @@ def _study(reading: Reading) -> Resource:
         {
             "uid": one.uid,
             **({} if one.number is None else {"number": one.number}),
-            "modality": _coding(_MR),
+            "modality": coding(_MR),
             "numberOfInstances": len(one.instances),
         }
         for one in (study.series_by_uid(uid) for uid in sorted({c.series_uid for c in reading.choices.values()}))
     ]
     return {
         "resourceType": "ImagingStudy",
-        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{study.uid}"}],
+        "identifier": [dicom_uid(study.uid)],
         "status": "available",
-        "modality": [_coding(_MR)],
+        "modality": [coding(_MR)],
         "subject": _reference(reading, "fhir/patient"),
         **({} if study.started_at is None else {"started": study.started_at.date().isoformat()}),
         "numberOfSeries": len(study.series),
@@ -240,26 +241,7 @@ def _effective(reading: Reading) -> Resource:
 def _volume(region: Region) -> Resource:
     """CodeableConcept of a region's volume: our own code beside the general one."""
     concept = _VOLUMES[region]
-    return _coded(concept) | {"coding": [_coding(_VOLUME), _coding(concept)]}
-
-
-def _coded(concept: _Concept) -> Resource:
-    """CodeableConcept."""
-    return {"coding": [_coding(concept)], "text": concept.english, "_text": _translated(concept.german)}
-
-
-def _coding(concept: _Concept) -> Resource:
-    return {"system": concept.system, "code": concept.code, "display": concept.english}
-
-
-def _translated(german: str) -> Resource:
-    parts = [{"url": "lang", "valueCode": "de"}, {"url": "content", "valueString": german}]
-    return {"extension": [{"url": _TRANSLATION, "extension": parts}]}
-
-
-def _quantity(value: float, unit: str) -> Resource:
-    """Quantity, rounded to a thousandth: far below what the method resolves."""
-    return {"value": round(float(value), 3) + 0.0, "unit": unit, "system": UCUM, "code": unit}
+    return coded(concept) | {"coding": [coding(_VOLUME), coding(concept)]}
 
 
 def _reference(reading: Reading, name: str) -> Resource:

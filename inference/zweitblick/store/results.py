@@ -23,6 +23,9 @@ from zweitblick.vault.envelope import SealingWriter
 FINDINGS = "json"
 """Name of the result that holds the findings."""
 
+FHIR_BUNDLE = "fhir"
+"""Name of the result that holds them as FHIR resources."""
+
 ERROR = "error"
 """Name of the result of a round that could not be read: JSON with ``code`` and ``message``."""
 

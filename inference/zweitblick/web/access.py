@@ -86,8 +86,17 @@ class Viewings:
             self._last[viewing] = now
 
 
-def record_query(service: Service, request: Request) -> None:
+def record_query(service: Service, request: Request, *, form: str = "") -> None:
     """Put a search on record, with what is searched for (PS3.15 section A.5.3.10).
+
+    Parameters
+    ----------
+    service
+        Holds the record.
+    request
+        Who asks; its address has what is searched for,
+    form
+        or the form that it brings.
 
     Raises
     ------
@@ -95,7 +104,7 @@ def record_query(service: Service, request: Request) -> None:
         If it cannot be put on record. Nothing must be shown then.
     """
     address = request.client.host if request.client else ""
-    query = f"{request.url.path}?{request.url.query}".encode()
+    query = f"{request.url.path}?{form or request.url.query}".encode()
     service.audit.record(queried(Participant(BEARER, address=address), service.audit.process, query=query))
 
 

@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI
 
 import zweitblick
 from zweitblick.reading import RESEARCH_USE
-from zweitblick.web import dicomweb, health, metrics, reads, subscribers, workitems
+from zweitblick.web import dicomweb, fhir, health, metrics, reads, subscribers, workitems
 from zweitblick.web.body import Bodies
 from zweitblick.web.problems import answer_with_problems
 from zweitblick.web.requests import RequestLog
@@ -40,6 +40,7 @@ def create_app(service: Service, *, token: str, exposition: Callable[[], bytes] 
     bodies = Bodies()
     app.include_router(reads.router(service, bodies), dependencies=protected)
     app.include_router(dicomweb.router(service, bodies), dependencies=protected)
+    app.include_router(fhir.router(service, bodies), dependencies=protected)
     app.include_router(workitems.router(service), dependencies=protected)
     app.include_router(subscribers.router(service, token=token))
     app.add_middleware(RequestLog)

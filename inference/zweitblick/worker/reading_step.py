@@ -32,7 +32,7 @@ from zweitblick.reading import Reading, Stamp
 from zweitblick.receipt import receipt_of, signed_receipt
 from zweitblick.signing import jws
 from zweitblick.store.life import Event, State
-from zweitblick.store.results import FINDINGS, ResultName
+from zweitblick.store.results import FHIR_BUNDLE, FINDINGS, ResultName
 from zweitblick.store.rounds import LifeEvent
 from zweitblick.store.store import Store
 from zweitblick.timings import Timings
@@ -54,7 +54,7 @@ MEDIA_TYPES = {
     "pdf": "application/pdf",
     "encapsulated-pdf": DICOM,
     FINDINGS: "application/json",
-    "fhir": "application/fhir+json",
+    FHIR_BUNDLE: "application/fhir+json",
     RECEIPT: jws.MEDIA_TYPE,
 }
 """Of the results, by their names."""

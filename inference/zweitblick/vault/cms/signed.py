@@ -1,6 +1,7 @@
 """SignedData (RFC 5652 section 5): a content, its signature and the signer's certificate in one structure."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -70,17 +71,33 @@ def signed(content: bytes, signer: Signer, *, at: datetime) -> bytes:
     KeyHolderError
         If the signer's key cannot be reached.
     """
+    attributes = _attributes(content, at)
+    signature = checked_signature(attributes.dump(), signer, at=at)
+    return _content_info(content, signer.certificate, attributes, signature)
+
+
+def checked_signature(data: bytes, signer: Signer, *, at: datetime) -> bytes:
+    """Sign bytes (RSA, PKCS #1 v1.5, SHA-256), and see that the signature fits the signer's certificate.
+
+    Raises
+    ------
+    WeakCryptographyError, CertificateNotYetValidError, CertificateExpiredError, KeyUsageError
+        If the signer's certificate must not be used so; see `zweitblick.vault.cms.certificates.check_signer`.
+    CmsKeyError
+        If the signer signs with another key than that of its certificate.
+    KeyHolderError
+        If the signer's key cannot be reached.
+    """
     certificate = signer.certificate
     check_signer(certificate, at)
-    attributes = _attributes(content, at)
-    signature = signer.sign(attributes.dump())
+    signature = signer.sign(data)
     try:
-        rsa_key(certificate).verify(signature, attributes.dump(), PKCS1v15(), SHA256())
+        rsa_key(certificate).verify(signature, data, PKCS1v15(), SHA256())
     except InvalidSignature as error:
         raise CmsKeyError(
             f"what was signed does not fit certificate {fingerprint(certificate)}; give the key and its certificate"
         ) from error
-    return _content_info(content, certificate, attributes, signature)
+    return signature
 
 
 def verified(data: bytes, trust: Trust, *, at: datetime) -> SignedContent:
@@ -112,13 +129,37 @@ def verified(data: bytes, trust: Trust, *, at: datetime) -> SignedContent:
         found, others = _found(data)
     except (*MALFORMED, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         raise AlteredError from None
+    check_signed(found, others, trust, at=at)
+    return found
+
+
+def check_signed(found: SignedContent, others: Sequence[x509.Certificate], trust: Trust, *, at: datetime) -> None:
+    """Refuse a sound signature that is not good enough: of the future, by a wrong certificate, or by a stranger.
+
+    Parameters
+    ----------
+    found
+        Whose signature was verified.
+    others
+        Certificates that came with it; not trusted.
+    trust
+        Whose signature is taken.
+    at
+        The time now, with its zone.
+
+    Raises
+    ------
+    WeakCryptographyError, CertificateExpiredError, CertificateNotYetValidError, KeyUsageError
+        If the certificate must not be used so.
+    WrongSignerError
+        If nobody trusted signed.
+    """
     if found.signed_at > at + CLOCK_SKEW:
         raise CertificateNotYetValidError(
             f"the signature is of {found.signed_at:%Y-%m-%d %H:%M} UTC, later than this clock's; check both clocks"
         )
     check_signer(found.signer, found.signed_at)
     trust.check(found.signer, others, found.signed_at)
-    return found
 
 
 def _attributes(content: bytes, at: datetime) -> cms.CMSAttributes:

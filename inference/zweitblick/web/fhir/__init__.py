@@ -1,0 +1,5 @@
+"""FHIR R4 (4.0.1): reports of studies that were read, below ``/fhir``, to read and to search."""
+
+from zweitblick.web.fhir.routes import router
+
+__all__ = ["router"]
