@@ -27,6 +27,7 @@ from zweitblick.setting_values import (
     as_priorities,
     as_quiet_time,
     as_quiet_times,
+    as_receivers,
     as_title,
     as_titles,
     as_upload_bytes,
@@ -50,6 +51,8 @@ class DicomSettings:
         Senders that may associate; empty takes any.
     certificate, key, client_cas
         PEM files for TLS; `client_cas` asks senders for certificates too.
+    receivers
+        So many processes receive on the port; 1 is the service's own.
     """
 
     host: str = "127.0.0.1"
@@ -59,6 +62,7 @@ class DicomSettings:
     certificate: Path | None = None
     key: Path | None = None
     client_cas: Path | None = None
+    receivers: int = 1
 
 
 @dataclass(frozen=True)
@@ -315,6 +319,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.certificate": as_path,
     "dicom.key": as_path,
     "dicom.client_cas": as_path,
+    "dicom.receivers": as_receivers,
     "http.host": as_host,
     "http.port": as_port,
     "http.largest_upload_bytes": as_upload_bytes,

@@ -114,6 +114,7 @@
     │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
+    ├── ReceiverError                   dimse.receiver
     ├── SettingsError                   settings.invalid
     ├── CheckError                      check.faults
     ├── TokenError                      http.token
@@ -160,6 +161,7 @@ from zweitblick.errors.cms import (
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+    ReceiverError,
 )
 from zweitblick.errors.keys import (
     NotConfirmedError,
@@ -310,8 +312,8 @@ __all__ = [
     "NotMRError", "OutputError", "PeerAnswerError", "PeerBrokenOffError", "PeerBusyError", "PeerContextError",
     "PeerCredentialsError", "PeerError", "PeerRefusedError", "PeerRejectedError", "PeerTimeoutError",
     "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError", "PriorMismatchError",
-    "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError", "RegistrationError",
-    "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
+    "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError", "ReceiverError",
+    "RegistrationError", "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
     "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SigningKeyError", "SinkError",
     "SourceError", "SourceMissingError", "StoreDamagedError", "StoreError", "StoreFullError", "StoreKeyError",
     "StoreUnavailableError", "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError",
