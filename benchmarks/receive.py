@@ -1,11 +1,15 @@
-"""Time C-STORE on loopback into one of our processes against `storescp` writing plain files in the same run.
+"""Instances a second over C-STORE on loopback, sealed and durable, against `storescp` writing plain files.
 
-python -m benchmarks.receive               medians of five, all receivers in turn; instances/s, sent by dcmsend
-python -m benchmarks.receive --profile     where the receiving process spends its time, thread by thread
+python -m benchmarks.receive               medians of five, all receivers in turn; then 2,000 instances over 20 senders
+python -m benchmarks.receive --profile     what one instance costs a receiver, step by step; then Python's own profile
+
+Receivers are those of `zweitblick serve`: processes with a store on SQLite, a key file and an audit trail. DCMTK's
+`dcmsend` sends, on the same cores. Both of DCMTK's programs run with TCP_NODELAY=1, without which each answer waits.
+`TMPDIR` says on which disk.
 """
 
 import cProfile
-import multiprocessing
+import hashlib
 import os
 import pstats
 import shutil
@@ -16,24 +20,81 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import pydicom
+from benchmarks.ingest import Sender, milliseconds
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from rich.console import Console
 from rich.table import Table
 
-from zweitblick.dimse import DicomServer, Keeper, ListenerConfig, Received
+from zweitblick.cli.receiving import receive
+from zweitblick.cli.recording import opened_trail
+from zweitblick.dicom.identity import identity
+from zweitblick.dimse import Crew, DicomServer, ListenerConfig, Received, Receivers, ServiceLink
+from zweitblick.settings import Settings
+from zweitblick.store.folder import ObjectFolder
+from zweitblick.store.places import StorePlaces
+from zweitblick.store.received import ReceivedInstance, part10_head
+from zweitblick.store.store import Store
+from zweitblick.vault.data_key import DataKey
+from zweitblick.vault.envelope import sealed
+from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 
 RUNS = 5
 INSTANCES = 150
-ROWS = 512
-"""512×512 voxels of 16 bits: half a megabyte."""
+"""Of one sender."""
+SIZES = {"256×256": 256, "512×512": 512}
+"""Voxels of 16 bits: 128 KiB and 512 KiB."""
 SENDERS = (1, 4)
+CASES = [(size, count) for size in SIZES for count in SENDERS]
+CORES = os.cpu_count() or 1
+CROWD, CROWD_INSTANCES = 20, 100
+HERE = "127.0.0.1"
+UNDELAYED = os.environ | {"TCP_NODELAY": "1"}
+REFERENCE = "storescp --bit-preserving --fork"
+WIDTH = 170
+
+
+@dataclass(frozen=True)
+class Running:
+    """A receiver: its port, and one of its processes."""
+
+    port: int
+    process: int
+
+
+Receiver = Callable[[], AbstractContextManager[Running]]
+"""Starts, and stops in the end."""
+
+
+class Counts:
+    """Counts what receivers answer."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.rejections = 0
+
+    def associated(self) -> None:
+        pass
+
+    def rejected(self) -> None:
+        self.rejections += 1
+
+    def ended(self) -> None:
+        pass
+
+    def answered(self, status: int, size_bytes: int) -> None:  # noqa: ARG002 -- observers are told
+        self.statuses[status] += 1
 
 
 class Discarding:
@@ -43,64 +104,87 @@ class Discarding:
         pass
 
 
-class Writing:
-    """Writes one file for each instance, without fsync, as storescp does."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def keep(self, instance: Received) -> None:
-        (self._folder / instance.sop_instance_uid).write_bytes(instance.data)
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        studies = [write_study(folder / f"study{number}") for number in range(max(SENDERS))]
+        print(f"{CORES} cores, load {os.getloadavg()[0]:.1f}")
         if "--profile" in sys.argv:
-            profile(studies[0], folder)
+            profile(folder)
         else:
-            compare(studies, folder)
+            compare(folder)
+            crowd(folder)
 
 
-def compare(studies: list[Path], folder: Path) -> None:
-    mine, theirs = folder / "ours", folder / "theirs"
-    receivers = {
-        "ours, keeps nothing": lambda: ours(None),
-        "ours, writes files": lambda: ours(fresh(mine)),
-        "ours, two processes on one port, write files": lambda: ours(fresh(mine), processes=2),
-        "storescp --bit-preserving --fork": lambda: storescp(fresh(theirs), "--bit-preserving", "--fork"),
-        "storescp --fork": lambda: storescp(fresh(theirs), "--fork"),
+def compare(folder: Path) -> None:
+    studies = {
+        size: [write_study(folder / f"{size} {number}", rows, INSTANCES) for number in range(max(SENDERS))]
+        for size, rows in SIZES.items()
     }
-    rates: dict[tuple[str, int], list[float]] = {}
+    receivers: dict[str, Receiver] = {
+        "one receiver that keeps nothing": discarding,
+        "one receiver": lambda: ours(fresh(folder / "ours"), 1),
+        f"one receiver per core: {CORES}": lambda: ours(fresh(folder / "ours"), CORES),
+        REFERENCE: lambda: storescp(fresh(folder / "theirs"), "--bit-preserving", "--fork"),
+        "storescp --fork": lambda: storescp(fresh(folder / "theirs"), "--fork"),
+    }
+    rates: dict[str, dict[tuple[str, int], list[float]]] = {name: {case: [] for case in CASES} for name in receivers}
     for _ in range(RUNS):
         for name, receiver in receivers.items():
-            for count in SENDERS:
-                with receiver() as port:
-                    rates.setdefault((name, count), []).append(rate(studies[:count], port))
-    table = Table("receiver", *(f"{count} sender{'s' * (count > 1)}, instances/s (spread)" for count in SENDERS))
-    for name in receivers:
-        table.add_row(name, *(shown(rates[name, count]) for count in SENDERS))
-    Console(width=120).print(table)
+            with receiver() as running:
+                for size, count in CASES:
+                    rates[name][size, count].append(rate(studies[size][:count], running.port))
+    titles = (f"{size}, {count} sender{'s' * (count > 1)}" for size, count in CASES)
+    table = Table("instances/s (spread), times storescp", *titles)
+    for name, found in rates.items():
+        table.add_row(name, *(shown(found[case], rates[REFERENCE][case]) for case in CASES))
+    Console(width=WIDTH).print(table)
 
 
-def shown(rates: list[float]) -> str:
-    return f"{statistics.median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f})"
+def shown(rates: list[float], reference: list[float]) -> str:
+    ratio = statistics.median(mine / other for mine, other in zip(rates, reference, strict=True))
+    return f"{statistics.median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f}), {ratio:.2f}"
 
 
-def write_study(folder: Path) -> Path:
+def crowd(folder: Path) -> None:
+    """Send 2,000 instances over 20 senders at once; count what was refused, and what is there afterwards."""
+    studies = [write_study(folder / f"crowd {number}", 256, CROWD_INSTANCES) for number in range(CROWD)]
+    table = Table(f"{CROWD_INSTANCES} instances from each of {CROWD} at once", "1/s", "refused", "rejected", "kept")
+    for count in sorted({1, CORES}):
+        counts, place = Counts(), fresh(folder / "crowd")
+        with ours(place, count, counts) as running:
+            found = rate(studies, running.port)
+        refused = counts.statuses.total() - counts.statuses[0]
+        name = f"{count} receiver{'s' * (count > 1)}"
+        table.add_row(name, f"{found:.0f}", str(refused), str(counts.rejections), str(kept(place, studies)))
+    Console(width=WIDTH).print(table)
+
+
+def kept(folder: Path, studies: Sequence[Path]) -> int:
+    with opened(folder) as store:
+        uids = [
+            str(pydicom.dcmread(study / "0.dcm", specific_tags=["StudyInstanceUID"])[0x0020000D].value)
+            for study in studies
+        ]
+        return sum(len(store.instances(store.token(uid))) for uid in uids)
+
+
+def opened(folder: Path) -> Store:
+    return Store(StorePlaces.within(folder), FileKeyHolder(folder / "key"), clock=lambda: datetime.now(UTC))
+
+
+def write_study(folder: Path, rows: int, instances: int) -> Path:
     folder.mkdir()
     rng = np.random.default_rng(1)
     study, series = generate_uid(), generate_uid()
-    for number in range(INSTANCES):
+    for number in range(instances):
         data = Dataset()
         data.SOPClassUID, data.SOPInstanceUID = MRImageStorage, generate_uid()
         data.StudyInstanceUID, data.SeriesInstanceUID = study, series
         data.Modality, data.PatientID, data.InstanceNumber = "MR", "benchmark", number + 1
-        data.Rows = data.Columns = ROWS
+        data.Rows = data.Columns = rows
         data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-        data.PixelData = rng.integers(0, 4096, (ROWS, ROWS), np.uint16).tobytes()
+        data.PixelData = rng.integers(0, 4096, (rows, rows), np.uint16).tobytes()
         data["PixelData"].VR = "OW"
         data.file_meta = FileMetaDataset()
         data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -114,13 +198,14 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def rate(studies: list[Path], port: int) -> float:
+def rate(studies: Sequence[Path], port: int) -> float:
     """Instances a second, from the start of the senders to the end of the last."""
+    instances = sum(len(list(study.iterdir())) for study in studies)
     start = time.perf_counter()
     senders = [
         subprocess.Popen(
-            ["dcmsend", "--scan-directories", "--max-send-pdu", "131072", "127.0.0.1", str(port), str(study)],
-            env=os.environ | {"TCP_NODELAY": "1"},
+            ["dcmsend", "--scan-directories", "--max-send-pdu", "131072", HERE, str(port), str(study)],
+            env=UNDELAYED,
             stdout=subprocess.DEVNULL,
         )
         for study in studies
@@ -128,47 +213,104 @@ def rate(studies: list[Path], port: int) -> float:
     ends = [sender.wait() for sender in senders]
     if any(ends):
         raise SystemExit("dcmsend failed")
-    return len(studies) * INSTANCES / (time.perf_counter() - start)
+    return instances / (time.perf_counter() - start)
 
 
 @contextmanager
-def ours(folder: Path | None, *, processes: int = 1) -> Iterator[int]:
-    port, started = 0, []
-    for _ in range(processes):
-        here, there = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(target=serve, args=(there, folder, port))
-        process.start()
-        port = here.recv()
-        started.append((process, here))
-    yield port
-    for process, pipe in started:
-        pipe.send("stop")
-        process.join()
-
-
-def serve(pipe: Connection, folder: Path | None, port: int) -> None:
-    keeper: Keeper = Discarding() if folder is None else Writing(folder)
-    with DicomServer(ListenerConfig(port=port, reuse_port=True), keeper) as server:
-        pipe.send(server.port)
-        pipe.recv()
+def ours(folder: Path, count: int, counts: Counts | None = None) -> Iterator[Running]:
+    """Receivers as `zweitblick serve` starts them."""
+    settings = Settings(data=folder, key_file=folder / "key")
+    make_key_file(settings.key_file)
+    with opened_trail(settings):
+        pass  # its keys are made, as the service does before it starts receivers
+    with receivers(partial(receive, settings), count, counts or Counts()) as found:
+        yield Running(found.port, found.processes[0])
 
 
 @contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[int]:
+def discarding() -> Iterator[Running]:
+    with receivers(discard, 1, Counts()) as found:
+        yield Running(found.port, found.processes[0])
+
+
+def receivers(run: Callable[[Connection, int], None], count: int, counts: Counts) -> Receivers:
+    return Receivers(Crew(HERE, 0, count, run), counts, lambda _: None, listening=threading.Event())
+
+
+def discard(pipe: Connection, port: int) -> None:
+    link = ServiceLink(pipe)
+    with DicomServer(ListenerConfig(port=port, reuse_port=True), Discarding(), observer=link):
+        link.listening()
+        link.serve(lambda: False)
+    link.close()
+
+
+@contextmanager
+def storescp(folder: Path, *options: str) -> Iterator[Running]:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HERE, 0))
         port = probe.getsockname()[1]
     command = ["storescp", *options, "--max-pdu", "131072", "--output-directory", str(folder), str(port)]
-    process = subprocess.Popen(command, env=os.environ | {"TCP_NODELAY": "1"}, stderr=subprocess.DEVNULL)
-    while subprocess.run(["echoscu", "127.0.0.1", str(port)], capture_output=True, check=False).returncode:
+    process = subprocess.Popen(command, env=UNDELAYED, stderr=subprocess.DEVNULL)
+    while subprocess.run(["echoscu", HERE, str(port)], capture_output=True, check=False).returncode:
         time.sleep(0.05)
-    yield port
+    yield Running(port, process.pid)
     process.terminate()
     process.wait()
 
 
-def profile(study: Path, folder: Path) -> None:
-    """Profile both threads of an association; cProfile slows them, so only the shares mean anything."""
+def profile(folder: Path) -> None:
+    """Say what an instance costs; then profile all threads, which slows them, so that only the shares mean anything."""
+    studies = {size: write_study(folder / size, rows, INSTANCES) for size, rows in SIZES.items()}
+    table = Table("one instance from one sender, ms", *SIZES)
+    for name, receiver in {
+        "processor, keeps nothing": discarding,
+        "processor, sealed and durable": lambda: ours(fresh(folder / "ours"), 1),
+    }.items():
+        with receiver() as running:
+            table.add_row(name, *(f"{processor_ms(study, running):.2f}" for study in studies.values()))
+    with ours(fresh(folder / "ours"), 1) as running:
+        table.add_row("in all", *(f"{1000 / rate([study], running.port):.2f}" for study in studies.values()))
+    for name, step in steps(folder).items():
+        table.add_row(name, *(f"{milliseconds(step, instance_of(study)):.2f}" for study in studies.values()))
+    Console(width=WIDTH).print(table)
+    profile_threads(studies["512×512"], fresh(folder / "profiled"))
+
+
+def steps(folder: Path) -> dict[str, Callable[[ReceivedInstance], object]]:
+    """What is done to an instance, each by itself; what is left is Python's, for rows, statements and waking."""
+    key, packs = DataKey.fresh(), ObjectFolder(folder / "packs")
+    return {
+        "walk its head": lambda instance: identity(instance.data, instance.transfer_syntax_uid),
+        "SHA-256": lambda instance: hashlib.sha256(instance.data).digest(),
+        "file meta information": part10_head,
+        "seal": lambda instance: sealed(instance.data, key, study="study", name="name"),
+        "append to a pack, fdatasync": lambda instance: packs.append([("study", [instance.data])]),
+    }
+
+
+def instance_of(study: Path) -> ReceivedInstance:
+    """The first instance of a study, as it comes: without preamble and file meta information (PS3.10 section 7.1)."""
+    file = (study / "0.dcm").read_bytes()
+    return replace(Sender("profile", 0).instance(1), data=file[144 + int.from_bytes(file[140:144], "little") :])
+
+
+def processor_ms(study: Path, running: Running) -> float:
+    """Processor time of a receiver for each instance, once it is warm."""
+    rate([study], running.port)
+    before = processor_s(running.process)
+    for _ in range(RUNS):
+        rate([study], running.port)
+    return 1000 * (processor_s(running.process) - before) / (RUNS * INSTANCES)
+
+
+def processor_s(process: int) -> float:
+    """User and system time of a process, as proc(5) has it."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def profile_threads(study: Path, folder: Path) -> None:
     profiles: list[cProfile.Profile] = []
     run = threading.Thread.run
 
@@ -178,12 +320,13 @@ def profile(study: Path, folder: Path) -> None:
         one.runcall(run, thread)
 
     threading.Thread.run = profiled  # type: ignore[method-assign]  # of this process only
-    with DicomServer(ListenerConfig(port=0), Writing(fresh(folder / "ours"))) as server:
+    make_key_file(folder / "key")
+    with opened(folder) as store, DicomServer(ListenerConfig(port=0), store) as server:
         print(f"{rate([study], server.port):.0f} instances/s under the profiler")
     total = pstats.Stats(profiles[0])
     for one in profiles[1:]:
         total.add(one)
-    total.sort_stats("tottime").print_stats(25)
+    total.sort_stats("tottime").print_stats(30)
 
 
 if __name__ == "__main__":

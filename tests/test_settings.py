@@ -41,6 +41,7 @@ calling_ae_titles = ["SCANNER", "PACS 1"]
 certificate = "/etc/zweitblick/cert.pem"
 key = "/etc/zweitblick/cert.key"
 client_cas = "/etc/zweitblick/ca.pem"
+receivers = 4
 
 [http]
 host = "::1"
@@ -154,6 +155,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_DICOM_CERTIFICATE": "/etc/zweitblick/cert.pem",
     "ZWEITBLICK_DICOM_KEY": "/etc/zweitblick/cert.key",
     "ZWEITBLICK_DICOM_CLIENT_CAS": "/etc/zweitblick/ca.pem",
+    "ZWEITBLICK_DICOM_RECEIVERS": "4",
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
     "ZWEITBLICK_AUDIT_FOLDER": "/srv/audit",
@@ -198,6 +200,7 @@ EVERYTHING = Settings(
         certificate=Path("/etc/zweitblick/cert.pem"),
         key=Path("/etc/zweitblick/cert.key"),
         client_cas=Path("/etc/zweitblick/ca.pem"),
+        receivers=4,
     ),
     http=HttpSettings(host="::1", port=8443, largest_upload_bytes=10**9),
     audit=AuditSettings(
@@ -234,6 +237,7 @@ FAULTS = {
     "dicom.calling_ae_titles": "[dicom]\ncalling_ae_titles = ['back\\slash']",
     "dicom.certificate": "[dicom]\ncertificate = 'cert.pem'",
     "dicom.client_cas": "[dicom]\nclient_cas = 'ca.pem'",
+    "dicom.receivers": "[dicom]\nreceivers = 0",
     "dicom.colour": "[dicom]\ncolour = 'blue'",
     "http.host": "[http]\nhost = '0.0.0.0'",
     "http.port": "[http]\nport = true",

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from zweitblick.study import Priority
 
 LONGEST_QUIET_TIME_S = 86400.0
+MOST_RECEIVERS = 64
 LOG_FORMATS = ("console", "json")
 """Lines for people, and one JSON object a line."""
 
@@ -67,6 +68,14 @@ def as_port(raw: object) -> int:
     number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 65535:
         raise ValueError(f"{raw!r} is no port; give 0 to 65535")
+    return number
+
+
+def as_receivers(raw: object) -> int:
+    """Take a number of processes."""
+    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_RECEIVERS:
+        raise ValueError(f"{raw!r} is no number of processes; give 1 to {MOST_RECEIVERS}")
     return number
 
 

@@ -28,6 +28,7 @@ from zweitblick.setting_values import (
     as_priorities,
     as_quiet_time,
     as_quiet_times,
+    as_receivers,
     as_switch,
     as_title,
     as_titles,
@@ -55,6 +56,8 @@ class DicomSettings:
         Senders that may associate; empty takes any.
     certificate, key, client_cas
         PEM files for TLS; `client_cas` asks senders for certificates too.
+    receivers
+        So many processes receive on the port; 1 is the service's own.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +67,7 @@ class DicomSettings:
     certificate: Path | None = None
     key: Path | None = None
     client_cas: Path | None = None
+    receivers: int = 1
 
 
 @dataclass(frozen=True)
@@ -337,6 +341,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.certificate": as_path,
     "dicom.key": as_path,
     "dicom.client_cas": as_path,
+    "dicom.receivers": as_receivers,
     "http.host": as_host,
     "http.port": as_port,
     "http.largest_upload_bytes": as_upload_bytes,

@@ -7,15 +7,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.models import configured_bundles
-from zweitblick.cli.places import store_places
+from zweitblick.cli.receiving import receiving, store_of
 from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, recording
 from zweitblick.delivery.deliverer import Deliverer
-from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.metrics import Metrics
 from zweitblick.settings import DicomSettings, Settings
@@ -46,7 +44,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         If it cannot start.
     """
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    stopping = threading.Event()
+    listening = threading.Event()
     with ExitStack() as stack:
         holder = stack.enter_context(_holder(settings))
         sealer = audit_sealer(settings, holder)
@@ -59,17 +57,16 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         service = Service(
             store,
             worker.submit,
-            lambda: worker.is_working and not stopping.is_set(),
+            lambda: worker.is_working and listening.is_set(),
             worklist,
             partners.audit,
             settings.http.largest_upload_bytes,
         )
         app = create_app(service, token=token, exposition=partners.metrics.exposition)
         http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
-        dicom = stack.enter_context(_receiver(settings.dicom, store, partners))
-        stack.callback(stopping.set)
+        port = stack.enter_context(receiving(settings, store, partners, listening=listening))
         yield {
-            "DICOM": f"{settings.dicom.host} port {dicom.port}",
+            "DICOM": f"{settings.dicom.host} port {port}",
             "HTTP": http.address,
             "Token": token,
             "Data": str(settings.data),
@@ -106,7 +103,7 @@ def opened_store(settings: Settings) -> Iterator[Store]:
     StoreError, VaultError
         If it cannot be opened.
     """
-    with opened_holder(settings) as holder, _store(settings, holder, audit=None) as store:
+    with opened_holder(settings) as holder, store_of(settings, holder, audit=None) as store:
         yield store
 
 
@@ -123,7 +120,7 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
     bundles = configured_bundles(settings)
     with ExitStack() as stack:
         stack.enter_context(_activity(trail, settings.dicom))
-        store = stack.enter_context(_store(settings, holder, audit=trail))
+        store = stack.enter_context(store_of(settings, holder, audit=trail))
         deliverer = Deliverer(store, settings.routes, audit=trail)
         notary = Notary(audit_signer(settings), trail.signed_head)
         partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail, notary)
@@ -150,36 +147,6 @@ def _holder(settings: Settings) -> AbstractContextManager[KeyHolder]:
     if settings.keys.hsm is None and settings.keys.vault is None:
         make_key_file_once(settings.key_file)
     return opened_holder(settings)
-
-
-def _store(settings: Settings, holder: KeyHolder, *, audit: Auditor | None) -> Store:
-    return Store(
-        store_places(settings),
-        holder,
-        clock=_now,
-        quiet_time=lambda title: settings.quiet_times.get(title, settings.quiet_time),
-        audit=audit,
-        pool=settings.keys.pool,
-    )
-
-
-def _receiver(dicom: DicomSettings, store: Store, partners: Partners) -> DicomServer:
-    return DicomServer(
-        _listener(dicom),
-        store,
-        observer=partners.metrics,
-        committed=partners.deliverer.committed,
-        audit=partners.audit,
-    )
-
-
-def _listener(dicom: DicomSettings) -> ListenerConfig:
-    tls = None
-    if dicom.certificate and dicom.key:
-        tls = server_context(dicom.certificate, dicom.key, client_cas=dicom.client_cas)
-    return ListenerConfig(
-        host=dicom.host, port=dicom.port, ae_title=dicom.ae_title, calling_ae_titles=dicom.calling_ae_titles, tls=tls
-    )
 
 
 def _now() -> datetime:

@@ -85,6 +85,11 @@ class ListenerConfig:
                 )
 
 
+def cannot_listen(host: str, port: int, error: OSError) -> DimseSettingError:
+    """Return what to raise where an address is not to be had."""
+    return DimseSettingError(f"cannot listen on {host} port {port}: {error.strerror}; choose another or stop its user")
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -28,6 +28,8 @@ _COMMAND, _LAST = 0x01, 0x02
 """Bits of the message control header (PS3.8 annex E.2)."""
 _FRAGMENT_OVERHEAD = 6
 """Item length, context id and control header count towards the maximum length (PS3.8 annex D.1)."""
+_LEAST_ITEM_BYTES = 2
+"""Context id and control header (PS3.8 tables 9-23 and E.2-1); a fragment may be empty."""
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _MESSAGE_ID_ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
 _DATA_SET_TYPE, _STATUS, _SOP_INSTANCE, _EVENT_TYPE = 0x0800, 0x0900, 0x1000, 0x1002
 """Element numbers in group 0000 (PS3.7 section E.1)."""
@@ -46,7 +48,7 @@ class BoundedBuffer(BytesIO):
         self._limit = limit
         self.overflowed = False
 
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # only bytes are written
+    def write(self, data: memoryview, /) -> int:  # type: ignore[override]  # of bytes, nothing else is written
         """Append, or let go of everything."""
         if self.overflowed or self.tell() + len(data) > self._limit:
             self.overflowed = True
@@ -98,20 +100,32 @@ class Messages(DIMSEServiceProvider):
 
     def __init__(self, assoc: "Acceptor", maximum_instance_bytes: int) -> None:
         super().__init__(assoc)
+        self._acceptor = assoc
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._maximum_instance_bytes = maximum_instance_bytes
         self._begin()
 
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take fragments, and queue the request that they complete.
+    def receive(self, content: memoryview) -> None:
+        """Take the fragments of a P-DATA-TF (PS3.8 section 9.3.5), and queue the request that they complete.
+
+        Parameters
+        ----------
+        content
+            What follows its header; used no longer than here.
 
         Raises
         ------
         ProtocolViolationError
             If they do not follow each other as PS3.8 annex E wants, or are no request that we serve.
         """
-        for context_id, fragment in primitive.presentation_data_value_list:
-            self._take(context_id, fragment)
+        place = 0
+        while place < len(content):
+            length = int.from_bytes(content[place : place + 4], "big")
+            end = place + 4 + length
+            if length < _LEAST_ITEM_BYTES or end > len(content):
+                raise ProtocolViolationError("an item is longer than its PDU, or has no fragment")
+            self._take(content[place + 4], content[place + 5], content[place + 6 : end])
+            place = end
 
     def answer(self, request: Request, status: int) -> None:
         """Send the response to a request, in as many fragments as the peer wants."""
@@ -130,11 +144,10 @@ class Messages(DIMSEServiceProvider):
         self._elements: dict[int, bytes] = {}
         self._data: BoundedBuffer | None = None
 
-    def _take(self, context_id: int, fragment: bytes) -> None:
-        if not fragment or self._context_id not in (None, context_id):
-            raise ProtocolViolationError("a fragment is empty, or of another context than the message's first")
+    def _take(self, context_id: int, control: int, content: memoryview) -> None:
+        if self._context_id not in (None, context_id):
+            raise ProtocolViolationError("a fragment is of another context than the message's first")
         self._context_id = context_id
-        control, content = fragment[0], fragment[1:]
         if bool(control & _COMMAND) == bool(self._elements):
             raise ProtocolViolationError("a data set came before its command set, or a command set within one")
         (self._command if self._data is None else self._data).write(content)
@@ -147,6 +160,7 @@ class Messages(DIMSEServiceProvider):
                 return
         self.requests.put(_request(context_id, self._elements, self._data))
         self._begin()
+        self._acceptor.tell()
 
 
 def _request(context_id: int, elements: dict[int, bytes], data: BoundedBuffer | None) -> Request:

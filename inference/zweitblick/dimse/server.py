@@ -22,7 +22,7 @@ from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.commitment import Committed, serve_report
-from zweitblick.dimse.config import ListenerConfig
+from zweitblick.dimse.config import ListenerConfig, cannot_listen
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
 from zweitblick.dimse.messages import C_STORE, N_EVENT_REPORT, Request
@@ -30,7 +30,6 @@ from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.status import SUCCESS
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
-from zweitblick.errors import DimseSettingError
 from zweitblick.silence import silence
 
 log = logging.getLogger(__name__)
@@ -99,9 +98,7 @@ class DicomServer:
             storage = Storage(keeper, observer)
             self._listener = _Listener(config, storage, observer, committed, audit=audit or Unrecorded())
         except OSError as error:
-            raise DimseSettingError(
-                f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
-            ) from error
+            raise cannot_listen(config.host, config.port, error) from error
         self._thread = Thread(target=self._listener.serve_forever, args=(_POLL_S,), name="dicom-listener")
         self._thread.start()
 

@@ -4,9 +4,10 @@ import logging
 import select
 import socket
 import ssl
+import struct
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
@@ -24,6 +25,11 @@ TICK_S = 0.25
 
 REQUEST_BYTES = 2**20
 """Longest A-ASSOCIATE-RQ: 128 contexts of 128 transfer syntaxes each (PS3.8 section 9.3.2) fit."""
+
+_HEADER = struct.Struct(">BxL")
+"""Kind and length of a PDU (PS3.8 section 9.3.1)."""
+_PDU_KINDS = range(1, 8)
+_P_DATA_TF = 0x04
 
 _SLACK_BYTES = 64
 """A P-DATA-TF may be so much longer than agreed, for senders that count otherwise."""
@@ -108,17 +114,46 @@ class UpperLayer(DULServiceProvider):
     def _turn(self) -> None:
         if self.artim_timer.expired and self.state_machine.current_state in ("Sta2", "Sta13"):
             self.event_queue.put("Evt18")
-        if not self._process_recv_primitive() and self._is_transport_event():
+        has_received = not self._process_recv_primitive() and self._is_transport_event()
+        if has_received:
             self._idle_timer.restart()
         if self.event_queue.empty():
-            self._wait()
+            if not (has_received and self.state_machine.current_state == "Sta6"):  # more is likely to be there
+                self._wait()
             return
         self.state_machine.do_action(self.event_queue.get())
         if self.state_machine.current_state == "Sta1":
             # The association may wait for a request that will not come: None is what its wait ends with.
             self.to_user_queue.put(None)
-        if self.to_user_queue.qsize() or self._acceptor.dimse.requests.qsize():
+        if self.to_user_queue.qsize():
             self._acceptor.tell()
+
+    def _read_pdu_data(self) -> None:
+        """Read one PDU (PS3.8 section 9.3.1), and queue what it is for the state machine.
+
+        One with data, which nearly all are, goes to the messages at once where the state machine would pass it on as it
+        is (action DT-2, PS3.8 table 9-8); pynetdicom's way there copies it five times.
+        """
+        connection = cast("Connection", self.socket)
+        try:
+            kind, length = _HEADER.unpack(connection.read(_HEADER.size))
+            if kind not in _PDU_KINDS:
+                self.event_queue.put("Evt19")
+                return
+            content = connection.read(length)
+        except (OSError, EOFError):
+            self.event_queue.put("Evt17")
+            return
+        if kind == _P_DATA_TF and self.state_machine.current_state == "Sta6":
+            self._acceptor.dimse.receive(content)
+            return
+        try:
+            pdu, event = self._decode_pdu(bytearray(_HEADER.pack(kind, length) + content))
+        except Exception:  # noqa: BLE001  # whatever is wrong with a PDU, it is invalid (PS3.8 section 9.2.3, Evt19)
+            self.event_queue.put("Evt19")
+            return
+        self.event_queue.put(event)
+        self._recv_pdu.put(pdu)
 
     def _wait(self) -> None:
         waiting = select.poll()
@@ -128,8 +163,7 @@ class UpperLayer(DULServiceProvider):
             if isinstance(connection, ssl.SSLSocket) and connection.pending():
                 return
             waiting.register(connection, select.POLLIN)
-        waiting.poll(TICK_S * 1000)
-        with suppress(BlockingIOError):  # nobody rang
+        if any(descriptor == self._bell.fileno() for descriptor, _ in waiting.poll(TICK_S * 1000)):
             self._bell.recv(4096)
 
     @property
@@ -158,6 +192,10 @@ class Connection(AssociationSocket):
 
     assoc: "Acceptor"
 
+    def __init__(self, assoc: "Acceptor", client_socket: socket.socket) -> None:
+        super().__init__(assoc, client_socket=client_socket)
+        self._buffer = bytearray()
+
     @property
     def ready(self) -> bool:
         """Whether there is something to read, and it may be read now."""
@@ -169,8 +207,8 @@ class Connection(AssociationSocket):
         waiting.register(self.socket, select.POLLIN)
         return bool(waiting.poll(0))
 
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read ``nr_bytes``, or fewer if the peer closes.
+    def read(self, nr_bytes: int) -> memoryview:
+        """Read ``nr_bytes`` into memory that is used again: they are there until the next call.
 
         Raises
         ------
@@ -178,22 +216,22 @@ class Connection(AssociationSocket):
             If a PDU is longer than negotiated.
         TimeoutError
             If the bytes do not all come within the network timeout.
+        EOFError
+            If the peer closes before.
         """
         self._check_length(nr_bytes)
-        if self.socket is None:
-            return bytearray()
-        patience = self.assoc.network_timeout or 0.0
-        end = time.monotonic() + patience
-        received = bytearray(nr_bytes)
-        view, filled = memoryview(received), 0
+        if len(self._buffer) < nr_bytes:
+            self._buffer = bytearray(nr_bytes)
+        view, filled = memoryview(self._buffer)[:nr_bytes], 0
+        end = time.monotonic() + (self.assoc.network_timeout or 0.0)
         while filled < nr_bytes:
-            count = self.socket.recv_into(view[filled:])
+            count = 0 if self.socket is None else self.socket.recv_into(view[filled:])
             if count == 0:
-                return received[:filled]
+                raise EOFError
             filled += count
             if time.monotonic() > end:
                 raise TimeoutError
-        return received
+        return view
 
     def _shutdown_socket(self) -> None:
         """Close the socket; the base class leaves it open if the peer was faster."""

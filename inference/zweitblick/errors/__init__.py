@@ -120,6 +120,7 @@
     │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
     ├── CertificateError                dimse.certificate
+    ├── ReceiverError                   dimse.receiver
     ├── SettingsError                   settings.invalid
     ├── CheckError                      check.faults
     ├── TokenError                      http.token
@@ -165,6 +166,7 @@ from zweitblick.errors.cms import (
 from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
+    ReceiverError,
 )
 from zweitblick.errors.keys import (
     NotConfirmedError,
@@ -312,31 +314,29 @@ from zweitblick.errors.worklist import (
 __all__ = [
     "ActorError", "AlteredError", "ArchiveTooLargeError", "AuditError", "AuditReadError", "AuditWriteError",
     "BodyBrokenOffError", "BodyTooLargeError", "BrokenOffError", "BundleDamagedError", "BundleError",
-    "BundleMissingError", "BundleUnsignedError",
-    "CertificateError", "CertificateExpiredError", "CertificateNotYetValidError", "CheckError",
-    "CmsError", "CmsFormatError", "CmsKeyError", "DamagedArchiveError", "DamagedInstanceError", "DataKeyError",
-    "DimseSettingError", "DuplicatePositionError", "EventError", "GeometryError", "HeadError", "InstanceError",
-    "InstanceTooLargeError", "KekInUseError", "KeyHolderError", "KeyUnwrapError", "KeyUsageError", "LocalizerError",
-    "LostTurnError", "MalformedBodyError", "MismatchedInstanceError", "MissingGeometryError", "MissingSequenceError",
-    "MissingSliceError", "MixedMatrixError", "MixedOrientationError", "MixedPatientsError", "MixedStudiesError",
-    "NetworkCancelledError", "NetworkClosedError", "NetworkDeadlineError", "NetworkError", "NetworkMemoryError",
-    "NiftiError", "NoDicomError", "NoPixelDataError", "NoUidError", "NotAHeadError", "NotAVolumeError",
-    "NotAcceptableError", "NotCommittedError", "NotConfirmedError", "NotDeidentifiableError", "NotForUsError",
-    "NotMRError", "OutputError", "PeerAnswerError", "PeerBrokenOffError", "PeerBusyError", "PeerContextError",
-    "PeerCredentialsError", "PeerError", "PeerRefusedError", "PeerRejectedError", "PeerTimeoutError",
-    "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError", "PriorMismatchError",
-    "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError",
-    "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError",
-    "RegistrationError",
-    "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
-    "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError",
-    "SignatureError", "SigningError", "SigningKeyError", "SinkError",
-    "SourceError", "SourceMissingError", "StoreDamagedError", "StoreError", "StoreFullError", "StoreKeyError",
-    "StoreUnavailableError", "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError",
-    "TooManyFilesError", "TrailBrokenError", "TransactionError", "TransferSyntaxError", "UnevenSpacingError",
-    "UnknownDestinationError", "UnknownKekError", "UnknownObjectError", "UnknownRoundError", "UnknownStudyError",
-    "UnknownWorkitemError", "UnsafeArchiveError", "UnsupportedMediaError", "VaultError", "VoxelError",
-    "WeakCryptographyError", "WorkerError", "WorkerRunningError", "WorkitemContentError", "WorkitemError",
-    "WorkitemExistsError", "WorkitemQueryError", "WorkitemStateError", "WrongSignerError", "ZweitblickError",
+    "BundleMissingError", "BundleUnsignedError", "CertificateError", "CertificateExpiredError",
+    "CertificateNotYetValidError", "CheckError", "CmsError", "CmsFormatError", "CmsKeyError", "DamagedArchiveError",
+    "DamagedInstanceError", "DataKeyError", "DimseSettingError", "DuplicatePositionError", "EventError",
+    "GeometryError", "HeadError", "InstanceError", "InstanceTooLargeError", "KekInUseError", "KeyHolderError",
+    "KeyUnwrapError", "KeyUsageError", "LocalizerError", "LostTurnError", "MalformedBodyError",
+    "MismatchedInstanceError", "MissingGeometryError", "MissingSequenceError", "MissingSliceError",
+    "MixedMatrixError", "MixedOrientationError", "MixedPatientsError", "MixedStudiesError", "NetworkCancelledError",
+    "NetworkClosedError", "NetworkDeadlineError", "NetworkError", "NetworkMemoryError", "NiftiError", "NoDicomError",
+    "NoPixelDataError", "NoUidError", "NotAHeadError", "NotAVolumeError", "NotAcceptableError", "NotCommittedError",
+    "NotConfirmedError", "NotDeidentifiableError", "NotForUsError", "NotMRError", "OutputError", "PeerAnswerError",
+    "PeerBrokenOffError", "PeerBusyError", "PeerContextError", "PeerCredentialsError", "PeerError",
+    "PeerRefusedError", "PeerRejectedError", "PeerTimeoutError", "PeerUnreachableError", "PixelDecodeError",
+    "PriorDamagedError", "PriorError", "PriorMismatchError", "PriorOrderError", "PriorPatientError",
+    "PriorVersionError", "ProviderError", "QueryError", "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError",
+    "ReceiverError", "RegistrationError", "RequestError", "ResultChangedError", "SampleError", "SealBrokenError",
+    "SealVersionError", "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError",
+    "SigningError", "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StoreDamagedError",
+    "StoreError", "StoreFullError", "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError",
+    "SyslogSettingError", "TokenError", "TooManyFilesError", "TrailBrokenError", "TransactionError",
+    "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError", "UnknownObjectError",
+    "UnknownRoundError", "UnknownStudyError", "UnknownWorkitemError", "UnsafeArchiveError", "UnsupportedMediaError",
+    "VaultError", "VoxelError", "WeakCryptographyError", "WorkerError", "WorkerRunningError", "WorkitemContentError",
+    "WorkitemError", "WorkitemExistsError", "WorkitemQueryError", "WorkitemStateError", "WrongSignerError",
+    "ZweitblickError",
 ]
 # fmt: on

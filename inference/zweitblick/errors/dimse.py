@@ -13,3 +13,9 @@ class CertificateError(ZweitblickError):
     """A certificate or private key for TLS cannot be used."""
 
     code = "dimse.certificate"
+
+
+class ReceiverError(ZweitblickError):
+    """A receiver process ended before it could receive."""
+
+    code = "dimse.receiver"

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import BinaryIO, cast
 
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from zweitblick.errors import StoreUnavailableError, UnknownStudyError
@@ -33,6 +33,18 @@ from zweitblick.vault.envelope import SEGMENT_BYTES, SealingWriter
 
 _TRIES = 5
 """Another process that adds the same rows, or deletes the study, is waited out so many times."""
+
+
+_OF_IDENTITY = (objects.c.study == studies.c.token) & objects.c.identity_index.in_(
+    bindparam("identities", expanding=True)
+)
+_KEPT = (
+    select(studies.c.token, *objects.c["identity_index", "id", "kind", "content_index", "conflicts_with"])
+    .select_from(studies.outerjoin(objects, _OF_IDENTITY))
+    .where(studies.c.token.in_(bindparam("studies", expanding=True)), ~studies.c.shredding)
+)
+"""What is kept under some identities in some studies, and nothing but its token of a study that has none of them."""
+_KEEP, _NOTE = insert(objects), insert(receptions)
 
 
 class Outcome(StrEnum):
@@ -199,18 +211,15 @@ class Ingest:
 
 def _decisions(transaction: Transaction, group: Sequence[_Sealed]) -> dict[str, _Decision]:
     """Tell new instances from duplicates and conflicts, also among themselves."""
-    tokens = {item.study for item in group}
-    there = set(
-        transaction.execute(select(studies.c.token).where(studies.c.token.in_(tokens), ~studies.c.shredding)).scalars()
-    )
-    columns = objects.c["study", "identity_index", "id", "kind", "content_index", "conflicts_with"]
-    query = select(*columns).where(
-        objects.c.study.in_(tokens), objects.c.identity_index.in_({item.identity_index for item in group})
-    )
+    tokens, identities = {item.study for item in group}, {item.identity_index for item in group}
+    there = set()
     known: defaultdict[tuple[str, bytes], list[_Known]] = defaultdict(list)
-    for row in transaction.execute(query):
-        conflicts = row.conflicts_with is not None
-        known[row.study, row.identity_index].append(_Known(row.id, row.kind, row.content_index, conflicts))
+    for study, *row in transaction.execute(_KEPT, {"studies": list(tokens), "identities": list(identities)}):
+        there.add(study)
+        identity_index, object_id, kind, content_index, conflicts_with = row
+        if object_id is not None:
+            found = _Known(object_id, kind, content_index, conflicts_with is not None)
+            known[study, identity_index].append(found)
     decisions = {}
     for item in group:
         if item.study in there:
@@ -258,8 +267,8 @@ def _keep_rows(
         if item.id in placed
     ]
     if kept:
-        transaction.execute(insert(objects), kept)
-    transaction.execute(insert(receptions), [_reception(item, decisions[item.id]) for item in group])
+        transaction.execute(_KEEP, kept)
+    transaction.execute(_NOTE, [_reception(item, decisions[item.id]) for item in group])
 
 
 def _arrival(items: Sequence[_Sealed], decisions: dict[str, _Decision]) -> rounds.Arrival:

@@ -1,16 +1,17 @@
 """ReceivedInstance: one instance as it came over the wire, and how it becomes a file."""
 
-import io
+import struct
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pydicom.config import IGNORE
-from pydicom.dataelem import DataElement
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomFileLike
-from pydicom.filewriter import write_file_meta_info
-
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+
+_PREAMBLE = bytes(128) + b"DICM"
+_VERSION = b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01"
+"""(0002,0001) File Meta Information Version: 00 01."""
+_GROUP_LENGTH = struct.Struct("<HH2sHL")
+_SHORT_ELEMENT = struct.Struct("<HH2sH")
+"""Tag, value representation and length (PS3.5 table 7.1-2)."""
 
 
 class Received(Protocol):
@@ -81,20 +82,26 @@ def part10_head(instance: Received) -> bytes:
     """Return what stands before the data set in a DICOM file: preamble, prefix, file meta information (PS3.10 7.1).
 
     UIDs are written as they came, also those that PS3.5 9.1 does not allow: a file that says otherwise than its data
-    set would be worse.
+    set would be worse. They are written here and not by pydicom, which takes a quarter of a millisecond.
     """
-    meta = FileMetaDataset()
-    for tag, vr, value in (
-        (0x00020002, "UI", instance.sop_class_uid),
-        (0x00020003, "UI", instance.sop_instance_uid),
-        (0x00020010, "UI", instance.transfer_syntax_uid),
-        (0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
-        (0x00020013, "SH", IMPLEMENTATION_VERSION),
-        (0x00020016, "AE", instance.calling_ae_title),
+    elements = [_VERSION]
+    for element, vr, value in (
+        (0x0002, b"UI", instance.sop_class_uid),
+        (0x0003, b"UI", instance.sop_instance_uid),
+        (0x0010, b"UI", instance.transfer_syntax_uid),
+        (0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+        (0x0013, b"SH", IMPLEMENTATION_VERSION),
+        (0x0016, b"AE", instance.calling_ae_title),
     ):
         if value:
-            meta.add(DataElement(tag, vr, value, validation_mode=IGNORE))
-    buffer = io.BytesIO(bytes(128) + b"DICM")
-    buffer.seek(0, io.SEEK_END)
-    write_file_meta_info(DicomFileLike(buffer), meta)
-    return buffer.getvalue()
+            elements.append(_element(element, vr, value))
+    group = b"".join(elements)
+    return b"".join((_PREAMBLE, _GROUP_LENGTH.pack(0x0002, 0x0000, b"UL", 4, len(group)), group))
+
+
+def _element(element: int, vr: bytes, value: str) -> bytes:
+    """Encode a text of group 0002, always in explicit VR little endian (PS3.10 section 7.1), to an even length."""
+    text = value.encode("iso8859-1", "replace")
+    padding = b"\0" if vr == b"UI" else b" "
+    text += padding * (len(text) % 2)
+    return _SHORT_ELEMENT.pack(0x0002, element, vr, len(text)) + text

@@ -204,7 +204,7 @@ def _contents_of(made: Documents) -> dict[str, bytes]:
         "pdf": made.pdf,
         "encapsulated-pdf": made.encapsulated_pdf,
         FINDINGS: made.json,
-        "fhir": made.fhir,
+        FHIR_BUNDLE: made.fhir,
     }
 
 

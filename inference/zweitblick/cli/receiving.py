@@ -1,0 +1,128 @@
+"""What receives: in the service's own process, or in several of which each has a store of its own."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing.connection import Connection
+from threading import Event
+from typing import TYPE_CHECKING
+
+from zweitblick.audit.auditor import Auditor
+from zweitblick.cli.keyholder import opened_holder
+from zweitblick.cli.log import log_to
+from zweitblick.cli.places import store_places
+from zweitblick.cli.recording import audit_sealer, recording
+from zweitblick.dimse import Crew, DicomServer, ListenerConfig, Receivers, ServiceLink, server_context
+from zweitblick.errors import ZweitblickError
+from zweitblick.settings import DicomSettings, Settings
+from zweitblick.store.store import Store
+from zweitblick.vault.keyholders import KeyHolder
+
+if TYPE_CHECKING:  # a receiver process needs no worker, nor what that imports
+    from zweitblick.worker import Partners
+
+
+@contextmanager
+def receiving(settings: Settings, store: Store, partners: "Partners", *, listening: Event) -> Iterator[int]:
+    """Listen for DICOM, and yield the port.
+
+    Parameters
+    ----------
+    settings
+        Say where, and in how many processes.
+    store
+        Keeps what this process receives.
+    partners
+        Are told what happens.
+    listening
+        Is set while everybody listens who is to.
+
+    Raises
+    ------
+    ZweitblickError
+        If it cannot start.
+    """
+    observer, committed = partners.metrics, partners.deliverer.committed
+    dicom = settings.dicom
+    with ExitStack() as stack:
+        if dicom.receivers > 1:
+            crew = Crew(dicom.host, dicom.port, dicom.receivers, partial(receive, settings))
+            port = stack.enter_context(Receivers(crew, observer, committed, listening=listening)).port
+        else:
+            server = DicomServer(listener(dicom), store, observer=observer, committed=committed, audit=partners.audit)
+            port = stack.enter_context(server).port
+            listening.set()
+        stack.callback(listening.clear)
+        yield port
+
+
+def receive(settings: Settings, pipe: Connection, port: int) -> None:
+    """Be a receiver process of a service, until it says stop or is gone.
+
+    Parameters
+    ----------
+    settings
+        Of the service.
+    pipe
+        To the service.
+    port
+        That all receivers share.
+    """
+    stopped = Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the service says when to stop
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
+    log_to(sys.stderr, log_format=settings.log_format)
+    link = ServiceLink(pipe)
+    try:
+        with opened_holder(settings) as holder, ExitStack() as stack:
+            trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
+            store = stack.enter_context(store_of(settings, holder, audit=trail))
+            config = replace(listener(settings.dicom), port=port, reuse_port=True)
+            stack.enter_context(DicomServer(config, store, observer=link, committed=link.committed, audit=trail))
+            link.listening()
+            link.serve(stopped.is_set)
+    except ZweitblickError as error:
+        link.not_listening(error)
+    link.close()
+
+
+def store_of(settings: Settings, holder: KeyHolder, *, audit: Auditor | None) -> Store:
+    """Open the store that the settings name.
+
+    Raises
+    ------
+    StoreError, VaultError
+        If it cannot be opened.
+    """
+    return Store(
+        store_places(settings),
+        holder,
+        clock=_now,
+        quiet_time=lambda title: settings.quiet_times.get(title, settings.quiet_time),
+        audit=audit,
+        pool=settings.keys.pool,
+    )
+
+
+def listener(dicom: DicomSettings) -> ListenerConfig:
+    """Return how the DICOM server listens.
+
+    Raises
+    ------
+    CertificateError
+        If certificate or key cannot be used.
+    """
+    tls = None
+    if dicom.certificate and dicom.key:
+        tls = server_context(dicom.certificate, dicom.key, client_cas=dicom.client_cas)
+    return ListenerConfig(
+        host=dicom.host, port=dicom.port, ae_title=dicom.ae_title, calling_ae_titles=dicom.calling_ae_titles, tls=tls
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
