@@ -51,12 +51,13 @@ from zweitblick.vault.envelope import sealed
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 
 RUNS = 5
-INSTANCES = 150
-"""Of one sender."""
+INSTANCES = 400
+"""Of all senders together."""
 SIZES = {"256×256": 256, "512×512": 512}
 """Voxels of 16 bits: 128 KiB and 512 KiB."""
-SENDERS = (1, 4)
+SENDERS = (1, 4, 20)
 CASES = [(size, count) for size in SIZES for count in SENDERS]
+PROFILED = 150
 CORES = os.cpu_count() or 1
 CROWD, CROWD_INSTANCES = 20, 100
 HERE = "127.0.0.1"
@@ -116,27 +117,28 @@ def main() -> None:
 
 
 def compare(folder: Path) -> None:
+    # of each case its own: what was sent before would be a duplicate, and not be written again
     studies = {
-        size: [write_study(folder / f"{size} {number}", rows, INSTANCES) for number in range(max(SENDERS))]
-        for size, rows in SIZES.items()
+        (size, count): [
+            write_study(folder / f"{size} {count} {number}", SIZES[size], INSTANCES // count) for number in range(count)
+        ]
+        for size, count in CASES
     }
     receivers: dict[str, Receiver] = {
         "one receiver that keeps nothing": discarding,
         "one receiver": lambda: ours(fresh(folder / "ours"), 1),
         f"one receiver per core: {CORES}": lambda: ours(fresh(folder / "ours"), CORES),
         REFERENCE: lambda: storescp(fresh(folder / "theirs"), "--bit-preserving", "--fork"),
-        "storescp --fork": lambda: storescp(fresh(folder / "theirs"), "--fork"),
     }
     rates: dict[str, dict[tuple[str, int], list[float]]] = {name: {case: [] for case in CASES} for name in receivers}
     for _ in range(RUNS):
         for name, receiver in receivers.items():
             with receiver() as running:
-                for size, count in CASES:
-                    rates[name][size, count].append(rate(studies[size][:count], running.port))
-    titles = (f"{size}, {count} sender{'s' * (count > 1)}" for size, count in CASES)
-    table = Table("instances/s (spread), times storescp", *titles)
-    for name, found in rates.items():
-        table.add_row(name, *(shown(found[case], rates[REFERENCE][case]) for case in CASES))
+                for case in CASES:
+                    rates[name][case].append(rate(studies[case], running.port))
+    table = Table("voxels", "senders", *(f"{name}, instances/s (spread), times storescp" for name in receivers))
+    for case in CASES:
+        table.add_row(*map(str, case), *(shown(found[case], rates[REFERENCE][case]) for found in rates.values()))
     Console(width=WIDTH).print(table)
 
 
@@ -261,20 +263,23 @@ def storescp(folder: Path, *options: str) -> Iterator[Running]:
 
 def profile(folder: Path) -> None:
     """Say what an instance costs; then profile all threads, which slows them, so that only the shares mean anything."""
-    studies = {size: write_study(folder / size, rows, INSTANCES) for size, rows in SIZES.items()}
+    studies = {
+        size: [write_study(folder / f"{size} {number}", rows, PROFILED) for number in range(RUNS)]
+        for size, rows in SIZES.items()
+    }
     table = Table("one instance from one sender, ms", *SIZES)
     for name, receiver in {
         "processor, keeps nothing": discarding,
         "processor, sealed and durable": lambda: ours(fresh(folder / "ours"), 1),
     }.items():
         with receiver() as running:
-            table.add_row(name, *(f"{processor_ms(study, running):.2f}" for study in studies.values()))
+            table.add_row(name, *(f"{processor_ms(each, running):.2f}" for each in studies.values()))
     with ours(fresh(folder / "ours"), 1) as running:
-        table.add_row("in all", *(f"{1000 / rate([study], running.port):.2f}" for study in studies.values()))
+        table.add_row("in all", *(f"{1000 / rate(each[:1], running.port):.2f}" for each in studies.values()))
     for name, step in steps(folder).items():
-        table.add_row(name, *(f"{milliseconds(step, instance_of(study)):.2f}" for study in studies.values()))
+        table.add_row(name, *(f"{milliseconds(step, instance_of(each[0])):.2f}" for each in studies.values()))
     Console(width=WIDTH).print(table)
-    profile_threads(studies["512×512"], fresh(folder / "profiled"))
+    profile_threads(studies["512×512"][0], fresh(folder / "profiled"))
 
 
 def steps(folder: Path) -> dict[str, Callable[[ReceivedInstance], object]]:
@@ -295,13 +300,14 @@ def instance_of(study: Path) -> ReceivedInstance:
     return replace(Sender("profile", 0).instance(1), data=file[144 + int.from_bytes(file[140:144], "little") :])
 
 
-def processor_ms(study: Path, running: Running) -> float:
+def processor_ms(studies: Sequence[Path], running: Running) -> float:
     """Processor time of a receiver for each instance, once it is warm."""
-    rate([study], running.port)
+    first, *rest = studies
+    rate([first], running.port)
     before = processor_s(running.process)
-    for _ in range(RUNS):
+    for study in rest:
         rate([study], running.port)
-    return 1000 * (processor_s(running.process) - before) / (RUNS * INSTANCES)
+    return 1000 * (processor_s(running.process) - before) / (len(rest) * PROFILED)
 
 
 def processor_s(process: int) -> float:

@@ -76,9 +76,9 @@ def begin_to_read(store: Store) -> None:
     """Complete and start whatever is there, as a worker does, so that what comes then begins a round."""
     for study in range(receiver.STUDIES):
         with suppress(UnknownStudyError, EventError):  # nothing came yet; or something came in between
-            last = store.rounds(store.token(study_uid(study)))[-1]
-            store.advance(last.id, Event.COMPLETED, by=Actor.WORKER)
-            store.advance(last.id, Event.STARTED, by=Actor.WORKER)
+            for last in store.rounds(store.token(study_uid(study)))[-1:]:
+                store.advance(last.id, Event.COMPLETED, by=Actor.WORKER)
+                store.advance(last.id, Event.STARTED, by=Actor.WORKER)
 
 
 def judged(store: Store, study: int) -> list[int]:

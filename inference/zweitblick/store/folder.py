@@ -84,6 +84,7 @@ class ObjectFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._packs: OrderedDict[str, _Pack] = OrderedDict()
+        self._unsettled: set[str] = set()
         self._lock = threading.Lock()
         self._syncing = ThreadPoolExecutor(_SYNCING_THREADS, thread_name_prefix="store fsync")
         with _typed_errors():
@@ -145,10 +146,10 @@ class ObjectFolder:
                 self._part(name).unlink(missing_ok=True)
 
     def settle(self, files: Collection[str]) -> None:
-        """Take note that rows name these files. Nothing is lost if this does not happen."""
-        for file in files:
-            with suppress(FileNotFoundError):
-                self._part(file).rename(self._path(file))
+        """Take note that rows name these files, made here. Nothing is lost if this does not happen."""
+        for file in self._unsettled.intersection(files):
+            self._unsettled.discard(file)
+            self._rename(file)
 
     def open(self, place: Place) -> BinaryIO:
         """Open a sealed object for reading, at the place where it is.
@@ -172,6 +173,7 @@ class ObjectFolder:
             for file in files:
                 self._path(file).unlink(missing_ok=True)
                 self._part(file).unlink(missing_ok=True)
+                self._unsettled.discard(file)
 
     def unsettle(self, files: Collection[str]) -> None:
         """Take note that no row will name these files any more; what is not deleted now is swept at the next start."""
@@ -212,11 +214,16 @@ class ObjectFolder:
         with _typed_errors():
             parts = [path.stem for path in self._root.glob(f"??/*{_PART}")]
             kept = set(named(parts))
-            self.settle(kept)
+            for file in kept:
+                self._rename(file)
             orphans = set(parts) - kept
             self.delete(orphans)
         if orphans:
             log.info("swept %d files that were being written when the service ended", len(orphans))
+
+    def _rename(self, file: str) -> None:
+        with suppress(FileNotFoundError):
+            self._part(file).rename(self._path(file))
 
     def _append(self, study: str, pieces: Sequence[bytes], sizes: dict[str, int]) -> Place:
         pack = self._packs.get(study)
@@ -261,6 +268,7 @@ class ObjectFolder:
             os.close(descriptor)
             path.unlink(missing_ok=True)
             raise
+        self._unsettled.add(name)
         return descriptor
 
     def _take_back(self, sizes: dict[str, int]) -> None:

@@ -13,21 +13,19 @@ Outcome = TypeVar("Outcome")
 
 MOST = 256
 """Items of one group; what waits behind them comes next."""
-THREADS = 2
-"""While one writes its group's rows the other writes the next one's bytes."""
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """Threads that take what is waiting, commit it at one go, and let all go on that waited.
+    """A thread that takes what is waiting, commits it at one go, and lets all go on that waited.
 
-    While they commit the next group gathers, so that a group is as large as senders are many and storage is slow, and a
-    single sender waits for nobody.
+    While it commits the next group gathers, so that a group is as large as senders are many and storage is slow, and a
+    single sender waits for nobody. A second thread would not help: senders wait for their answers, so that groups would
+    be half as large.
 
     Parameters
     ----------
     commit
-        Makes a group durable and returns an outcome for each; if it raises, none of the group need be durable. It is
-        called for `THREADS` groups at once.
+        Makes a group durable and returns an outcome for each; if it raises, none of the group need be durable.
     """
 
     def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Outcome]]) -> None:
@@ -35,12 +33,8 @@ class GroupCommit(Generic[Item, Outcome]):
         self._waiting: queue.SimpleQueue[tuple[Item, Future[Outcome]] | None] = queue.SimpleQueue()
         self._open = True
         self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._run, name=f"store group commit {number}", daemon=True)
-            for number in range(THREADS)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._run, name="store group commit", daemon=True)
+        self._thread.start()
 
     def submit(self, item: Item) -> Outcome:
         """Wait until an item is durable, and return its outcome.
@@ -65,8 +59,7 @@ class GroupCommit(Generic[Item, Outcome]):
             if self._open:
                 self._open = False
                 self._waiting.put(None)
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         try:
