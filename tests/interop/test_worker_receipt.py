@@ -1,8 +1,10 @@
 """The service signs for every reading: with its own key, of what it has kept, at the end of its own trail."""
 
 import hashlib
+import json
 import subprocess
 from base64 import urlsafe_b64decode
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -21,7 +23,8 @@ from zweitblick.worker import Notary
 
 
 def test_a_receipt_is_kept_with_the_results(tmp_path: Path, bundles: Bundles, quick_files: list[Path]) -> None:
-    house = House(tmp_path, quick(bundles))
+    unsigned = replace(bundles, tumour=replace(bundles.tumour, signed_by=None))
+    house = House(tmp_path, quick(unsigned))
     signer = signer_in(tmp_path)
     with opened_trail(tmp_path) as trail, house.store() as store:
         study = keep(store, quick_files)
@@ -37,6 +40,8 @@ def test_a_receipt_is_kept_with_the_results(tmp_path: Path, bundles: Bundles, qu
     token = made.pop("receipt")
     receipt = opened_receipt(token, [signer.public_key])
     assert receipt.keys == keys
+    assert [one.signed_by is None for one in receipt.models] == [True, False, False]
+    assert "unsigned-model" in {notice["code"] for notice in json.loads(made["json"])["notices"]}
     assert check_results(receipt, made) == ()
     assert check_study(receipt, read_study(quick_files)) == (len(quick_files), 0)
     assert_it_is_what_came(receipt, quick_files)

@@ -1,6 +1,5 @@
 """Bundle: a released network as data, in MONAI's bundle layout (configs/metadata.json, models/model.onnx)."""
 
-import hashlib
 import io
 import json
 import math
@@ -200,7 +199,7 @@ def _compare_listed(files: BundleFiles, metadata: dict[str, Any]) -> None:
 
 
 def _compare(files: BundleFiles, name: str, released: str) -> None:
-    digest = hashlib.sha256(files.content(name)).hexdigest()
+    digest = files.digest(name)
     if digest != released:
         raise BundleDamagedError(f"bundle {files.bundle}: {name} has digest {digest[:12]}, not {released[:12]}")
 

@@ -71,12 +71,15 @@ class BundleFiles:
         Name of its folder.
     contents
         By path within it, with ``/``; without the manifest.
+    digests
+        SHA-256 of each, hex.
     signed_by
         Id of the key that has signed all of it (`zweitblick.signing.jws.key_id`); None where it was let pass unsigned.
     """
 
     bundle: str
     contents: Mapping[str, bytes] = field(repr=False)
+    digests: Mapping[str, str] = field(repr=False)
     signed_by: str | None
 
     def content(self, name: str) -> bytes:
@@ -87,9 +90,19 @@ class BundleFiles:
         BundleMissingError
             If there is no such file.
         """
-        if name not in self.contents:
-            raise BundleMissingError(f"bundle {self.bundle} has no {name}; install it anew")
+        self._check_there(name)
         return self.contents[name]
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a file, hex.
+
+        Raises
+        ------
+        BundleMissingError
+            If there is no such file.
+        """
+        self._check_there(name)
+        return self.digests[name]
 
     @property
     def manifest_digest(self) -> str:
@@ -100,7 +113,11 @@ class BundleFiles:
         BundleDamagedError
             If a file's name is no Unicode.
         """
-        return hashlib.sha256(_manifest(self.bundle, self.contents)).hexdigest()
+        return hashlib.sha256(_manifest(self.bundle, self.digests)).hexdigest()
+
+    def _check_there(self, name: str) -> None:
+        if name not in self.contents:
+            raise BundleMissingError(f"bundle {self.bundle} has no {name}; install it anew")
 
 
 def read_files(folder: Path, trust: ModelTrust = RELEASED) -> BundleFiles:
@@ -122,7 +139,8 @@ def read_files(folder: Path, trust: ModelTrust = RELEASED) -> BundleFiles:
     except BundleError:
         if not trust.allow_unsigned:
             raise
-    return BundleFiles(folder.name, _contents(folder), signed_by=None)
+    contents = _contents(folder)
+    return BundleFiles(folder.name, contents, _digests(contents), signed_by=None)
 
 
 def sign_bundle(folder: Path, signer: Signer) -> str:
@@ -138,7 +156,7 @@ def sign_bundle(folder: Path, signer: Signer) -> str:
     BundleDamagedError
         If a file's name is no Unicode.
     """
-    manifest = _manifest(folder.name, _contents(folder))
+    manifest = _manifest(folder.name, _digests(_contents(folder)))
     (folder / MANIFEST).write_bytes(jws.signed(manifest, signer, kind=KIND))
     return hashlib.sha256(manifest).hexdigest()
 
@@ -162,7 +180,7 @@ def _signed_files(folder: Path, trust: ModelTrust) -> BundleFiles:
     if added := sorted(_names(folder) - listed.keys()):
         raise BundleDamagedError(f"bundle {folder.name} holds {added[0]!r}, which was not signed; install it anew")
     contents = {name: _content(folder, name, digest) for name, digest in listed.items()}
-    return BundleFiles(folder.name, contents, signed.key_id)
+    return BundleFiles(folder.name, contents, listed, signed.key_id)
 
 
 def _signed_manifest(folder: Path, trust: ModelTrust) -> jws.SignedDocument:
@@ -212,8 +230,11 @@ def _names(folder: Path) -> set[str]:
     return {name for name in found if name != MANIFEST}
 
 
-def _manifest(bundle: str, contents: Mapping[str, bytes]) -> bytes:
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def _manifest(bundle: str, digests: Mapping[str, str]) -> bytes:
     try:
         return canonical({"files": digests})
     except ValueError as error:
