@@ -87,7 +87,7 @@ DIST := dist
 CYCLONEDX := $(BIN)/cyclonedx-py
 sbom: .venv/dev.stamp $(SHIP)/ship.stamp
 	mkdir -p $(DIST)
-	$(CYCLONEDX) environment --pyproject pyproject.toml --output-reproducible --spec-version 1.6 --output-format JSON \
+	PYTHONPATH= $(CYCLONEDX) environment --pyproject pyproject.toml --output-reproducible --spec-version 1.6 --output-format JSON \
 	  --output-file $(DIST)/sbom.cdx.json $(SHIP)/bin/python
 	$(BIN)/python deploy/licences.py $(DIST)/sbom.cdx.json $(DIST)/licences.md
 

@@ -17,6 +17,10 @@ BANNED = re.compile(r"\b(A?GPL|SSPL)|(?<!Lesser )(?<!Library )General Public Lic
 """Of names and of identifiers of SPDX; the LGPL's own names hold these words too."""
 
 
+LOOKED_UP = {"protobuf": "BSD-3-Clause"}
+"""By name, what the licence file of a component says whose metadata name none that cyclonedx-bom knows."""
+
+
 class Part(NamedTuple):
     """A component: its name, version, and licences as it declares them."""
 
@@ -50,6 +54,8 @@ def report(parts: list[Part]) -> str:
 
 
 def _licences(component: dict[str, Any]) -> Iterator[str]:
+    if "licenses" not in component and component["name"] in LOOKED_UP:
+        yield LOOKED_UP[component["name"]]
     for one in component.get("licenses", []):
         licence = one.get("license", {})
         named = one.get("expression") or licence.get("id") or licence.get("name", "")

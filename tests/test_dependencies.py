@@ -105,14 +105,16 @@ def test_a_bill_of_materials_is_read_as_cyclonedx_writes_it() -> None:
         {"name": "b", "version": "2", "licenses": [{"expression": "MIT OR GPL-3.0-only"}]},
         {"name": "a", "version": "1", "licenses": [{"license": {"id": "GPL-3.0-only"}}, {"license": {"name": "x\ny"}}]},
         {"name": "c", "version": "3"},
+        {"name": "protobuf", "version": "4"},
     ]
     parts = licences.parts_of({"bomFormat": "CycloneDX", "components": components})
-    assert [part.licences for part in parts] == [("GPL-3.0-only",), ("MIT OR GPL-3.0-only",), ()]
+    assert [part.licences for part in parts] == [("GPL-3.0-only",), ("MIT OR GPL-3.0-only",), (), ("BSD-3-Clause",)]
     assert licences.faults(parts) == ["c: no licence is declared", "a: GPL-3.0-only"]
     assert licences.report(parts).splitlines()[2:] == [
         "| a | 1 | GPL-3.0-only |",
         "| b | 2 | MIT OR GPL-3.0-only |",
         "| c | 3 |  |",
+        "| protobuf | 4 | BSD-3-Clause |",
     ]
 
 

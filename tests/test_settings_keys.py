@@ -60,7 +60,6 @@ def test_no_secret_is_taken_from_the_settings_file_and_none_is_told(tmp_path: Pa
     ("name", "value"),
     [
         ("PGPASSWORD", SECRET),
-        ("PGSSLPASSWORD", SECRET),
         ("ZWEITBLICK_DATABASE", f"postgresql://u:{SECRET}@db/a"),
         ("ZWEITBLICK_KEYS_PKCS11_PIN", SECRET),
         ("ZWEITBLICK_KEYS_VAULT_TOKEN", SECRET),

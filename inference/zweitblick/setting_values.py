@@ -19,7 +19,7 @@ LOG_FORMATS = ("console", "json")
 _AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
 """PS3.5 section 6.2."""
 
-_SECRETS = frozenset({"password", "sslpassword"})
+_SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret"})
 """Parameters of a PostgreSQL URL that are secrets themselves, and not names of files."""
 
 
@@ -149,10 +149,9 @@ def as_database(raw: object) -> str:
     scheme, parted, rest = raw.partition("://") if isinstance(raw, str) else ("", "", "")
     if scheme not in ("postgresql", "postgresql+psycopg") or not rest:
         raise ValueError(f"no URL of a PostgreSQL database; give postgresql{parted or '://'}user@host/name")
-    address, _, parameters = rest.partition("?")
-    if ":" in address.rpartition("@")[0] or _SECRETS & {
-        name for name, _ in parse_qsl(parameters, keep_blank_values=True)
-    }:
+    address, _, query = rest.partition("?")
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    if ":" in address.rpartition("@")[0] or _SECRETS & parameters.keys():
         raise ValueError(
             "a password stands in the URL, where backups, process lists and crash reports find it; write it into a "
             "file as pgpass has it, and give postgresql://user@host/name?passfile=FILE"

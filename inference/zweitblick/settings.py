@@ -38,8 +38,8 @@ from zweitblick.study import Priority
 
 PREFIX = "ZWEITBLICK_"
 
-_SECRETS = ("PGPASSWORD", "PGSSLPASSWORD")
-"""Variables that libpq reads (PostgreSQL 17, section 32.15)."""
+_PASSWORD = "PGPASSWORD"  # noqa: S105 -- the name of a variable
+"""Variable from which libpq takes a password (PostgreSQL 17, section 32.15)."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
     found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
-    faults += _unsafe(values) + _secret_variables(environment)
+    faults += _unsafe(values) + _password_variable(environment)
     if faults:
         raise SettingsError("; ".join(faults))
     return replace(_composed(values, environment), routes=found)
@@ -263,11 +263,11 @@ def _databases(values: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _secret_variables(environment: Mapping[str, str]) -> list[str]:
-    """Faults of what libraries of ours would take a secret from: all that a process starts inherits its environment."""
-    return [
-        f"{name} is a secret in the environment; unset it, and name a file" for name in _SECRETS if name in environment
-    ]
+def _password_variable(environment: Mapping[str, str]) -> list[str]:
+    """Fault of a password in the environment, which all that a process starts inherits."""
+    return (
+        [f"{_PASSWORD} is a secret in the environment; unset it, and name a file"] if _PASSWORD in environment else []
+    )
 
 
 def _half_a_syslog(values: Mapping[str, Any]) -> list[str]:
