@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
+from zweitblick.catalogue.search import Search
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, exporting, recording
@@ -18,6 +19,7 @@ from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import default_models, load_bundles
+from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import KeyHolder
@@ -125,7 +127,9 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(_store(settings, holder, audit=trail))
         deliverer = Deliverer(store, settings.routes, audit=trail)
-        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail)
+        archives = [route.destination for route in settings.routes if route.priors]
+        lookup = PriorLookup(store, archives, clock=_now, audit=trail)
+        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail, lookup)
         place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
         worker = stack.enter_context(
             Worker(store, bundles, place, clock=_now, priorities=settings.priorities, partners=partners)
@@ -169,6 +173,7 @@ def _receiver(dicom: DicomSettings, store: Store, partners: Partners) -> DicomSe
         observer=partners.metrics,
         committed=partners.deliverer.committed,
         audit=partners.audit,
+        search=Search(store),
     )
 
 

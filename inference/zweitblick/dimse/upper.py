@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
+from threading import Event as Flag
 from typing import TYPE_CHECKING
 
 from pynetdicom.dul import DULServiceProvider
@@ -39,6 +40,7 @@ class UpperLayer(DULServiceProvider):
         self._bell, self._rope = socket.socketpair()
         self._bell.settimeout(0)
         self._rope.settimeout(0)
+        self._sent = Flag()
 
     def ring(self) -> None:
         """Wake the thread."""
@@ -80,8 +82,14 @@ class UpperLayer(DULServiceProvider):
 
     def send_pdu(self, primitive: object) -> None:
         """Queue a primitive for the peer."""
+        self._sent.clear()
         super().send_pdu(primitive)  # type: ignore[arg-type]  # one of a dozen classes
         self.ring()
+
+    def wait_until_sent(self) -> None:
+        """Wait until nothing is queued for the peer, or the connection has ended; meanwhile what it sends is read."""
+        while self.is_alive() and not self._sent.wait(TICK_S):
+            pass
 
     def stop_dul(self) -> bool:
         """End the thread if the connection is closed; False if it is not yet."""
@@ -108,8 +116,10 @@ class UpperLayer(DULServiceProvider):
     def _turn(self) -> None:
         if self.artim_timer.expired and self.state_machine.current_state in ("Sta2", "Sta13"):
             self.event_queue.put("Evt18")
-        if not self._process_recv_primitive() and self._is_transport_event():
-            self._idle_timer.restart()
+        if not self._process_recv_primitive():
+            self._sent.set()
+            if self._is_transport_event():
+                self._idle_timer.restart()
         if self.event_queue.empty():
             self._wait()
             return

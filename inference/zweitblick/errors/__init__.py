@@ -117,8 +117,9 @@
     ├── SettingsError                   settings.invalid
     ├── CheckError                      check.faults
     ├── TokenError                      http.token
-    ├── RequestError                    what was asked over HTTP cannot be served as it is
+    ├── RequestError                    what was asked for cannot be served as it is
     │   ├── QueryError                  request.query
+    │   ├── TooManyMatchesError         request.too-many-matches
     │   ├── NoUidError                  request.no-uid
     │   ├── MalformedBodyError          request.malformed-body
     │   ├── BodyTooLargeError           request.body-too-large
@@ -210,6 +211,7 @@ from zweitblick.errors.request import (
     NoUidError,
     QueryError,
     RequestError,
+    TooManyMatchesError,
     UnsupportedMediaError,
 )
 from zweitblick.errors.root import (
@@ -315,10 +317,10 @@ __all__ = [
     "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SigningKeyError", "SinkError",
     "SourceError", "SourceMissingError", "StoreDamagedError", "StoreError", "StoreFullError", "StoreKeyError",
     "StoreUnavailableError", "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError",
-    "TooManyFilesError", "TrailBrokenError", "TransactionError", "TransferSyntaxError", "UnevenSpacingError",
-    "UnknownDestinationError", "UnknownKekError", "UnknownObjectError", "UnknownRoundError", "UnknownStudyError",
-    "UnknownWorkitemError", "UnsafeArchiveError", "UnsupportedMediaError", "VaultError", "VoxelError",
-    "WeakCryptographyError", "WorkerError", "WorkerRunningError", "WorkitemContentError", "WorkitemError",
+    "TooManyFilesError", "TooManyMatchesError", "TrailBrokenError", "TransactionError", "TransferSyntaxError",
+    "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError", "UnknownObjectError", "UnknownRoundError",
+    "UnknownStudyError", "UnknownWorkitemError", "UnsafeArchiveError", "UnsupportedMediaError", "VaultError",
+    "VoxelError", "WeakCryptographyError", "WorkerError", "WorkerRunningError", "WorkitemContentError", "WorkitemError",
     "WorkitemExistsError", "WorkitemQueryError", "WorkitemStateError", "WrongSignerError", "ZweitblickError",
 ]
 # fmt: on

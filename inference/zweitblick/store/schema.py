@@ -171,6 +171,15 @@ deliveries = Table(
 )
 """``destination`` is a name of the settings; ``transaction_uid`` names a request for storage commitment, random."""
 
+lookups = Table(
+    "lookups",
+    data,
+    Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True),
+    Column("found_index", LargeBinary(32), index=True),
+    Column("outcome", String(64)),
+)
+"""Of an earlier study, elsewhere, before a round is read: which one is fetched, and what came of it."""
+
 wrapped_keys = Table(
     "wrapped_keys",
     keys,
