@@ -2,13 +2,13 @@
 
 from enum import StrEnum
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from zweitblick.errors import UnknownRoundError
 from zweitblick.store.index import Indexed
 from zweitblick.store.rooms import Rooms
-from zweitblick.store.schema import lookups, studies
+from zweitblick.store.schema import fetched, lookups, studies
 
 
 class LookupOutcome(StrEnum):
@@ -31,7 +31,7 @@ class Lookups:
         self._rooms = rooms
 
     def begin(self, round_id: str, study_uid: str) -> None:
-        """Note that a study is about to be fetched for a round; it takes the place of one noted before.
+        """Note that a study is about to be fetched for a round; the second time nothing happens.
 
         Raises
         ------
@@ -40,11 +40,12 @@ class Lookups:
         StoreError
             If it cannot be noted.
         """
-        row = {"round": round_id, "found_index": self._index_of(study_uid)}
+        row = {"round": round_id, "uid_index": self._index_of(study_uid)}
+        if self._is_begun(round_id, study_uid):
+            return
         try:
             with self._rooms.database.writing() as transaction:
-                transaction.execute(delete(lookups).where(lookups.c.round == round_id))
-                transaction.execute(insert(lookups).values(row))
+                transaction.execute(insert(fetched).values(row))
         except IntegrityError:
             raise _unknown(round_id) from None
 
@@ -84,19 +85,18 @@ class Lookups:
 
     def is_under_way(self, round_id: str, study_uid: str) -> bool:
         """Tell whether fetching a study for a round was begun and has not ended."""
-        begun = exists().where(
-            lookups.c.round == round_id,
-            lookups.c.found_index == self._index_of(study_uid),
-            lookups.c.outcome.is_(None),
-        )
-        with self._rooms.database.reading() as transaction:
-            return bool(transaction.execute(select(begun)).scalar_one())
+        return self._is_begun(round_id, study_uid) and self.outcome(round_id) is None
 
     def was_fetched(self, token: str) -> bool:
         """Tell whether a study is here, or is coming, because it was fetched for another one."""
-        fetched = exists().where(studies.c.token == token, lookups.c.found_index == studies.c.uid_index)
+        found = exists().where(studies.c.token == token, fetched.c.uid_index == studies.c.uid_index)
         with self._rooms.database.reading() as transaction:
-            return bool(transaction.execute(select(fetched)).scalar_one())
+            return bool(transaction.execute(select(found)).scalar_one())
+
+    def _is_begun(self, round_id: str, study_uid: str) -> bool:
+        found = exists().where(fetched.c.round == round_id, fetched.c.uid_index == self._index_of(study_uid))
+        with self._rooms.database.reading() as transaction:
+            return bool(transaction.execute(select(found)).scalar_one())
 
     def _index_of(self, study_uid: str) -> bytes:
         return self._rooms.index.of(Indexed.STUDY, study_uid)

@@ -175,10 +175,17 @@ lookups = Table(
     "lookups",
     data,
     Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True),
-    Column("found_index", LargeBinary(32), index=True),
-    Column("outcome", String(64)),
+    Column("outcome", String(64), nullable=False),
 )
-"""Of an earlier study, elsewhere, before a round is read: which one is fetched, and what came of it."""
+"""What came of looking for an earlier study, elsewhere, before a round is read."""
+
+fetched = Table(
+    "fetched",
+    data,
+    Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True),
+    Column("uid_index", LargeBinary(32), primary_key=True, index=True),
+)
+"""Studies that are, or were, fetched for a round."""
 
 wrapped_keys = Table(
     "wrapped_keys",
