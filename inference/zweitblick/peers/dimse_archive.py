@@ -11,7 +11,14 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from zweitblick.dicom.header import integer, quietly, text, texts
-from zweitblick.errors import PeerAnswerError, PeerBrokenOffError, PeerBusyError, PeerError, PeerRefusedError
+from zweitblick.errors import (
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerContextError,
+    PeerError,
+    PeerRefusedError,
+)
 from zweitblick.peers.archive import RemoteSeries, RemoteStudy, check_count, checked_uid
 from zweitblick.peers.association import PATIENCE, Patience, associated
 from zweitblick.peers.destination import StoreDestination
@@ -21,6 +28,7 @@ FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
 """Study Root Query/Retrieve Information Model - FIND and - MOVE (PS3.4 table C.6.2.3-1)."""
 
+_PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 _PENDING = frozenset({0xFF00, 0xFF01})
 """The second says that an optional key was not matched (PS3.4 table C.4-1)."""
 _DESTINATION_UNKNOWN = 0xA801
@@ -106,7 +114,7 @@ class DimseArchive:
         """
         keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
         to = self._destination.calling_ae_title
-        with associated(self._destination, [build_context(MOVE)], self._patience) as association:
+        with associated(self._destination, [build_context(MOVE, _PLAIN)], self._patience) as association:
             late = threading.Timer(within_s, _aborted, [association])
             late.start()
             try:
@@ -118,8 +126,25 @@ class DimseArchive:
         if statuses[-1:] != [SUCCESS]:
             raise self._refusal(statuses[-1] if statuses else 0)
 
+    def check(self) -> None:
+        """Associate as for asking, and for having studies sent; nothing is asked.
+
+        Raises
+        ------
+        PeerContextError
+            If one of the two is not provided.
+        PeerError
+            If there is no association.
+        """
+        contexts = [build_context(one, _PLAIN) for one in (FIND, MOVE)]
+        with associated(self._destination, contexts, self._patience) as association:
+            accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        for one in (FIND, MOVE):
+            if one not in accepted:
+                raise PeerContextError(f"{self._destination.name} takes no {one.name}; allow it there")
+
     def _found(self, level: str, keys: dict[str, str]) -> list[Dataset]:
-        contexts = [build_context(FIND, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])]
+        contexts = [build_context(FIND, _PLAIN)]
         with associated(self._destination, contexts, self._patience) as association:
             return list(self._matches(association, _identifier(level, keys)))
 
