@@ -244,7 +244,7 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
 def _unreached(values: Mapping[str, Any], found: tuple[Route, ...]) -> list[str]:
     """Faults of archives whose C-MOVE would not get through to our own DICOM server."""
     faults = []
-    for there in (route.destination for route in found if route.priors):
+    for there in (route.destination for route in found if route.priors or route.inputs):
         if not isinstance(there, StoreDestination):
             continue
         if values.get("dicom.ae_title") not in (None, there.calling_ae_title):
@@ -252,7 +252,7 @@ def _unreached(values: Mapping[str, Any], found: tuple[Route, ...]) -> list[str]
             faults.append(f"{key}: {there.calling_ae_title} is not dicom.ae_title, so that nothing could be sent here")
         titles = values.get("dicom.calling_ae_titles")
         if titles and there.called_ae_title not in titles:
-            faults.append(f"dicom.calling_ae_titles must have {there.called_ae_title}, which sends earlier studies")
+            faults.append(f"dicom.calling_ae_titles must have {there.called_ae_title}, which sends studies here")
     return faults
 
 

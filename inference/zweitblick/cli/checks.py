@@ -210,7 +210,7 @@ def destination(route: Route) -> str:
     """
     there = route.destination
     if isinstance(there, StoreDestination):
-        if route.priors:
+        if route.priors or route.inputs:
             DimseArchive(there).check()
         if not route.results:
             return f"{there.host} port {there.port} answers queries"

@@ -25,7 +25,7 @@ from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Partners, Worker, WorkPlace
-from zweitblick.worklist import Notices, Performer, Worklist
+from zweitblick.worklist import Inputs, Notices, Performer, Worklist
 
 TOKEN_BYTES = 32
 
@@ -57,7 +57,8 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         readers = stack.enter_context(_readers(settings, holder, trail))
         store, worker, partners = readers.store, readers.worker, readers.partners
         worklist = Worklist(store.workitems, Notices(), _now)
-        stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
+        inputs = Inputs(store, [one.destination for one in settings.routes if one.inputs], audit=trail)
+        stack.enter_context(Performer(worklist, store, worker.submit, clock=_now, inputs=inputs))
         service = Service(
             store,
             worker.submit,

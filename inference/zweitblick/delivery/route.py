@@ -39,6 +39,8 @@ class Route:
         A study must have one of each; empty takes any.
     priors
         Whether earlier studies of a patient are fetched from there.
+    inputs
+        Whether the input of work items is.
     """
 
     destination: Destination
@@ -47,6 +49,7 @@ class Route:
     modalities: frozenset[str] = frozenset()
     body_parts: frozenset[str] = frozenset()
     priors: bool = False
+    inputs: bool = False
 
     def takes(self, origin: Origin) -> bool:
         """Whether the results of a study from there go here."""

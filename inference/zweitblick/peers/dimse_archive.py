@@ -28,7 +28,7 @@ FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
 """Study Root Query/Retrieve Information Model - FIND and - MOVE (PS3.4 table C.6.2.3-1)."""
 
-_PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+_PLAIN: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 _PENDING = frozenset({0xFF00, 0xFF01})
 """The second says that an optional key was not matched (PS3.4 table C.4-1)."""
 _DESTINATION_UNKNOWN = 0xA801
