@@ -15,6 +15,7 @@ from kept_study import Clock, new_store, sent, wait_until
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import Bundles
+from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.store.life import State
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.rounds import Round
@@ -37,7 +38,11 @@ class House:
 
     def worker(self, store: Store, bundles: Bundles | None = None, **partners: Any) -> Worker:
         """Start a worker; the partners that are not given count, deliver and record as in `House`."""
-        usual = {"deliverer": Deliverer(store, ()), "metrics": Metrics(store.standing, clock=self.clock)}
+        usual = {
+            "deliverer": Deliverer(store, ()),
+            "metrics": Metrics(store.standing, clock=self.clock),
+            "lookup": PriorLookup(store, (), clock=self.clock),
+        }
         found = Partners(**(usual | {"audit": self.book} | partners))
         place = WorkPlace(self.folder / "work")
         return Worker(store, bundles or self.bundles, place, clock=self.clock, partners=found)

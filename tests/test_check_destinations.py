@@ -4,13 +4,21 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage, Verification
+from pynetdicom.sop_class import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    SegmentationStorage,
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
+from retrieval.archives import DimseArchive
 from zweitblick.cli.checks import checks
 from zweitblick.delivery.route import Route
 from zweitblick.errors import (
@@ -24,6 +32,7 @@ from zweitblick.errors import (
 from zweitblick.peers.destination import StoreDestination, StowDestination
 from zweitblick.settings import Settings
 
+FIND = StudyRootQueryRetrieveInformationModelFind
 RESULTS = (SegmentationStorage, Comprehensive3DSRStorage, EncapsulatedPDFStorage)
 
 
@@ -139,3 +148,12 @@ def test_a_web_server_that_answers_is_ok(tmp_path: Path, status: int) -> None:
 def test_a_web_server_that_refuses_us_is_a_fault(tmp_path: Path, status: int, error: type[PeerError]) -> None:
     with web(status) as (url, _), pytest.raises(error):
         said(tmp_path, Route(StowDestination("web", url)))
+
+
+def test_an_archive_that_is_asked_must_answer_queries(tmp_path: Path) -> None:
+    with DimseArchive([]) as there:
+        asked = Route(there.destination, results=(), priors=True)
+        assert "answers queries" in said(tmp_path, asked)["to PACS"]
+        assert there.shelf.asked == []
+    with archive(FIND, *RESULTS) as (port, _), pytest.raises(PeerContextError, match="MOVE"):
+        said(tmp_path, replace(to_archive(port), priors=True))

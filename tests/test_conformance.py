@@ -14,6 +14,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dimse.certificates import new_authority
 from readings import phantom_reading
+from zweitblick.catalogue.query import MATCHED, MOST_RESULTS
 from zweitblick.cli.checks import SOP_CLASSES
 from zweitblick.delivery.route import DICOM_RESULTS
 from zweitblick.dicom.capture import secondary_capture
@@ -23,7 +24,8 @@ from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.dimse import ListenerConfig, server_context
 from zweitblick.dimse.contexts import is_encoding, is_storage
-from zweitblick.dimse.status import PROCESSING_FAILURE, STATUS, SUCCESS
+from zweitblick.dimse.find import ABOVE
+from zweitblick.dimse.status import CANCELLED, FIND_STATUS, PENDING, PROCESSING_FAILURE, STATUS, SUCCESS
 from zweitblick.report.pdf import pdf
 from zweitblick.web import Service, create_app
 
@@ -81,6 +83,18 @@ def test_limits_are_the_listeners() -> None:
 
 def test_statuses_are_those_that_are_given() -> None:
     assert {int(status, 16) for status, _, _ in table("Status")} == {SUCCESS, PROCESSING_FAILURE, *STATUS.values()}
+
+
+def test_statuses_of_queries_are_those_that_are_given() -> None:
+    said = {int(status, 16) for status, _, _ in table("Find status")}
+    assert said == {SUCCESS, PENDING, CANCELLED, *FIND_STATUS.values()}
+    assert f"more than {MOST_RESULTS:,} match" in section("2.7 ")
+
+
+def test_keys_are_those_that_are_matched() -> None:
+    said = table("Key")
+    assert {f"{tag_for_keyword(keyword):08X}" for keyword, _, _ in said} == set(MATCHED)
+    assert {level.strip("`") for _, level, _ in said} == set(ABOVE)
 
 
 def test_cipher_suites_are_those_that_are_offered(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from test_settings import DESTINATIONS, HOME, ROUTES, loaded
+from zweitblick.delivery.route import Origin
 from zweitblick.errors import SettingsError
 from zweitblick.settings import load_settings
 
@@ -30,6 +31,8 @@ DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
     ("PACS.token_file", PLAIN | {"token_file": "token"}),
     ("PACS.results", PLAIN | {"results": []}),
     ("PACS.results", PLAIN | {"results": ["pdf"]}),
+    ("PACS.priors", PLAIN | {"priors": "yes"}),
+    ("PACS.results", STOW | {"results": [], "priors": False}),
     ("PACS.senders", PLAIN | {"senders": ["back\\slash"]}),
     ("PACS.modalities", PLAIN | {"modalities": "MR"}),
     ("PACS.body_parts", PLAIN | {"body_parts": ["brain"]}),
@@ -85,3 +88,24 @@ def test_the_documented_destinations_load(tmp_path: Path, guide: str, names: set
     text = (Path(__file__).parents[1] / "docs" / f"{guide}.md").read_text(encoding="utf-8")
     found = [loaded(tmp_path, example).routes for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
     assert {route.destination.name for routes in found for route in routes} == names
+
+
+def test_an_archive_may_be_for_earlier_studies_alone(tmp_path: Path) -> None:
+    [route] = loaded(tmp_path, table(PLAIN | {"results": [], "priors": True})).routes
+    assert route.priors
+    assert not route.takes(Origin())
+    [usual] = loaded(tmp_path, table(PLAIN)).routes
+    assert not usual.priors
+    assert usual.takes(Origin())
+
+
+def test_an_archive_must_get_through_to_us(tmp_path: Path) -> None:
+    asked = table(PLAIN | {"priors": True})
+    with pytest.raises(SettingsError, match=r"destinations\.PACS\.calling_ae_title.*dicom\.calling_ae_titles"):
+        loaded(tmp_path, f'[dicom]\nae_title = "OURS"\ncalling_ae_titles = ["SCANNER"]\n{asked}')
+    ours = table(PLAIN | {"priors": True, "calling_ae_title": "OURS"})
+    assert loaded(tmp_path, f'[dicom]\nae_title = "OURS"\ncalling_ae_titles = ["PACS"]\n{ours}').routes
+
+
+def table(keys: dict[str, object]) -> str:
+    return "\n".join(["[[destinations]]", *(f"{name} = {json.dumps(value)}" for name, value in keys.items())])

@@ -28,6 +28,7 @@ from zweitblick.prior import Prior, Timepoint, check_comparable
 from zweitblick.reading import Notice
 from zweitblick.report.findings_reader import read_findings
 from zweitblick.store.life import Event
+from zweitblick.store.lookups import LookupOutcome
 from zweitblick.store.results import FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
@@ -91,6 +92,33 @@ def prior_of(store: Store, token: str, study: Study, *, before: datetime) -> Pri
         with _noted(notices):
             return replace(_compared(store, one, study), notices=tuple(notices))
     return notices[0] if notices else None
+
+
+def with_lookup(prior: Prior | Notice | None, outcome: str | None) -> Prior | Notice | None:
+    """Say what came of looking for an earlier study elsewhere, where that is not the prior itself.
+
+    Parameters
+    ----------
+    prior
+        As from `prior_of`.
+    outcome
+        As from `zweitblick.store.lookups.Lookups.outcome`.
+    """
+    notice = _of_lookup(outcome)
+    if notice is None:
+        return prior
+    if isinstance(prior, Prior):
+        return replace(prior, notices=(*prior.notices, notice))
+    return prior or notice
+
+
+def _of_lookup(outcome: str | None) -> Notice | None:
+    if outcome in (None, LookupOutcome.HAD):
+        return None
+    if outcome == LookupOutcome.NONE:
+        return Notice("prior-none", "No earlier MR study of this patient was found in the archive.")
+    text = f"The last earlier study of this patient was looked for in the archive and could not be had ({outcome})."
+    return Notice("prior-not-had", text)
 
 
 @contextmanager

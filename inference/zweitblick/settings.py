@@ -17,6 +17,7 @@ from zweitblick.delivery.route import Route
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
+from zweitblick.peers.destination import StoreDestination
 from zweitblick.setting_values import (
     as_database,
     as_host,
@@ -190,7 +191,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
     found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
-    faults += _unsafe(values) + _password_variable(environment)
+    faults += _unsafe(values) + _password_variable(environment) + _unreached(values, found)
     if faults:
         raise SettingsError("; ".join(faults))
     return replace(_composed(values, environment), routes=found)
@@ -253,6 +254,21 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
     return faults + _databases(values) + without_holder(values) + _half_a_syslog(values)
+
+
+def _unreached(values: Mapping[str, Any], found: tuple[Route, ...]) -> list[str]:
+    """Faults of archives whose C-MOVE would not get through to our own DICOM server."""
+    faults = []
+    for there in (route.destination for route in found if route.priors or route.inputs):
+        if not isinstance(there, StoreDestination):
+            continue
+        if values.get("dicom.ae_title") not in (None, there.calling_ae_title):
+            key = f"destinations.{there.name}.calling_ae_title"
+            faults.append(f"{key}: {there.calling_ae_title} is not dicom.ae_title, so that nothing could be sent here")
+        titles = values.get("dicom.calling_ae_titles")
+        if titles and there.called_ae_title not in titles:
+            faults.append(f"dicom.calling_ae_titles must have {there.called_ae_title}, which sends studies here")
+    return faults
 
 
 def _databases(values: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kept_study import Clock, new_store
 from web.web_house import WebHouse
+from zweitblick.catalogue.query import checked_uid
 from zweitblick.errors import (
     ArchiveTooLargeError,
     DamagedInstanceError,
@@ -26,11 +27,11 @@ from zweitblick.errors import (
     SourceError,
     UnsupportedMediaError,
 )
+from zweitblick.intake.file import IncomingFile
+from zweitblick.intake.parts import MOST_PARTS, Part, boundary_of, media_type, parts
 from zweitblick.web.dicomweb.media import accepted
-from zweitblick.web.dicomweb.query import checked_uid, parse
+from zweitblick.web.dicomweb.query import parse
 from zweitblick.web.dicomweb.retrieve import frame_numbers, window_of
-from zweitblick.web.intake import IncomingFile
-from zweitblick.web.parts import MOST_PARTS, Part, boundary_of, media_type, parts
 from zweitblick.web.uploads import unpacked
 
 HEAD = b"\0" * 128 + b"DICM"

@@ -14,11 +14,11 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 from dicom_writer import write_series
 from kept_study import sent
 from web.dicomweb_study import head
+from zweitblick.catalogue.catalogue import made_header
 from zweitblick.dicom.json_model import bulk_value, header_model
 from zweitblick.dicom.pixel_frames import PixelFrames
 from zweitblick.errors import InstanceError, UnknownObjectError
 from zweitblick.store.received import part10_head
-from zweitblick.web.dicomweb.catalogue import made_header
 
 changed = st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), min_size=1, max_size=8)
 """Places and what stands there instead."""

@@ -19,6 +19,7 @@ PACKAGES = {
     "dcmcjpls": "dcmtk",
     "dcmsend": "dcmtk",
     "echoscu": "dcmtk",
+    "findscu": "dcmtk",
     "storescp": "dcmtk",
     "storescu": "dcmtk",
     "pdftotext": "poppler-utils",

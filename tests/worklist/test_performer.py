@@ -4,33 +4,41 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from dicom_writer import StudyHeader, write_series
 from kept_study import wait_until
+from retrieval.archives import WebArchive
 from worklist.work import STUDY_UID, UID, Office, code, new_item, office
 from zweitblick.errors import TransactionError
+from zweitblick.peers.destination import Destination, StoreDestination, StowDestination
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
-from zweitblick.worklist import Performer
+from zweitblick.volume import Volume, axis_aligned_grid
+from zweitblick.worklist import Inputs, Performer
+from zweitblick.worklist.inputs import has_input
 
+OTHER_UID = "1.2.276.0.4713"
 INSTANCES = (f"{STUDY_UID}.1.1", f"{STUDY_UID}.1.2")
 
 
 class Room(Office):
     """An office with a reader who has done nothing yet."""
 
-    def receive(self, uid: str) -> None:
+    def receive(self, uid: str, *, study_uid: str = STUDY_UID) -> None:
         self.store.keep(
             ReceivedInstance(
                 sop_class_uid=MRImageStorage,
                 sop_instance_uid=uid,
                 transfer_syntax_uid=ExplicitVRLittleEndian,
-                study_instance_uid=STUDY_UID,
-                series_instance_uid=f"{STUDY_UID}.1",
+                study_instance_uid=study_uid,
+                series_instance_uid=f"{study_uid}.1",
                 calling_ae_title="SCANNER",
                 data=uid.encode(),
             )
@@ -46,8 +54,9 @@ class Room(Office):
     def last(self) -> Round:
         return self.store.rounds(self.store.token(STUDY_UID))[-1]
 
-    def performing(self) -> Performer:
-        return Performer(self.worklist, self.store, self.submit, clock=self.clock)
+    def performing(self, *places: Destination) -> Performer:
+        inputs = Inputs(self.store, places)
+        return Performer(self.worklist, self.store, self.submit, clock=self.clock, inputs=inputs)
 
     def reaches(self, state: str) -> Dataset:
         wait_until(lambda: self.worklist.item(UID).ProcedureStepState == state)
@@ -139,3 +148,74 @@ def test_what_asks_for_something_else_is_left_to_others(room: Room) -> None:
         performer._look()
         assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"
     assert room.worklist.change_state(UID, "IN PROGRESS", transaction_uid="1.2.3")
+
+
+def retrievable(study_uid: str, *, url: str = "", ae_title: str = "") -> Dataset:
+    """A work item of a study, and where its input can be retrieved (PS3.3 table 10-3b)."""
+    item = new_item()
+    [source] = item.InputInformationSequence
+    del source.SeriesInstanceUID, source.ReferencedSOPSequence
+    source.StudyInstanceUID = study_uid
+    way = Dataset()
+    if url:
+        way.RetrieveURL = url
+        source.WADORSRetrievalSequence = [way]
+    else:
+        way.RetrieveAETitle = ae_title
+        source.DICOMRetrievalSequence = [way]
+    return item
+
+
+def test_input_that_an_archive_of_the_settings_has_is_fetched(room: Room, tmp_path: Path) -> None:
+    grid = axis_aligned_grid((0.0, 0.0, 0.0), (3, 8, 8), 2.0)
+    head, study = Volume(np.zeros(grid.shape, np.float32), grid), StudyHeader()
+    files = write_series(tmp_path / "archive", head, study=study)
+    with WebArchive(files) as archive:
+        url = f"{archive.destination.url}/studies/{study.uid}"
+        room.worklist.create(retrievable(study.uid, url=url), uid=UID)
+        with room.performing(archive.destination):
+            wait_until(lambda: len(room.store.instances(room.store.token(study.uid))) == 3)
+            token = room.store.token(study.uid)
+            room.store.advance(room.store.rounds(token)[-1].id, Event.COMPLETED, by=Actor.WORKER)
+            room.reaches("IN PROGRESS")
+    kept = {one.sop_instance_uid for one in room.store.instances(token)}
+    assert kept == {pydicom.dcmread(path).SOPInstanceUID for path in files}
+
+
+WEB = StowDestination("PACS", "https://pacs.example/dicom-web/")
+DIMSE = StoreDestination("PACS", "pacs.example", 104, "ARCHIVE")
+ROOT = "https://pacs.example/dicom-web/studies"
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "is_there"),
+    [
+        (WEB, {"url": f"{ROOT}/{STUDY_UID}"}, True),
+        (WEB, {"url": f"{ROOT}/{STUDY_UID}/series/1.2"}, True),
+        (WEB, {"url": f"{ROOT}/{STUDY_UID}0"}, False),
+        (WEB, {"url": f"{ROOT}/1.2.3"}, False),
+        (WEB, {"url": f"http://pacs.example/dicom-web/studies/{STUDY_UID}"}, False),
+        (WEB, {"url": f"https://pacs.example@169.254.169.254/dicom-web/studies/{STUDY_UID}"}, False),
+        (WEB, {"url": f"https://169.254.169.254/studies/{STUDY_UID}"}, False),
+        (WEB, {"ae_title": "ARCHIVE"}, False),
+        (DIMSE, {"ae_title": "ARCHIVE"}, True),
+        (DIMSE, {"ae_title": "OTHER"}, False),
+        (DIMSE, {"url": f"{ROOT}/{STUDY_UID}"}, False),
+    ],
+)
+def test_input_is_fetched_from_archives_of_the_settings_alone(
+    place: Destination, said: dict[str, str], is_there: bool
+) -> None:
+    assert has_input(place, retrievable(STUDY_UID, **said)) is is_there
+
+
+def test_what_lies_elsewhere_is_waited_for(room: Room, tmp_path: Path) -> None:
+    with WebArchive([]) as named, WebArchive([]) as ours:
+        room.worklist.create(retrievable(STUDY_UID, url=f"{named.destination.url}/studies/{STUDY_UID}"), uid=UID)
+        with room.performing(ours.destination):
+            # a later work item that is performed shows that the first was looked at
+            room.receive(f"{OTHER_UID}.1.1", study_uid=OTHER_UID)
+            room.worklist.create(new_item(f"{OTHER_UID}.1.1", study_uid=OTHER_UID), uid="2.25.2")
+            wait_until(lambda: room.worklist.item("2.25.2").ProcedureStepState == "IN PROGRESS")
+        assert named.shelf.asked == ours.shelf.asked == []
+    assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"

@@ -29,6 +29,7 @@ from zweitblick.errors import (
 )
 from zweitblick.peers.cstore import StoreSender
 from zweitblick.peers.destination import StoreDestination
+from zweitblick.peers.dimse_archive import DimseArchive
 from zweitblick.peers.stow import StowSender
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.inspection import inspect
@@ -212,6 +213,10 @@ def destination(route: Route) -> str:
     """
     there = route.destination
     if isinstance(there, StoreDestination):
+        if route.priors or route.inputs:
+            DimseArchive(there).check()
+        if not route.results:
+            return f"{there.host} port {there.port} answers queries"
         StoreSender(there).check([SOP_CLASSES[result] for result in route.results])
         return f"{there.host} port {there.port} takes {', '.join(route.results)}"
     StowSender(there).check()

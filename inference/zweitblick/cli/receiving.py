@@ -12,6 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from zweitblick.audit.auditor import Auditor
+from zweitblick.catalogue.search import Search
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.log import log_to
 from zweitblick.cli.places import store_places
@@ -53,7 +54,14 @@ def receiving(settings: Settings, store: Store, partners: "Partners", *, listeni
             crew = Crew(dicom.host, dicom.port, dicom.receivers, partial(receive, settings))
             port = stack.enter_context(Receivers(crew, observer, committed, listening=listening)).port
         else:
-            server = DicomServer(listener(dicom), store, observer=observer, committed=committed, audit=partners.audit)
+            server = DicomServer(
+                listener(dicom),
+                store,
+                observer=observer,
+                committed=committed,
+                audit=partners.audit,
+                search=Search(store),
+            )
             port = stack.enter_context(server).port
             listening.set()
         stack.callback(listening.clear)
@@ -82,7 +90,10 @@ def receive(settings: Settings, pipe: Connection, port: int) -> None:
             trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
             store = stack.enter_context(store_of(settings, holder, audit=trail))
             config = replace(listener(settings.dicom), port=port, reuse_port=True)
-            stack.enter_context(DicomServer(config, store, observer=link, committed=link.committed, audit=trail))
+            server = DicomServer(
+                config, store, observer=link, committed=link.committed, audit=trail, search=Search(store)
+            )
+            stack.enter_context(server)
             link.listening()
             link.serve(stopped.is_set)
     except ZweitblickError as error:

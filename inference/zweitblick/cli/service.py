@@ -16,12 +16,13 @@ from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, reco
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.metrics import Metrics
+from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Notary, Partners, Worker, WorkPlace
-from zweitblick.worklist import Notices, Performer, Worklist
+from zweitblick.worklist import Inputs, Notices, Performer, Worklist
 
 TOKEN_BYTES = 32
 
@@ -53,7 +54,8 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         readers = stack.enter_context(_readers(settings, holder, trail))
         store, worker, partners = readers.store, readers.worker, readers.partners
         worklist = Worklist(store.workitems, Notices(), _now)
-        stack.enter_context(Performer(worklist, store, worker.submit, clock=_now))
+        inputs = Inputs(store, [one.destination for one in settings.routes if one.inputs], audit=trail)
+        stack.enter_context(Performer(worklist, store, worker.submit, clock=_now, inputs=inputs))
         service = Service(
             store,
             worker.submit,
@@ -123,7 +125,9 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
         store = stack.enter_context(store_of(settings, holder, audit=trail))
         deliverer = Deliverer(store, settings.routes, audit=trail)
         notary = Notary(audit_signer(settings), trail.signed_head)
-        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail, notary)
+        archives = [route.destination for route in settings.routes if route.priors]
+        lookup = PriorLookup(store, archives, clock=_now, audit=trail)
+        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail, lookup, notary)
         place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
         worker = stack.enter_context(
             Worker(store, bundles, place, clock=_now, priorities=settings.priorities, partners=partners)

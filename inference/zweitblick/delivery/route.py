@@ -37,6 +37,10 @@ class Route:
         Names of results, of `DICOM_RESULTS`.
     senders, modalities, body_parts
         A study must have one of each; empty takes any.
+    priors
+        Whether earlier studies of a patient are fetched from there.
+    inputs
+        Whether the input of work items is.
     """
 
     destination: Destination
@@ -44,9 +48,13 @@ class Route:
     senders: frozenset[str] = frozenset()
     modalities: frozenset[str] = frozenset()
     body_parts: frozenset[str] = frozenset()
+    priors: bool = False
+    inputs: bool = False
 
     def takes(self, origin: Origin) -> bool:
         """Whether the results of a study from there go here."""
+        if not self.results:
+            return False
         wanted = (self.senders, self.modalities, self.body_parts)
         found = (origin.senders, origin.modalities, origin.body_parts)
         return all(not want or want & have for want, have in zip(wanted, found, strict=True))

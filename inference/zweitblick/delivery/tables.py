@@ -78,6 +78,8 @@ def _readers(is_stow: bool, readers: Readers) -> dict[str, Reader]:  # noqa: FBT
         "senders": readers.titles,
         "modalities": _codes,
         "body_parts": _codes,
+        "priors": _truth,
+        "inputs": _truth,
         "ca": readers.path,
         "certificate": readers.path,
         "key": readers.path,
@@ -109,6 +111,8 @@ def _unfit(table: Mapping[str, Any]) -> list[str]:
         secrets = [key for key in ("token_file", "password_file") if key in table]
         if urlsplit(str(table.get("url"))).hostname not in _LOOPBACK:
             faults += [f"{key} would be sent in clear; use https" for key in secrets]
+    if table.get("results") == [] and True not in (table.get("priors"), table.get("inputs")):
+        faults.append("results: nothing would go there or come from there; name some, or set priors or inputs")
     if "token_file" in table and "password_file" in table:
         faults.append("password_file: set this or token_file, not both")
     return faults
@@ -123,7 +127,7 @@ def _composed(values: Mapping[str, Any]) -> Route:
         return {key: values[key] for key in keys if key in values}
 
     trust = Trust(values.get("ca"), values.get("certificate"), values.get("key"))
-    conditions = of("results", "senders", "modalities", "body_parts")
+    conditions = of("results", "senders", "modalities", "body_parts", "priors", "inputs")
     if "url" in values:
         return Route(StowDestination(trust=trust, **of("name", "url", "token_file", "password_file")), **conditions)
     where = of("name", "host", "port", "called_ae_title", "calling_ae_title", "storage_commitment")
@@ -156,7 +160,7 @@ def _truth(raw: object) -> bool:
 
 
 def _results(raw: object) -> tuple[str, ...]:
-    if not isinstance(raw, list) or not raw or any(one not in DICOM_RESULTS for one in raw):
+    if not isinstance(raw, list) or any(one not in DICOM_RESULTS for one in raw):
         raise ValueError(f"{raw!r} is no list of results; known: {', '.join(DICOM_RESULTS)}")
     return tuple(name for name in DICOM_RESULTS if name in raw)
 

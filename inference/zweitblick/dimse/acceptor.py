@@ -9,7 +9,7 @@ changed.
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Event as Flag
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -27,8 +27,9 @@ from pynetdicom.association import Association
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
-from zweitblick.dimse.contexts import VERIFICATION
-from zweitblick.dimse.messages import C_ECHO, C_STORE, N_EVENT_REPORT, Messages, Request
+from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION
+from zweitblick.dimse.messages import C_ECHO, C_FIND, C_STORE, N_EVENT_REPORT, Messages, Request, Response
+from zweitblick.dimse.status import CANCELLED, PENDING
 from zweitblick.dimse.upper import TICK_S, UpperLayer
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ _LOGGING_HANDLERS = (
     (evt.EVT_PDU_SENT, standard_pdu_sent_handler),
 )
 
-Serve = Callable[[Request, "PresentationContext", "ServiceUser"], int]
-"""Serves the request that came in a context from a requestor, and returns its status."""
+Serve = Callable[[Request, "PresentationContext", "ServiceUser"], Iterable[Response]]
+"""Serves the request that came in a context from a requestor, and gives its responses as they are made."""
 
-_COMMANDS = {VERIFICATION: C_ECHO, STORAGE_COMMITMENT: N_EVENT_REPORT}
+_COMMANDS = {VERIFICATION: C_ECHO, STORAGE_COMMITMENT: N_EVENT_REPORT, STUDY_ROOT_FIND: C_FIND}
 """What is asked in contexts of these; C-STORE in all others."""
 
 
@@ -62,7 +63,7 @@ class Acceptor(Association):
     maximum_instance_bytes
         See `zweitblick.dimse.ListenerConfig`.
     serve
-        Serves a request and returns its status.
+        Serves a request and gives its responses; those that it gives after a C-CANCEL are not sent.
     ended
         Called when an accepted association has ended.
     """
@@ -161,8 +162,17 @@ class Acceptor(Association):
                 log.info("a request that its presentation context does not allow ended an association")
                 self.abort(block=False)
                 return
-            status = self._answer(request, context, self.requestor)
-            if self.is_established:
-                self.dimse.answer(request, status)
+            self._respond(request, context)
         self.dul.restart_idle_timer()
         self.dul.ring()
+
+    def _respond(self, request: Request, context: "PresentationContext") -> None:
+        for response in self._answer(request, context, self.requestor):
+            if not self.is_established or not self.dul.is_alive():
+                return
+            if response.status == PENDING:
+                self.dul.wait_until_sent()
+                if self.dimse.is_cancelled(request):
+                    self.dimse.answer(request, Response(CANCELLED))
+                    return
+            self.dimse.answer(request, response)

@@ -10,6 +10,8 @@ from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 VERIFICATION = UID("1.2.840.10008.1.1")
+STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+"""Study Root Query/Retrieve Information Model - FIND (PS3.4 table C.6.2.3-1)."""
 _PLAIN = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
 """Transfer syntaxes of data sets without pixels."""
 
@@ -19,7 +21,10 @@ _ENCODING = re.compile(r"1\.2\.840\.10008\.1\.2(?!\.[67]\.)(\.|$)")
 
 
 def accepted(
-    proposed: Iterable[PresentationContext], *, also: frozenset[UID] = frozenset()
+    proposed: Iterable[PresentationContext],
+    *,
+    also: frozenset[UID] = frozenset(),
+    reversed_roles: frozenset[UID] = frozenset(),
 ) -> list[PresentationContext]:
     """Contexts to accept of those that a sender proposes, in its own order of transfer syntaxes.
 
@@ -31,6 +36,8 @@ def accepted(
     proposed
         By the sender.
     also
+        Further SOP classes that we provide.
+    reversed_roles
         Further SOP classes, of which the sender may be the provider (PS3.7 section D.3.3.4).
     """
     wanted: dict[UID, dict[UID, None]] = {}
@@ -39,12 +46,12 @@ def accepted(
         if sop_class is not None and (sop_class == VERIFICATION or is_storage(sop_class)):
             syntaxes = wanted.setdefault(sop_class, {})
             syntaxes.update((syntax, None) for syntax in context.transfer_syntax if is_encoding(syntax))
-        elif sop_class in also:
+        elif sop_class in also | reversed_roles:
             syntaxes = wanted.setdefault(sop_class, {})
             syntaxes.update((syntax, None) for syntax in context.transfer_syntax if syntax in _PLAIN)
     found = [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in wanted.items() if syntaxes]
     for context in found:
-        if context.abstract_syntax in also:
+        if context.abstract_syntax in reversed_roles:
             context.scu_role = context.scp_role = True
     return found
 

@@ -16,8 +16,11 @@ from pynetdicom.pdu_primitives import P_DATA
 if TYPE_CHECKING:
     from zweitblick.dimse.acceptor import Acceptor
 
-C_STORE, C_ECHO, N_EVENT_REPORT = 0x0001, 0x0030, 0x0100
+C_STORE, C_FIND, C_ECHO, N_EVENT_REPORT = 0x0001, 0x0020, 0x0030, 0x0100
 """(0000,0100) Command Field of the requests that are served (PS3.7 section E.1)."""
+
+C_CANCEL = 0x0FFF
+"""The one request without a response (PS3.7 section 9.3.2.3)."""
 
 COMMAND_BYTES = 2**14
 """Longest command set, some fifty times what a C-STORE-RQ takes."""
@@ -31,9 +34,12 @@ _FRAGMENT_OVERHEAD = 6
 _LEAST_ITEM_BYTES = 2
 """Context id and control header (PS3.8 tables 9-23 and E.2-1); a fragment may be empty."""
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _MESSAGE_ID_ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
-_DATA_SET_TYPE, _STATUS, _SOP_INSTANCE, _EVENT_TYPE = 0x0800, 0x0900, 0x1000, 0x1002
+_DATA_SET_TYPE, _STATUS, _COMMENT, _SOP_INSTANCE, _EVENT_TYPE = 0x0800, 0x0900, 0x0902, 0x1000, 0x1002
 """Element numbers in group 0000 (PS3.7 section E.1)."""
 _UID_BYTES = 64
+_COMMENT_CHARACTERS = 64
+_WITH_DATA_SET = 0x0001
+_WITHOUT_INSTANCE = frozenset({C_ECHO, C_FIND})
 
 
 class ProtocolViolationError(Exception):
@@ -60,14 +66,14 @@ class BoundedBuffer(BytesIO):
 
 @dataclass(frozen=True)
 class Request:
-    """A C-ECHO-RQ, C-STORE-RQ or N-EVENT-REPORT-RQ (PS3.7 tables 9.3-12, 9.3-1 and 10.3-1).
+    """A C-ECHO-RQ, C-STORE-RQ, C-FIND-RQ or N-EVENT-REPORT-RQ (PS3.7 tables 9.3-12, 9.3-1, 9.3-3 and 10.3-1).
 
     Parameters
     ----------
     context_id
         Presentation context that it came in.
     command
-        `C_ECHO`, `C_STORE` or `N_EVENT_REPORT`.
+        `C_ECHO`, `C_STORE`, `C_FIND` or `N_EVENT_REPORT`.
     message_id
         (0000,0110).
     sop_class_uid, sop_instance_uid
@@ -87,6 +93,25 @@ class Request:
     event_type: int = 0
 
 
+@dataclass(frozen=True)
+class Response:
+    """What is answered to a request.
+
+    Parameters
+    ----------
+    status
+        (0000,0900).
+    data
+        Data set in the context's transfer syntax; None if there is none.
+    comment
+        (0000,0902) Error Comment, in ASCII and of nothing but what was wrong; the first 64 characters are sent.
+    """
+
+    status: int
+    data: bytes | None = field(default=None, repr=False)
+    comment: str = ""
+
+
 class Messages(DIMSEServiceProvider):
     """The requests of one association.
 
@@ -103,6 +128,7 @@ class Messages(DIMSEServiceProvider):
         self._acceptor = assoc
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._maximum_instance_bytes = maximum_instance_bytes
+        self._cancelled: int | None = None
         self._begin()
 
     def receive(self, content: memoryview) -> None:
@@ -127,15 +153,25 @@ class Messages(DIMSEServiceProvider):
             self._take(content[place + 4], content[place + 5], content[place + 6 : end])
             place = end
 
-    def answer(self, request: Request, status: int) -> None:
-        """Send the response to a request, in as many fragments as the peer wants."""
-        command, maximum = _response(request, status), self.maximum_pdu_size
-        size = maximum - _FRAGMENT_OVERHEAD if maximum else len(command)
-        for start in range(0, len(command), size):
-            control = _COMMAND | (_LAST if start + size >= len(command) else 0)
+    def answer(self, request: Request, response: Response) -> None:
+        """Send a response to a request, in as many fragments as the peer wants."""
+        self._send(request.context_id, _COMMAND, _command(request, response))
+        if response.data is not None:
+            self._send(request.context_id, 0, response.data)
+
+    def is_cancelled(self, request: Request) -> bool:
+        """Tell whether the peer no longer wants the responses to a request, by the last C-CANCEL that came."""
+        return self._cancelled == request.message_id
+
+    def _send(self, context_id: int, kind: int, content: bytes) -> None:
+        maximum = self.maximum_pdu_size
+        size = maximum - _FRAGMENT_OVERHEAD if maximum else len(content)
+        for start in range(0, len(content), size):
+            control = kind | (_LAST if start + size >= len(content) else 0)
             primitive = P_DATA()
-            part = bytes([control]) + command[start : start + size]
-            primitive.presentation_data_value_list.append((request.context_id, part))
+            primitive.presentation_data_value_list.append(
+                (context_id, bytes([control]) + content[start : start + size])
+            )
             self.dul.send_pdu(primitive)
 
     def _begin(self) -> None:
@@ -158,14 +194,18 @@ class Messages(DIMSEServiceProvider):
             if _number(self._elements, _DATA_SET_TYPE) != _NO_DATA_SET:
                 self._data = BoundedBuffer(self._maximum_instance_bytes)
                 return
-        self.requests.put(_request(context_id, self._elements, self._data))
+        if _number(self._elements, _COMMAND_FIELD) == C_CANCEL:
+            self._cancelled = _number(self._elements, _MESSAGE_ID_ANSWERED)
+        else:
+            self._cancelled = None
+            self.requests.put(_request(context_id, self._elements, self._data))
         self._begin()
         self._acceptor.tell()
 
 
 def _request(context_id: int, elements: dict[int, bytes], data: BoundedBuffer | None) -> Request:
     command = _number(elements, _COMMAND_FIELD)
-    if command not in (C_ECHO, C_STORE, N_EVENT_REPORT):
+    if command not in (C_ECHO, C_STORE, C_FIND, N_EVENT_REPORT):
         raise ProtocolViolationError("none of the requests that are served")
     sop_class, sop_instance = (_uid(elements.get(element, b"")) for element in (_SOP_CLASS, _SOP_INSTANCE))
     message_id = _number(elements, _MESSAGE_ID)
@@ -202,16 +242,19 @@ def _uid(value: bytes) -> str:
     return uid.decode("ascii")
 
 
-def _response(request: Request, status: int) -> bytes:
-    """Command set of a C-ECHO-RSP, C-STORE-RSP or N-EVENT-REPORT-RSP (PS3.7 tables 9.3-13, 9.3-2 and 10.3-2)."""
+def _command(request: Request, response: Response) -> bytes:
+    """Command set of the response to a request (PS3.7 tables 9.3-13, 9.3-2, 9.3-4 and 10.3-2)."""
+    comment = response.comment[:_COMMENT_CHARACTERS].encode("ascii", "replace")
     values = {
         _SOP_CLASS: _padded(request.sop_class_uid),
         _COMMAND_FIELD: struct.pack("<H", request.command | _RESPONSE),
         _MESSAGE_ID_ANSWERED: struct.pack("<H", request.message_id),
-        _DATA_SET_TYPE: struct.pack("<H", _NO_DATA_SET),
-        _STATUS: struct.pack("<H", status),
+        _DATA_SET_TYPE: struct.pack("<H", _NO_DATA_SET if response.data is None else _WITH_DATA_SET),
+        _STATUS: struct.pack("<H", response.status),
     }
-    if request.command != C_ECHO:
+    if comment:
+        values[_COMMENT] = comment + b" " * (len(comment) % 2)
+    if request.command not in _WITHOUT_INSTANCE:
         values[_SOP_INSTANCE] = _padded(request.sop_instance_uid)
     if request.command == N_EVENT_REPORT:
         values[_EVENT_TYPE] = struct.pack("<H", request.event_type)

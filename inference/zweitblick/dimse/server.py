@@ -3,6 +3,8 @@
 import logging
 import socket
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from socketserver import BaseServer
@@ -18,14 +20,16 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.catalogue.search import Search
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig, cannot_listen
-from zweitblick.dimse.contexts import VERIFICATION, accepted
+from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION, accepted
+from zweitblick.dimse.find import Find
 from zweitblick.dimse.instance import Keeper
-from zweitblick.dimse.messages import C_STORE, N_EVENT_REPORT, Request
+from zweitblick.dimse.messages import C_FIND, C_STORE, N_EVENT_REPORT, Request, Response
 from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.status import SUCCESS
 from zweitblick.dimse.storage import Observer, Storage
@@ -60,7 +64,7 @@ class Unobserved:
 
 
 class DicomServer:
-    """C-ECHO and C-STORE provider, and user of storage commitment, listening from construction until `close`.
+    """C-ECHO, C-STORE and C-FIND provider, and user of storage commitment, listening from construction until `close`.
 
     Use as a context manager, or close it.
 
@@ -76,6 +80,8 @@ class DicomServer:
         Has what associations bring on record; what cannot be put there is refused.
     committed
         Is told what peers commit themselves to keep (PS3.4 section J.3.3); if not given, such reports are not taken.
+    search
+        Answers queries (PS3.4 section C.4.1); if not given, none is taken.
 
     Raises
     ------
@@ -91,12 +97,14 @@ class DicomServer:
         observer: Observer | None = None,
         audit: Auditor | None = None,
         committed: Committed | None = None,
+        search: Search | None = None,
     ) -> None:
         observer = observer or Unobserved()
+        audit = audit or Unrecorded()
         silence("pynetdicom")
         try:
-            storage = Storage(keeper, observer)
-            self._listener = _Listener(config, storage, observer, committed, audit=audit or Unrecorded())
+            services = _Services(Storage(keeper, observer), committed, None if search is None else Find(search, audit))
+            self._listener = _Listener(config, services, observer, audit=audit)
         except OSError as error:
             raise cannot_listen(config.host, config.port, error) from error
         self._thread = Thread(target=self._listener.serve_forever, args=(_POLL_S,), name="dicom-listener")
@@ -156,7 +164,7 @@ class _Handler(RequestHandler):
         association = Acceptor(
             self.ae,
             self.server.config.maximum_instance_bytes,
-            serve=partial(self.server.serve, reception=reception),
+            serve=partial(self.server.services.serve, reception=reception),
             ended=lambda: _ended(observer, reception),
         )
         association._server = self.server  # noqa: SLF001  # as the base class does
@@ -179,6 +187,27 @@ def _ended(observer: Observer, reception: Reception) -> None:
     reception.end()
 
 
+@dataclass(frozen=True)
+class _Services:
+    """What is provided besides C-ECHO; None is not."""
+
+    storage: Storage
+    committed: Committed | None
+    find: Find | None
+
+    def serve(
+        self, request: Request, context: PresentationContext, requestor: ServiceUser, *, reception: Reception
+    ) -> Iterable[Response]:
+        """Serve a request that its context allows, and give its responses."""
+        if request.command == C_STORE:
+            return [Response(self.storage.serve(request, context, requestor, reception=reception))]
+        if request.command == N_EVENT_REPORT and self.committed is not None:
+            return [Response(serve_report(request, context, self.committed))]
+        if request.command == C_FIND and self.find is not None:
+            return self.find.serve(request, context, requestor)
+        return [Response(SUCCESS)]  # of C-ECHO
+
+
 class _Listener(ThreadedAssociationServer):
     """The listening socket."""
 
@@ -187,15 +216,13 @@ class _Listener(ThreadedAssociationServer):
     def __init__(
         self,
         config: ListenerConfig,
-        storage: Storage,
+        services: _Services,
         observer: Observer,
-        committed: Committed | None,
         *,
         audit: Auditor,
     ) -> None:
         self.config = config
-        self._storage = storage
-        self._committed = committed
+        self.services = services
         self.observer = observer
         self.audit = audit
         self._associations: set[Acceptor] = set()
@@ -208,20 +235,12 @@ class _Listener(ThreadedAssociationServer):
     def offer(self, event: evt.Event) -> None:
         """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
         request = event.assoc.requestor.primitive
-        also = frozenset() if self._committed is None else frozenset({STORAGE_COMMITMENT})
         if isinstance(request, A_ASSOCIATE):
-            proposed = request.presentation_context_definition_list
-            event.assoc.acceptor.supported_contexts = accepted(proposed, also=also)
-
-    def serve(
-        self, request: Request, context: PresentationContext, requestor: ServiceUser, *, reception: Reception
-    ) -> int:
-        """Serve a request that its context allows, and return its status."""
-        if request.command == C_STORE:
-            return self._storage.serve(request, context, requestor, reception=reception)
-        if request.command == N_EVENT_REPORT and self._committed is not None:
-            return serve_report(request, context, self._committed)
-        return SUCCESS  # of C-ECHO
+            event.assoc.acceptor.supported_contexts = accepted(
+                request.presentation_context_definition_list,
+                also=frozenset() if self.services.find is None else frozenset({STUDY_ROOT_FIND}),
+                reversed_roles=frozenset() if self.services.committed is None else frozenset({STORAGE_COMMITMENT}),
+            )
 
     def associations(self) -> list[Acceptor]:
         """Associations whose threads run."""

@@ -7,6 +7,7 @@ import ssl
 import struct
 import time
 from contextlib import suppress
+from threading import Event as Flag
 from typing import TYPE_CHECKING, cast
 
 from pynetdicom.dul import DULServiceProvider
@@ -45,6 +46,7 @@ class UpperLayer(DULServiceProvider):
         self._bell, self._rope = socket.socketpair()
         self._bell.settimeout(0)
         self._rope.settimeout(0)
+        self._sent = Flag()
 
     def ring(self) -> None:
         """Wake the thread."""
@@ -86,8 +88,14 @@ class UpperLayer(DULServiceProvider):
 
     def send_pdu(self, primitive: object) -> None:
         """Queue a primitive for the peer."""
+        self._sent.clear()
         super().send_pdu(primitive)  # type: ignore[arg-type]  # one of a dozen classes
         self.ring()
+
+    def wait_until_sent(self) -> None:
+        """Wait until nothing is queued for the peer, or the connection has ended; meanwhile what it sends is read."""
+        while self.is_alive() and not self._sent.wait(TICK_S):
+            pass
 
     def stop_dul(self) -> bool:
         """End the thread if the connection is closed; False if it is not yet."""
@@ -114,7 +122,10 @@ class UpperLayer(DULServiceProvider):
     def _turn(self) -> None:
         if self.artim_timer.expired and self.state_machine.current_state in ("Sta2", "Sta13"):
             self.event_queue.put("Evt18")
-        has_received = not self._process_recv_primitive() and self._is_transport_event()
+        has_received = False
+        if not self._process_recv_primitive():
+            self._sent.set()
+            has_received = self._is_transport_event()
         if has_received:
             self._idle_timer.restart()
         if self.event_queue.empty():

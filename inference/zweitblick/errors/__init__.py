@@ -124,8 +124,9 @@
     ├── SettingsError                   settings.invalid
     ├── CheckError                      check.faults
     ├── TokenError                      http.token
-    ├── RequestError                    what was asked over HTTP cannot be served as it is
+    ├── RequestError                    what was asked for cannot be served as it is
     │   ├── QueryError                  request.query
+    │   ├── TooManyMatchesError         request.too-many-matches
     │   ├── NoUidError                  request.no-uid
     │   ├── MalformedBodyError          request.malformed-body
     │   ├── BodyTooLargeError           request.body-too-large
@@ -218,6 +219,7 @@ from zweitblick.errors.request import (
     NoUidError,
     QueryError,
     RequestError,
+    TooManyMatchesError,
     UnsupportedMediaError,
 )
 from zweitblick.errors.root import (
@@ -332,11 +334,11 @@ __all__ = [
     "SealVersionError", "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError",
     "SigningError", "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StoreDamagedError",
     "StoreError", "StoreFullError", "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError",
-    "SyslogSettingError", "TokenError", "TooManyFilesError", "TrailBrokenError", "TransactionError",
-    "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError", "UnknownObjectError",
-    "UnknownRoundError", "UnknownStudyError", "UnknownWorkitemError", "UnsafeArchiveError", "UnsupportedMediaError",
-    "VaultError", "VoxelError", "WeakCryptographyError", "WorkerError", "WorkerRunningError", "WorkitemContentError",
-    "WorkitemError", "WorkitemExistsError", "WorkitemQueryError", "WorkitemStateError", "WrongSignerError",
-    "ZweitblickError",
+    "SyslogSettingError", "TokenError", "TooManyFilesError", "TooManyMatchesError", "TrailBrokenError",
+    "TransactionError", "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError",
+    "UnknownObjectError", "UnknownRoundError", "UnknownStudyError", "UnknownWorkitemError", "UnsafeArchiveError",
+    "UnsupportedMediaError", "VaultError", "VoxelError", "WeakCryptographyError", "WorkerError", "WorkerRunningError",
+    "WorkitemContentError", "WorkitemError", "WorkitemExistsError", "WorkitemQueryError", "WorkitemStateError",
+    "WrongSignerError", "ZweitblickError",
 ]
 # fmt: on

@@ -1,10 +1,10 @@
-"""What is wrong with what was asked for over HTTP."""
+"""What is wrong with what was asked for, over HTTP or by a query."""
 
 from zweitblick.errors.root import ZweitblickError
 
 
 class RequestError(ZweitblickError):
-    """A request cannot be served as it is."""
+    """A request cannot be served as it is; messages tell nothing of the values that were asked for."""
 
     code = "request"
 
@@ -13,6 +13,12 @@ class QueryError(RequestError):
     """A query asks for what is not searched for, or in a way that is not understood."""
 
     code = "request.query"
+
+
+class TooManyMatchesError(RequestError):
+    """More matches a query than is answered."""
+
+    code = "request.too-many-matches"
 
 
 class NoUidError(RequestError):

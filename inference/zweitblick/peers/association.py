@@ -203,7 +203,7 @@ def _failure(association: Association, destination: StoreDestination, *, was_ope
     if not was_open:
         return PeerUnreachableError(f"{where} cannot be reached, or its certificate is not trusted; check both")
     if association.acceptor.primitive is not None:  # it was accepted, with no context
-        return PeerContextError(f"{where} takes nothing of what is sent; allow it there, or leave these results out")
+        return PeerContextError(f"{where} takes nothing of what is proposed; allow it there, or leave it out")
     if association.acse.is_aborted():
         return PeerBrokenOffError(f"{where} broke the association off; it is sent again")
     return PeerTimeoutError(f"{where} did not answer the association request; it is sent again")

@@ -171,6 +171,22 @@ deliveries = Table(
 )
 """``destination`` is a name of the settings; ``transaction_uid`` names a request for storage commitment, random."""
 
+lookups = Table(
+    "lookups",
+    data,
+    Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True),
+    Column("outcome", String(64), nullable=False),
+)
+"""What came of looking for an earlier study, elsewhere, before a round is read."""
+
+fetched = Table(
+    "fetched",
+    data,
+    Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True),
+    Column("uid_index", LargeBinary(32), primary_key=True, index=True),
+)
+"""Studies that are, or were, fetched for a round."""
+
 wrapped_keys = Table(
     "wrapped_keys",
     keys,

@@ -22,6 +22,7 @@ from zweitblick.store.ingest import Ingest
 from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
+from zweitblick.store.lookups import Lookups
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import Received
@@ -74,6 +75,8 @@ class Store:
         Lists of studies and series.
     workitems
         The procedure steps that are kept.
+    lookups
+        Of earlier studies elsewhere.
 
     Raises
     ------
@@ -121,6 +124,7 @@ class Store:
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
             self.workitems = Workitems(self._rooms, clock)
+            self.lookups = Lookups(self._rooms)
             spare_keys.start()
             self._closing = opening.pop_all()
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from zweitblick.audit.codes import Action
 from zweitblick.errors import QueryError, StoreKeyError, UnknownObjectError, UnknownStudyError
+from zweitblick.intake.parts import media_type
 from zweitblick.store.deliveries import DeliveryState
 from zweitblick.store.life import WAS_READ, State
 from zweitblick.store.listing import Place
@@ -24,7 +25,6 @@ from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.web.access import record_access, record_query, record_reception
 from zweitblick.web.body import Bodies, Body
-from zweitblick.web.parts import media_type
 from zweitblick.web.private import PRIVATE, say_private
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service

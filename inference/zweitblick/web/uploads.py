@@ -21,10 +21,10 @@ from zweitblick.errors import (
     UnsupportedMediaError,
     ZweitblickError,
 )
+from zweitblick.intake.file import IncomingFile
+from zweitblick.intake.parts import MediaType, boundary_of, parts
 from zweitblick.store.store import Store
 from zweitblick.web.body import Body
-from zweitblick.web.intake import IncomingFile
-from zweitblick.web.parts import MediaType, boundary_of, parts
 
 DICOM, ZIP, FORM = "application/dicom", "application/zip", "multipart/form-data"
 _ZIPS = (ZIP, "application/x-zip-compressed")

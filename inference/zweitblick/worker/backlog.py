@@ -37,16 +37,25 @@ class Backlog:
         Their workflow.
     urgency
         Tells how urgent a round is.
+    holds
+        Tells whether a round is to wait for something that is not here yet.
     clock
         Tells the time, aware.
     """
 
     def __init__(
-        self, store: Store, life: Life, *, urgency: Callable[[Round], Priority], clock: Callable[[], datetime]
+        self,
+        store: Store,
+        life: Life,
+        *,
+        urgency: Callable[[Round], Priority],
+        holds: Callable[[Round], bool],
+        clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._life = life
         self._urgency = urgency
+        self._holds = holds
         self._clock = clock
         self._checked_at = clock()
         self._queued: set[Turn] = set()
@@ -77,7 +86,7 @@ class Backlog:
         self._suspects &= turns.keys()
         self._due = {turn: due for turn, due in self._due.items() if turn in turns}
         for turn, one in turns.items():
-            if turn not in self._queued and self._due_at(turn, now) <= now:
+            if turn not in self._queued and self._due_at(turn, now) <= now and not self._holds(one):
                 self._see_to(turn, one, running)
                 self._queued.add(turn)
 

@@ -9,6 +9,7 @@ from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.audit.head import SignedHead
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.metrics import Metrics
+from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.signing.keys import Signer
 from zweitblick.store.store import Store
 
@@ -31,7 +32,7 @@ class Notary:
 
 @dataclass(frozen=True)
 class Partners:
-    """Who delivers, counts and has on record what a worker does.
+    """Who delivers, counts, looks up and has on record what a worker does.
 
     Parameters
     ----------
@@ -41,6 +42,8 @@ class Partners:
         Counts what happens.
     audit
         Has readings on record; what cannot be put there waits.
+    lookup
+        Looks earlier studies up before a study is read; closed with the worker.
     notary
         Signs a receipt of each reading; without one there are none.
     """
@@ -48,9 +51,11 @@ class Partners:
     deliverer: Deliverer
     metrics: Metrics
     audit: Auditor
+    lookup: PriorLookup
     notary: Notary | None = None
 
     @classmethod
     def none(cls, store: Store, clock: Callable[[], datetime]) -> Self:
-        """Return partners who deliver nowhere, show their counts to nobody, and record nothing."""
-        return cls(Deliverer(store, ()), Metrics(store.standing, clock=clock), Unrecorded())
+        """Return partners who deliver nowhere, show their counts to nobody, and neither record nor look up anything."""
+        metrics = Metrics(store.standing, clock=clock)
+        return cls(Deliverer(store, ()), metrics, Unrecorded(), PriorLookup(store, (), clock=clock))

@@ -27,7 +27,7 @@ from zweitblick.errors import (
 )
 from zweitblick.model.batcher import Share
 from zweitblick.model.bundle import Bundles
-from zweitblick.priors import prior_of
+from zweitblick.priors import prior_of, with_lookup
 from zweitblick.reading import Reading, Stamp
 from zweitblick.receipt import receipt_of, signed_receipt
 from zweitblick.signing import jws
@@ -172,7 +172,8 @@ class ReadingStep:
             headers = read_study(self._contents(turn, share))
         self._store.describe(turn.study, patient_id=headers.patient.id, accession_number=headers.accession_number)
         self._audit.record(self._access(turn, Action.READ))
-        prior = prior_of(self._store, turn.study, headers, before=stamp.time)
+        kept = prior_of(self._store, turn.study, headers, before=stamp.time)
+        prior = with_lookup(kept, self._store.lookups.outcome(turn.round))
         reading = pipeline.read(headers, share.bundles(self._bundles), prior=prior, stamp=stamp, observer=stage)
         return _Made(reading, documents(reading, observer=stage), timings)
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -88,15 +89,18 @@ class Worker:
             self._batcher = opening.enter_context(Batcher(observer=partners.metrics.batch))
             reading = ReadingStep(store, bundles, partners)
             self._workflow = Workflow(store, reading, partners.deliverer, self._batcher, clock=clock)
+            urgency = partial(priority, store, of_senders=priorities)
             self._backlog = Backlog(
-                store, self._workflow.registered(), urgency=lambda one: priority(store, one, priorities), clock=clock
+                store, self._workflow.registered(), urgency=urgency, holds=partners.lookup.holds, clock=clock
             )
-            partners.deliverer.register()
             opening.callback(DBOS.destroy, destroy_registry=True)
-            opening.callback(partners.deliverer.close)
+            for one in (partners.deliverer, partners.lookup):
+                one.register()
+                opening.callback(one.close)
             store.work.beat(seat.worker)  # before it owns anything
             launch(place, seat.worker, studies_at_once=STUDIES_AT_ONCE, poll_s=POLL_S)
-            partners.deliverer.launch()
+            for one in (partners.deliverer, partners.lookup):
+                one.launch()
             self._ending = opening.pop_all()
         self._poller = threading.Thread(target=self._poll, name="quiet studies")
         self._poller.start()

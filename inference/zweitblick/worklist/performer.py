@@ -22,6 +22,7 @@ from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.workitems import KeptWorkitem
 from zweitblick.worklist.content import input_uids
+from zweitblick.worklist.inputs import Inputs
 from zweitblick.worklist.step import StepState
 from zweitblick.worklist.worklist import Worklist, content_of
 
@@ -52,11 +53,20 @@ class Performer:
         Has a round read that is complete.
     clock
         Tells the time, aware.
+    inputs
+        Fetches input that is not here; closed with this. If not given, all of it must be sent.
     """
 
     def __init__(
-        self, worklist: Worklist, store: Store, submit: Callable[[Round], None], *, clock: Callable[[], datetime]
+        self,
+        worklist: Worklist,
+        store: Store,
+        submit: Callable[[Round], None],
+        *,
+        clock: Callable[[], datetime],
+        inputs: Inputs | None = None,
     ) -> None:
+        self._inputs = inputs or Inputs(store)
         self._worklist = worklist
         self._store = store
         self._submit = submit
@@ -77,6 +87,7 @@ class Performer:
         """End after the look that is under way."""
         self._closing.set()
         self._thread.join()
+        self._inputs.close()
 
     def _run(self) -> None:
         while not self._closing.wait(POLL_S):
@@ -104,15 +115,11 @@ class Performer:
 
     def _claim(self, item: KeptWorkitem, content: Dataset) -> None:
         """Claim what asks for a second read, once all instances that it names are there, or the study is complete."""
-        rounds = self._store.rounds(item.study)
-        if not rounds:
+        rounds, named = self._store.rounds(item.study), input_uids(content)
+        if not rounds or not named <= {one.sop_instance_uid for one in self._store.instances(item.study)}:
+            self._inputs.fetch(item, content)
             return
-        named = input_uids(content)
-        if named:
-            kept = {one.sop_instance_uid for one in self._store.instances(item.study)}
-            if not named <= kept:
-                return
-        elif rounds[-1].state is State.RECEIVING:
+        if not named and rounds[-1].state is State.RECEIVING:
             return
         self._worklist.change_state(item.uid, StepState.IN_PROGRESS, transaction_uid=_transaction_uid(item))
         self._worklist.update(item.uid, self._started(), transaction_uid=_transaction_uid(item))

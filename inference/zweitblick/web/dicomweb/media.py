@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from zweitblick.errors import NotAcceptableError
-from zweitblick.web.parts import MediaType, media_type
+from zweitblick.intake.parts import MediaType, media_type
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"

@@ -9,12 +9,12 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
+from zweitblick.catalogue.catalogue import Catalogue, Entry, first
 from zweitblick.dicom.json_model import BULK_FOLDER, bulk_value
 from zweitblick.dicom.picture import Window, picture
 from zweitblick.dicom.pixel_frames import NATIVE, PixelFrames
 from zweitblick.errors import NotAcceptableError, QueryError, UnknownObjectError
 from zweitblick.store.store import Store
-from zweitblick.web.dicomweb.catalogue import Catalogue, Entry, first
 from zweitblick.web.dicomweb.media import (
     ANY_SYNTAX,
     DICOM,

@@ -10,15 +10,16 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator
 from pydicom.datadict import keyword_for_tag
 
+from zweitblick.catalogue.catalogue import Entry, Model
+from zweitblick.catalogue.query import MATCHED, MOST_RESULTS, checked_uid
+from zweitblick.intake.parts import media_type
 from zweitblick.web.access import Viewings, record_query, record_reception
 from zweitblick.web.body import Bodies, Body
-from zweitblick.web.dicomweb.catalogue import Entry, Model
 from zweitblick.web.dicomweb.media import DICOM, DICOM_JSON, RELATED, check_json
-from zweitblick.web.dicomweb.query import MATCHED, MOST_RESULTS, VALUES, checked_uid, parse
+from zweitblick.web.dicomweb.query import VALUES, parse
 from zweitblick.web.dicomweb.retrieve import Given, Retrieval, frame_numbers, window_of
-from zweitblick.web.dicomweb.search import Search
+from zweitblick.web.dicomweb.search import Qido
 from zweitblick.web.dicomweb.stow import keep_instances
-from zweitblick.web.parts import media_type
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
@@ -220,9 +221,9 @@ def _root(request: Request) -> str:
     return str(request.base_url).rstrip("/") + PREFIX
 
 
-def _search(service: Service, request: Request) -> Search:
+def _search(service: Service, request: Request) -> Qido:
     record_query(service, request)
-    return Search(service.store, _root(request))
+    return Qido(service.store, _root(request))
 
 
 def _json(models: list[Model]) -> Response:

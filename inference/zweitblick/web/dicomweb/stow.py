@@ -17,11 +17,11 @@ from zweitblick.errors import (
     UnsupportedMediaError,
     ZweitblickError,
 )
+from zweitblick.intake.file import IncomingFile
+from zweitblick.intake.parts import MediaType, boundary_of, parts
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.store import Store
 from zweitblick.web.dicomweb.media import DICOM, RELATED
-from zweitblick.web.intake import IncomingFile
-from zweitblick.web.parts import MediaType, boundary_of, parts
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Catalogue: studies, series and instances as DICOMweb shows them, by their headers.
+"""Catalogue: studies, series and instances as others are shown them, by their headers.
 
 What was received is there, and of our results the DICOM instances of the newest round that was read. An instance in
 conflict, which has the UID of one that came before it, is not.
@@ -11,18 +11,22 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, BinaryIO
 
+from pydicom.uid import ExplicitVRLittleEndian
+
 from zweitblick.dicom.file import data_set_of
 from zweitblick.dicom.identity import identity
 from zweitblick.dicom.json_model import header_model
 from zweitblick.errors import DamagedInstanceError
 from zweitblick.store.objects import KeptInstance, KeptResult
 from zweitblick.store.store import Store
-from zweitblick.web.dicomweb.media import DICOM, EXPLICIT_LITTLE_ENDIAN
 
 log = logging.getLogger(__name__)
 
 Model = dict[str, Any]
 """A data set in the DICOM JSON model (PS3.18 annex F)."""
+
+DICOM = "application/dicom"
+"""Media type of those of our results that are instances."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class Catalogue:
                 series_uid=first(header, "0020000E"),
                 sop_class_uid=first(header, "00080016"),
                 sop_uid=one.sop_instance_uid,
-                transfer_syntax_uid=EXPLICIT_LITTLE_ENDIAN,
+                transfer_syntax_uid=ExplicitVRLittleEndian,
             )
             for one, header in zip(results, headers, strict=True)
         ]

@@ -7,7 +7,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from zweitblick.errors import MalformedBodyError, UnsupportedMediaError
-from zweitblick.web.intake import IncomingFile
+from zweitblick.intake.file import IncomingFile
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

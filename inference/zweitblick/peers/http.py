@@ -1,0 +1,141 @@
+"""HTTP as a client: connection, trust, credentials, bounds and errors of a DICOMweb server."""
+
+import base64
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from zweitblick.errors import (
+    CertificateError,
+    PeerAnswerError,
+    PeerBrokenOffError,
+    PeerBusyError,
+    PeerCredentialsError,
+    PeerError,
+    PeerRefusedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+)
+from zweitblick.peers.association import Patience
+from zweitblick.peers.destination import StowDestination
+from zweitblick.silence import silence
+from zweitblick.tls import client_context
+
+JSON = "application/dicom+json"
+ANSWER_BYTES = 2**22
+"""Longest answer in DICOM JSON that is read."""
+
+_PASSING = frozenset({408, 429})
+"""Request Timeout and Too Many Requests; all else from 400 to 499 would be said again (RFC 9110 section 15.5)."""
+
+
+def client(destination: StowDestination, patience: Patience) -> httpx.Client:
+    """Return a client of a server; to be closed.
+
+    Parameters
+    ----------
+    destination
+        Whose trust is used.
+    patience
+        How long it may take to connect, and to send or take anything.
+
+    Raises
+    ------
+    PeerUnreachableError
+        If certificates for it cannot be used.
+    """
+    silence("httpx")
+    silence("httpcore")
+    trust = destination.trust
+    try:
+        context = client_context(trust.cas, certificate=trust.certificate, key=trust.key)
+    except CertificateError as error:
+        raise PeerUnreachableError(f"{destination.name}: {error}") from error
+    timeout = httpx.Timeout(patience.answer_s, connect=patience.connection_s)
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    transport = httpx.HTTPTransport(verify=context, socket_options=options)
+    # nothing but the settings decides where requests go: no proxy of the environment
+    return httpx.Client(transport=transport, timeout=timeout, trust_env=False)
+
+
+def authorization(destination: StowDestination) -> dict[str, str]:
+    """Return the header that shows who we are; none if nothing is to be shown.
+
+    Raises
+    ------
+    PeerCredentialsError
+        If the file with token or password cannot be used.
+    """
+    if destination.token_file is not None:
+        return {"Authorization": f"Bearer {_secret(destination.token_file, destination.name)}"}
+    if destination.password_file is not None:
+        encoded = base64.b64encode(_secret(destination.password_file, destination.name).encode()).decode()
+        return {"Authorization": f"Basic {encoded}"}
+    return {}
+
+
+@contextmanager
+def errors(where: str) -> Iterator[None]:
+    """Raise a `PeerError` of what httpx raises in the block.
+
+    Raises
+    ------
+    PeerUnreachableError, PeerTimeoutError, PeerBrokenOffError
+        If there is no answer.
+    """
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise PeerUnreachableError(
+            f"{where} cannot be reached, or its certificate is not trusted; check both"
+        ) from error
+    except httpx.TimeoutException as error:
+        raise PeerTimeoutError(f"{where} did not answer in time; it is tried again") from error
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise PeerBrokenOffError(f"{where} broke the connection off; it is tried again") from error
+
+
+def read_answer(response: httpx.Response, where: str) -> bytes:
+    """Read an answer that is not long.
+
+    Raises
+    ------
+    PeerAnswerError
+        If it has more than `ANSWER_BYTES`.
+    """
+    content = bytearray()
+    for piece in response.iter_bytes():
+        content += piece
+        if len(content) > ANSWER_BYTES:
+            raise PeerAnswerError(f"{where} gave an answer of more than {ANSWER_BYTES} bytes; see to it")
+    return bytes(content)
+
+
+def refused(status: int, *, name: str) -> PeerError:
+    """Return the error of an HTTP status that is no success, or comes with what is no answer."""
+    if 400 <= status < 500 and status not in _PASSING:
+        return PeerRefusedError(f"{name} refused the request with HTTP status {status}; ask its administrator")
+    if status in _PASSING or status >= 500:
+        return PeerBusyError(f"{name} refused the request for now with HTTP status {status}; it is tried again")
+    return PeerAnswerError(f"{name} gave an answer of HTTP status {status} that cannot be read; it is tried again")
+
+
+def values(item: dict[str, Any], tag: str) -> list[Any]:
+    """Return the values of an attribute in the DICOM JSON model; none if it is absent, or not as it must be."""
+    element = item.get(tag)
+    found = element.get("Value") if isinstance(element, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _secret(path: Path, name: str) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PeerCredentialsError(f"{path} for {name} cannot be read ({type(error).__name__}); repair it") from error
+    if not secret or not secret.isprintable():
+        raise PeerCredentialsError(f"{path} for {name} holds no single line of text; repair it")
+    return secret

@@ -1,0 +1,1 @@
+"""Studies that are fetched from elsewhere: the last earlier one of a patient, before a study is read."""

@@ -1,0 +1,221 @@
+"""PriorLookup: before a study is read its last earlier one is fetched and read; whatever goes wrong, it is read.
+
+Each lookup is a workflow of DBOS of its own, in a queue of its own, and the round is put into the readers' queue after
+it: no reading waits in the place of another. What came of it is in the store, and the reading says it. Studies that are
+fetched so are not looked up again, or a patient's whole history would come.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+
+from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
+
+from zweitblick.audit.auditor import INTERNAL, Auditor, Unrecorded
+from zweitblick.errors import EventError, PeerError, UnknownStudyError, ZweitblickError
+from zweitblick.peers.archive import RemoteStudy
+from zweitblick.peers.association import PATIENCE, Patience
+from zweitblick.peers.destination import Destination
+from zweitblick.retrieval.bounds import BOUNDS, Bounds, HandedBack
+from zweitblick.retrieval.candidates import Present, began, earlier, of_head, present
+from zweitblick.retrieval.source import Source
+from zweitblick.store.life import WAS_READ, Actor, Event, State
+from zweitblick.store.lookups import LookupOutcome
+from zweitblick.store.rounds import Round
+from zweitblick.store.store import Store
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 4
+"""So many lookups run at once in a process."""
+
+MOST_ASKED = 20
+"""So many earlier studies are looked into at most, whether they are of a head."""
+
+LONGEST_HOLD = timedelta(hours=2)
+"""A round is not held back for longer, whatever has become of its lookup."""
+
+_QUEUE = "look up"
+_POLL_S = 0.5
+_UNDER_WAY = ("ENQUEUED", "DELAYED", "PENDING")
+_NOT_READ = frozenset({State.FAILED, State.CANCELLED})
+
+
+class PriorLookup:
+    """Looks earlier studies up, between `launch` and `close`; one in a process.
+
+    Parameters
+    ----------
+    store
+        Where rounds are, and what is fetched goes.
+    places
+        Archives that are asked; nothing is looked up without one.
+    clock
+        Tells the time, aware.
+    audit
+        Has on record what is asked and fetched.
+    bounds
+        How much, and how long.
+    patience
+        How long an archive may take to answer.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        places: Sequence[Destination],
+        *,
+        clock: Callable[[], datetime],
+        audit: Auditor | None = None,
+        bounds: Bounds = BOUNDS,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        audit = audit or Unrecorded()
+        self._store = store
+        self._sources = [Source(one, store, audit, bounds=bounds, patience=patience) for one in places]
+        self._clock = clock
+        self._bounds = bounds
+        self._closing = threading.Event()
+        self._changed = threading.Condition()
+        self._running = 0
+        self._held_since: dict[str, datetime] = {}
+
+    def register(self) -> None:
+        """Make the workflow known to DBOS, before that is launched."""
+
+        @DBOS.workflow(name="look up", serialization_type=WorkflowSerializationFormat.PORTABLE)
+        def look_up(study: str, round_id: str) -> str:
+            with self._counted():
+                return DBOS.run_step({"name": "prior"}, self._looked_up, study, round_id)
+
+        self._workflow = look_up
+
+    def launch(self) -> None:
+        """Take lookups from the queue, once DBOS is launched."""
+        DBOS.register_queue(_QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=_POLL_S)
+
+    def holds(self, one: Round) -> bool:
+        """Tell whether a round is to wait for its lookup, which is begun if it was not; for one thread.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be used.
+        """
+        is_held = bool(self._sources) and one.state is State.STABLE and self._is_looked_up(one)
+        if not is_held:
+            self._held_since.pop(one.id, None)
+            return False
+        return self._clock() - self._held_since.setdefault(one.id, self._clock()) < LONGEST_HOLD
+
+    def close(self) -> None:
+        """Begin nothing any more, and hand back what is under way; a peer's patience bounds each."""
+        self._closing.set()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running)
+
+    def _is_looked_up(self, one: Round) -> bool:
+        lookups = self._store.lookups
+        if lookups.outcome(one.id) is not None or lookups.was_fetched(one.study):
+            return False
+        name = f"look-up-{one.id}"
+        status = DBOS.get_workflow_status(name)
+        if status is None:
+            with SetWorkflowID(name):
+                DBOS.enqueue_workflow(_QUEUE, self._workflow, one.study, one.id)
+            return True
+        return status.status in _UNDER_WAY
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            if self._closing.is_set():
+                raise HandedBack
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _looked_up(self, study: str, round_id: str) -> str:
+        """Look up, and note what came of it; the job's edge."""
+        try:
+            outcome = self._outcome(study, round_id)
+        except ZweitblickError as error:
+            outcome = error.code
+        except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
+            log.error("a lookup failed by %s", type(error).__name__)  # noqa: TRY400 -- as said
+            outcome = INTERNAL
+        log.info("lookup for round %s of study %s: %s", round_id, study, outcome)
+        with suppress(ZweitblickError):  # the round is gone, or goes on without
+            self._store.lookups.end(round_id, outcome)
+        return outcome
+
+    def _outcome(self, study: str, round_id: str) -> str:
+        this = present(self._store, study)
+        if not this.can_be_asked_for:
+            return LookupOutcome.UNNAMED
+        candidates, faults = self._candidates(this)
+        unread, tries = "", 0
+        for source, one in candidates[:MOST_ASKED]:
+            if tries == self._bounds.studies:
+                break
+            try:
+                is_here = self._is_here(one.uid) and not self._store.lookups.is_under_way(round_id, one.uid)
+                if not is_here and not self._is_fetched(source, one, round_id):
+                    continue
+                tries += 1
+                if self._is_read(one.uid):
+                    return faults[0] if faults else LookupOutcome.HAD
+                unread = LookupOutcome.UNREAD
+            except PeerError as error:
+                log.warning("an earlier study for round %s was not had: %s", round_id, error)
+                unread = error.code
+        return next((code for code in (*faults, unread) if code), LookupOutcome.NONE)
+
+    def _candidates(self, this: Present) -> tuple[list[tuple[Source, RemoteStudy]], list[str]]:
+        """Return earlier studies of all archives, the last first, and codes of why an archive did not answer."""
+        found: list[tuple[Source, RemoteStudy]] = []
+        faults = []
+        for source in self._sources:
+            try:
+                until = f"{this.started_at:%Y%m%d}"
+                found += [(source, one) for one in earlier(this, source.studies(this.patient_id, until=until))]
+            except PeerError as error:
+                log.warning("earlier studies cannot be asked for: %s", error)
+                faults.append(error.code)
+        return sorted(found, key=lambda pair: began(pair[1]), reverse=True), faults
+
+    def _is_here(self, study_uid: str) -> bool:
+        try:
+            return bool(self._store.rounds(self._store.token(study_uid)))
+        except UnknownStudyError:
+            return False
+
+    def _is_fetched(self, source: Source, one: RemoteStudy, round_id: str) -> bool:
+        """Fetch a study, if it may be of a head, and have it read at once."""
+        series = of_head(source.series(one.uid))
+        if not series:
+            return False
+        self._store.lookups.begin(round_id, one.uid)
+        source.fetch(one.uid, series, closing=self._closing)
+        last = self._store.rounds(self._store.token(one.uid))[-1]
+        if last.state is State.RECEIVING:
+            with suppress(EventError):  # its quiet time is over
+                self._store.advance(last.id, Event.COMPLETED, by=Actor.WORKER)
+        return True
+
+    def _is_read(self, study_uid: str) -> bool:
+        """Wait until a study is read, or cannot be, or takes too long."""
+        token, end = self._store.token(study_uid), time.monotonic() + self._bounds.read_s
+        while (state := self._store.rounds(token)[-1].state) not in WAS_READ:
+            if state in _NOT_READ or time.monotonic() > end:
+                return False
+            if self._closing.wait(_POLL_S):
+                raise HandedBack
+        return True

@@ -1,0 +1,106 @@
+"""Lookups: whether an earlier study was looked for elsewhere before a round is read, and what came of it."""
+
+from enum import StrEnum
+
+from sqlalchemy import exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from zweitblick.errors import UnknownRoundError
+from zweitblick.store.index import Indexed
+from zweitblick.store.rooms import Rooms
+from zweitblick.store.schema import fetched, lookups, studies
+
+
+class LookupOutcome(StrEnum):
+    """What came of a lookup that found out; of one that did not, it is the code of an error."""
+
+    HAD = "had"
+    """An earlier study is here, and was read."""
+    NONE = "none"
+    """There is none."""
+    UNNAMED = "unnamed"
+    """The study has no Patient ID that can be asked for, or no date."""
+    UNREAD = "unread"
+    """There is one, and it cannot be read, or not in time."""
+
+
+class Lookups:
+    """Lookups by round; for several threads at once."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    def begin(self, round_id: str, study_uid: str) -> None:
+        """Note that a study is about to be fetched for a round; the second time nothing happens.
+
+        Raises
+        ------
+        UnknownRoundError
+            If there is no such round.
+        StoreError
+            If it cannot be noted.
+        """
+        row = {"round": round_id, "uid_index": self._index_of(study_uid)}
+        if self._is_begun(round_id, study_uid):
+            return
+        try:
+            with self._rooms.database.writing() as transaction:
+                transaction.execute(insert(fetched).values(row))
+        except IntegrityError:
+            raise _unknown(round_id) from None
+
+    def end(self, round_id: str, outcome: str) -> None:
+        """Note what came of a round's lookup.
+
+        Parameters
+        ----------
+        round_id
+            Of the round.
+        outcome
+            Of `LookupOutcome`, or the code of an error.
+
+        Raises
+        ------
+        UnknownRoundError
+            If there is no such round.
+        StoreError
+            If it cannot be noted.
+        """
+        row = {"round": round_id, "outcome": outcome}
+        try:
+            with self._rooms.database.writing() as transaction:
+                there = update(lookups).where(lookups.c.round == round_id).values(outcome=outcome)
+                if transaction.execute(there.returning(lookups.c.round)).scalar_one_or_none() is None:
+                    transaction.execute(insert(lookups).values(row))
+        except IntegrityError:
+            raise _unknown(round_id) from None
+
+    def outcome(self, round_id: str) -> str | None:
+        """Return what came of a round's lookup; None if there was none, or it has not ended."""
+        with self._rooms.database.reading() as transaction:
+            found: str | None = transaction.execute(
+                select(lookups.c.outcome).where(lookups.c.round == round_id)
+            ).scalar_one_or_none()
+        return found
+
+    def is_under_way(self, round_id: str, study_uid: str) -> bool:
+        """Tell whether fetching a study for a round was begun and has not ended."""
+        return self._is_begun(round_id, study_uid) and self.outcome(round_id) is None
+
+    def was_fetched(self, token: str) -> bool:
+        """Tell whether a study is here, or is coming, because it was fetched for another one."""
+        found = exists().where(studies.c.token == token, fetched.c.uid_index == studies.c.uid_index)
+        with self._rooms.database.reading() as transaction:
+            return bool(transaction.execute(select(found)).scalar_one())
+
+    def _is_begun(self, round_id: str, study_uid: str) -> bool:
+        found = exists().where(fetched.c.round == round_id, fetched.c.uid_index == self._index_of(study_uid))
+        with self._rooms.database.reading() as transaction:
+            return bool(transaction.execute(select(found)).scalar_one())
+
+    def _index_of(self, study_uid: str) -> bytes:
+        return self._rooms.index.of(Indexed.STUDY, study_uid)
+
+
+def _unknown(round_id: str) -> UnknownRoundError:
+    return UnknownRoundError(f"no round {round_id} is kept; its study may have been shredded")

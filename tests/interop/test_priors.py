@@ -1,0 +1,80 @@
+"""Orthanc has an earlier study: it comes by C-FIND and C-MOVE or by QIDO-RS and WADO-RS, and is compared."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from interop.orthanc import Orthanc
+from kept_study import Clock, files_of
+from quick_reading import quick
+from reading_house import House, contents, keep, last, reached
+from zweitblick.dimse import DicomServer, ListenerConfig
+from zweitblick.model.bundle import Bundles
+from zweitblick.peers.destination import Destination, StoreDestination, StowDestination
+from zweitblick.retrieval.lookup import PriorLookup
+from zweitblick.sample import SampleSpec, follow_up, write_sample
+from zweitblick.store.life import State
+
+
+class Ticking(Clock):
+    """A millisecond passes whenever it is asked, so that of two readings one is the earlier."""
+
+    def __call__(self) -> datetime:
+        self.move(0.001)
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> list[list[Path]]:
+    """T1 with contrast of a patient, and of 45 days later."""
+    folder, first = tmp_path_factory.mktemp("studies"), SampleSpec(slice_mm=6.0)
+    for number, spec in enumerate((first, follow_up(first, day=45))):
+        write_sample(folder / str(number), spec=spec)
+    return [files_of(folder / str(number), "T1c") for number in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory, studies: list[list[Path]]) -> Iterator[Orthanc]:
+    """Holds both studies; the present one is not earlier than itself."""
+    with closing(Orthanc(tmp_path_factory.mktemp("orthanc") / "orthanc", "ORTHANC")) as made:
+        made.start()
+        made.upload([*studies[0], *studies[1]])
+        yield made
+
+
+def over_dimse(orthanc: Orthanc, port: int) -> Destination:
+    us = {"AET": "ZWEITBLICK", "Host": "127.0.0.1", "Port": port}
+    assert orthanc.client.put("/modalities/zweitblick", json=us).status_code == 200
+    return StoreDestination("ORTHANC", "127.0.0.1", orthanc.dicom_port, "ORTHANC")
+
+
+def over_http(orthanc: Orthanc, port: int) -> Destination:
+    return StowDestination("ORTHANC", f"http://127.0.0.1:{orthanc.http_port}/dicom-web")
+
+
+@pytest.mark.parametrize("way", [over_dimse, over_http])
+def test_the_earlier_study_comes_and_is_compared(
+    orthanc: Orthanc, studies: list[list[Path]], tmp_path: Path, bundles: Bundles, way: object
+) -> None:
+    house = House(tmp_path, quick(bundles))
+    house.clock = Ticking()
+    with house.store() as store, DicomServer(ListenerConfig(port=0), store) as server:
+        lookup = PriorLookup(store, [way(orthanc, server.port)], clock=house.clock, audit=house.book)
+        with house.worker(store, lookup=lookup) as worker:
+            token = keep(store, studies[1])
+            worker.submit(last(store, token))
+            told = json.loads(contents(store, reached(store, token, State.AWAITING_REVIEW).id)["json"])
+        before = pydicom.dcmread(studies[0][0]).StudyInstanceUID
+        assert told["change"]["earlier_study_instance_uid"] == before
+        assert told["change"]["days_between"] == 45
+        assert not {"prior-none", "prior-not-had"} & {one["code"] for one in told["notices"]}
+        kept = store.instances(store.token(before))
+        assert {one.sop_instance_uid for one in kept} == {pydicom.dcmread(one).SOPInstanceUID for one in studies[0]}
+        # it was fetched for another one, so nothing is fetched for it
+        assert store.lookups.outcome(last(store, store.token(before)).id) is None
+    assert [event for event, _, _ in house.book.told()].count("Query") == 2
