@@ -31,4 +31,4 @@ def test_databases_are_two_or_none_and_their_passwords_are_not_told(tmp_path: Pa
     with pytest.raises(SettingsError, match=fault) as refused:
         load_settings(tmp_path / "file", HOME)
     assert "pass-word" not in str(refused.value)
-    assert "secret" not in repr(EVERYTHING)
+    assert ":secret@" not in repr(EVERYTHING)

@@ -25,6 +25,7 @@ from zweitblick.errors import (
     StoreFullError,
     StoreKeyError,
     StoreUnavailableError,
+    TokenError,
 )
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.peers.cstore import StoreSender
@@ -234,7 +235,7 @@ def _valid_until(file: Path, now: datetime) -> datetime:
 def _is_running(http: HttpSettings) -> bool:
     """Tell whether what listens for HTTP is this program."""
     try:
-        return bool(http.port) and _asked(http, "/api/v1/openapi.json")[1]["info"]["title"] == "zweitblick"
+        return bool(http.port) and _asked(http, "/api/v1/session")[1]["code"] == TokenError.code
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return False
 

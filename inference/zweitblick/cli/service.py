@@ -1,6 +1,5 @@
 """The service: store, receiver, worker and HTTP put together, and taken apart in the right order."""
 
-import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
+from zweitblick.cli.doors import opened_doors, said_of
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, exporting, recording
@@ -24,8 +24,6 @@ from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Partners, Worker, WorkPlace
 from zweitblick.worklist import Notices, Performer, Worklist
-
-TOKEN_BYTES = 32
 
 
 @contextmanager
@@ -45,7 +43,6 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     ZweitblickError
         If it cannot start.
     """
-    token = secrets.token_urlsafe(TOKEN_BYTES)
     stopping = threading.Event()
     with ExitStack() as stack:
         holder = stack.enter_context(_holder(settings))
@@ -64,14 +61,22 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
             partners.audit,
             settings.http.largest_upload_bytes,
         )
-        app = create_app(service, token=token, exposition=partners.metrics.exposition)
-        http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
+        doors = stack.enter_context(opened_doors(settings.access, clock=_now))
+        app = create_app(service, doors=doors, exposition=partners.metrics.exposition, observer=partners.metrics.access)
+        http = stack.enter_context(
+            HttpServer(
+                app,
+                host=settings.http.host,
+                port=settings.http.port,
+                is_proxied=bool(settings.access.public_url),
+            )
+        )
         dicom = stack.enter_context(_receiver(settings.dicom, store, partners))
         stack.callback(stopping.set)
         yield {
             "DICOM": f"{settings.dicom.host} port {dicom.port}",
-            "HTTP": http.address,
-            "Token": token,
+            "HTTP": settings.access.public_url or http.address,
+            **said_of(doors),
             "Data": str(settings.data),
         }
 
@@ -177,7 +182,12 @@ def _listener(dicom: DicomSettings) -> ListenerConfig:
     if dicom.certificate and dicom.key:
         tls = server_context(dicom.certificate, dicom.key, client_cas=dicom.client_cas)
     return ListenerConfig(
-        host=dicom.host, port=dicom.port, ae_title=dicom.ae_title, calling_ae_titles=dicom.calling_ae_titles, tls=tls
+        host=dicom.host,
+        port=dicom.port,
+        ae_title=dicom.ae_title,
+        calling_ae_titles=dicom.calling_ae_titles,
+        client_certificates=dicom.client_certificates,
+        tls=tls,
     )
 
 
