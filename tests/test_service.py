@@ -50,6 +50,7 @@ class Running:
     def _run(self, settings: Settings) -> None:
         with serving(settings) as addresses:
             self.port, self.http = int(addresses["DICOM"].split()[-1]), addresses["HTTP"]
+            self.token = addresses["Token"]
             self._started.set()
             self._stop.wait()
 
@@ -104,11 +105,12 @@ def test_what_is_being_kept_is_acknowledged_and_what_is_not_whole_is_aborted(run
         assert store.execute("SELECT count(*) FROM objects").fetchone() == (2,)
 
 
-def test_metrics_are_told_without_a_token(running: Running) -> None:
+def test_metrics_are_told_to_who_has_the_token(running: Running) -> None:
     with RawPeer(running.port) as peer:
         peer.associate((MR, [EXPLICIT]))
         assert peer.store(FIRST, "1.2.3.4.1") == 0x0000
-    answer = httpx.get(f"{running.http}/metrics")
+    assert running.status("/metrics") == 401
+    answer = httpx.get(f"{running.http}/metrics", headers={"Authorization": f"Bearer {running.token}"})
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     (instances,) = families["zweitblick_dicom_instances"].samples[:1]

@@ -222,7 +222,7 @@ def test_what_http_refuses_is_a_problem_too(house: House) -> None:
 
 
 def test_the_interface_describes_itself(house: House) -> None:
-    described = house.stranger.get("/api/v1/openapi.json").json()
+    described = house.client.get("/api/v1/openapi.json").json()
     assert {"/health", "/ready", "/api/v1/reads/{study_uid}", "/api/v1/reads/{study_uid}/complete"} <= set(
         described["paths"]
     )

@@ -14,6 +14,7 @@ from typing import Any
 from cryptography import x509
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
 
+from zweitblick.cli.doors import access_checks
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.places import store_places
 from zweitblick.delivery.route import Route
@@ -66,6 +67,7 @@ def checks(settings: Settings) -> Mapping[str, Check]:
         found["dicom.certificate"] = lambda: certificates(settings.dicom, datetime.now(UTC))
     found["dicom.port"] = lambda: port("dicom.port", settings.dicom, settings.http)
     found["http.port"] = lambda: port("http.port", settings.http, settings.http)
+    found |= access_checks(settings.access)
     return found | {f"to {route.destination.name}": partial(destination, route) for route in settings.routes}
 
 

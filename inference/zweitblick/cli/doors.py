@@ -70,6 +70,24 @@ def said_of(doors: Doors) -> Mapping[str, str]:
     return {} if doors.token is None else {"Token": doors.token}
 
 
+def access_checks(access: AccessSettings) -> Mapping[str, Callable[[], str]]:
+    """Return what can be tried of the ways in, by the settings' keys."""
+    found: dict[str, Callable[[], str]] = {}
+    if (file := access.users_file) is not None:
+        found["access.users_file"] = lambda: f"{len(users_of(file).roles())} people and machines"
+    if (provider := access.provider) is not None:
+        found["access.issuer"] = lambda: _asked(provider)
+    return found
+
+
+def _asked(settings: ProviderSettings) -> str:
+    """Try whether an identity provider describes itself and can be logged in to."""
+    _secret(settings.client_secret_file)
+    with httpx.Client(verify=client_context(settings.ca)) as client:
+        Provider(settings.issuer, client).endpoint("jwks_uri")
+    return f"{settings.issuer} answers"
+
+
 def _known_by(
     settings: ProviderSettings, public_url: str, client: httpx.Client, clock: Clock
 ) -> tuple[TokenVerifier, CodeFlow | None]:
