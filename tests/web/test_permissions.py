@@ -9,7 +9,7 @@ from fastapi.routing import iter_route_contexts
 from access.identity_provider import unsigned
 from web.entrances import Entrances
 from zweitblick.access.principal import Role
-from zweitblick.web.permissions import ACTIONS, OPEN, WEBSOCKET
+from zweitblick.web.permissions import OPEN, PERMISSIONS, WEBSOCKET
 
 EVERYBODY = set(Role)
 READERS = {Role.RADIOLOGIST, Role.SERVICE}
@@ -44,14 +44,14 @@ def asked(client: httpx.Client, method: str, path: str) -> httpx.Response:
 
 
 def test_every_route_is_in_the_table_and_nothing_else(entrances: Entrances) -> None:
-    assert routes(entrances) == set(ACTIONS) | OPEN
+    assert routes(entrances) == set(PERMISSIONS) | OPEN
     assert {f"{method} {path}" for method, path in OPEN} == OPENED
 
 
 @pytest.mark.parametrize("role", Role)
 def test_each_role_reaches_what_it_may_and_nothing_else(entrances: Entrances, role: Role) -> None:
     client = entrances.machine(role)
-    for method, path in sorted(set(ACTIONS)):
+    for method, path in sorted(set(PERMISSIONS)):
         if method != WEBSOCKET:
             status = asked(client, method, path).status_code
             assert status != 401
@@ -60,12 +60,12 @@ def test_each_role_reaches_what_it_may_and_nothing_else(entrances: Entrances, ro
 
 def test_who_has_no_role_reaches_nothing(entrances: Entrances) -> None:
     client = entrances.machine()
-    assert {asked(client, method, path).status_code for method, path in ACTIONS if method != WEBSOCKET} == {403}
+    assert {asked(client, method, path).status_code for method, path in PERMISSIONS if method != WEBSOCKET} == {403}
 
 
 def test_strangers_reach_nothing_but_health_and_log_in(entrances: Entrances) -> None:
     stranger = entrances.browser()
-    for method, path in ACTIONS:
+    for method, path in PERMISSIONS:
         if method != WEBSOCKET:
             answer = asked(stranger, method, path)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

@@ -67,7 +67,9 @@ class Emergencies:
 
     def is_open(self, user_id: str, study_uid: str) -> bool:
         """Return whether somebody may see a study now."""
-        return any(one.user_id == user_id and one.study_uid == study_uid for one in self.now_open())
+        with self._lock:
+            self._drop_ended()
+            return (user_id, study_uid) in self._open
 
     def now_open(self) -> list[Emergency]:
         """Return all that are open, the oldest first."""

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from zweitblick.access.principal import Role
-from zweitblick.errors import ForbiddenError
 
 
-class Action(StrEnum):
-    """What may be allowed; each route has exactly one."""
+class Permission(StrEnum):
+    """What a role may be allowed; each route needs exactly one."""
 
     ACCOUNT = "account"
     """See who one is, log out, read how the interface is described."""
@@ -26,29 +25,25 @@ class Action(StrEnum):
     """See whose emergency access is open."""
 
 
-POLICY: dict[Role, frozenset[Action]] = {
-    Role.RADIOLOGIST: frozenset({Action.ACCOUNT, Action.VIEW, Action.SEND, Action.ORDER}),
-    Role.ADMINISTRATOR: frozenset({Action.ACCOUNT, Action.MEASURE, Action.BREAK_GLASS, Action.SUPERVISE}),
-    Role.RESEARCHER: frozenset({Action.ACCOUNT, Action.MEASURE}),
-    Role.AUDITOR: frozenset({Action.ACCOUNT, Action.SUPERVISE}),
-    Role.SERVICE: frozenset({Action.ACCOUNT, Action.VIEW, Action.SEND, Action.ORDER, Action.MEASURE}),
+_READS = frozenset({Permission.ACCOUNT, Permission.VIEW, Permission.SEND, Permission.ORDER})
+
+POLICY: dict[Role, frozenset[Permission]] = {
+    Role.RADIOLOGIST: _READS,
+    Role.ADMINISTRATOR: frozenset(
+        {Permission.ACCOUNT, Permission.MEASURE, Permission.BREAK_GLASS, Permission.SUPERVISE}
+    ),
+    Role.RESEARCHER: frozenset({Permission.ACCOUNT, Permission.MEASURE}),
+    Role.AUDITOR: frozenset({Permission.ACCOUNT, Permission.SUPERVISE}),
+    Role.SERVICE: _READS | {Permission.MEASURE},
 }
 """A researcher sees nothing that names a patient: studies leave the house by ``zweitblick deidentify``."""
 
 
-def allows(roles: Iterable[Role], action: Action) -> bool:
-    """Return whether one of the roles may do something."""
-    return any(action in POLICY[role] for role in roles)
+def allows(roles: Iterable[Role], needed: Permission) -> bool:
+    """Return whether one of the roles has a permission."""
+    return any(needed in POLICY[role] for role in roles)
 
 
-def check_allowed(roles: Iterable[Role], action: Action) -> None:
-    """Let pass who may do something.
-
-    Raises
-    ------
-    ForbiddenError
-        If none of the roles may.
-    """
-    if not allows(roles, action):
-        able = ", ".join(role for role in Role if action in POLICY[role])
-        raise ForbiddenError(f"'{action}' is for the roles {able}; ask whoever administrates access for one of them")
+def able(needed: Permission) -> list[Role]:
+    """Return the roles that have a permission."""
+    return [role for role in Role if needed in POLICY[role]]

@@ -40,9 +40,12 @@ class Principal:
         How it is known.
     name
         For people; empty if it is not known.
+    entry
+        Digest of what a local user was let in by; empty of others.
     """
 
     user_id: str = field(repr=False)
     roles: frozenset[Role]
     means: Means
     name: str = field(default="", repr=False)
+    entry: str = field(default="", repr=False)

@@ -74,21 +74,19 @@ class Users:
             raise LoginError("name and password do not belong together; try again")
         return _principal(name, found, Means.PASSWORD)
 
-    def still(self, principal: Principal) -> Principal:
-        """Return somebody who has logged in as the file has them now.
+    def check_current(self, principal: Principal) -> None:
+        """Let pass who is in the file as they were when they logged in.
 
         Raises
         ------
         TokenError
-            If they were taken out.
+            If they were taken out, or were given another password or other roles.
         UsersError
             If the file cannot be used.
         """
-        name = principal.user_id.partition("@")[0]
-        found = self._read()[_PEOPLE].get(name)
-        if found is None:
+        entries = self._read()[_PEOPLE].values()
+        if principal.entry not in map(_entry_digest, entries):
             raise TokenError("the session has ended; log in again")
-        return _principal(name, found, Means.PASSWORD)
 
     def machine(self, token: str) -> Principal:
         """Return the machine that a token is of.
@@ -211,7 +209,13 @@ def _checked(found: object, path: Path) -> dict[str, Entries]:
 
 
 def _principal(name: str, entry: dict[str, Any], means: Means) -> Principal:
-    return Principal(f"{name}@{socket.gethostname()}", _roles(entry), means, name)
+    digest = _entry_digest(entry) if means is Means.PASSWORD else ""
+    return Principal(f"{name}@{socket.gethostname()}", _roles(entry), means, name, digest)
+
+
+def _entry_digest(entry: dict[str, Any]) -> str:
+    """Return what tells an entry from others: its hash of the password has a random salt."""
+    return _digest(json.dumps(entry, sort_keys=True))
 
 
 def _roles(entry: dict[str, Any]) -> frozenset[Role]:

@@ -19,7 +19,7 @@ from zweitblick.access.users import Users
 from zweitblick.access_settings import AccessSettings, ProviderSettings
 from zweitblick.errors import SettingsError
 from zweitblick.tls import client_context
-from zweitblick.web import Doors
+from zweitblick.web import Doors, one_token
 
 TOKEN_BYTES = 32
 
@@ -42,10 +42,13 @@ def opened_doors(access: AccessSettings, *, clock: Clock) -> Iterator[Doors]:
     SettingsError, CertificateError, UsersError
         If a file cannot be used.
     """
+    if access.provider is None and access.users_file is None:
+        yield replace(one_token(secrets.token_urlsafe(TOKEN_BYTES)), public_url=access.public_url)
+        return
     users = None if access.users_file is None else users_of(access.users_file)
     doors = Doors(Sessions(clock), Emergencies(clock), users=users, public_url=access.public_url)
     if access.provider is None:
-        yield replace(doors, token=None if users is not None else secrets.token_urlsafe(TOKEN_BYTES))
+        yield doors
         return
     with httpx.Client(verify=client_context(access.provider.ca)) as client:
         verifier, code_flow = _known_by(access.provider, access.public_url, client, clock)

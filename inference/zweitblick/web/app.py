@@ -1,13 +1,10 @@
 """The HTTP application: its parts put together."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from fastapi import Depends, FastAPI
 
 import zweitblick
-from zweitblick.access.emergencies import Emergencies
-from zweitblick.access.sessions import Sessions
 from zweitblick.reading import RESEARCH_USE
 from zweitblick.web import dicomweb, emergency, health, interface, login, metrics, reads, subscribers, workitems
 from zweitblick.web.body import Bodies
@@ -67,11 +64,6 @@ def create_app(
     return app
 
 
-def one_token(token: str) -> Doors:
-    """Return the ways in of a machine of one person: a token for everything."""
-    return Doors(Sessions(_now), Emergencies(_now), token=token)
-
-
 class _Unobserved:
     """Counts nothing."""
 
@@ -80,7 +72,3 @@ class _Unobserved:
 
     def emergency_opened(self) -> None:
         """Do nothing."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -8,7 +8,7 @@ from typing import Protocol
 from fastapi import WebSocketException
 from fastapi.requests import HTTPConnection
 
-from zweitblick.access.policy import Action, allows, check_allowed
+from zweitblick.access.policy import Permission, able, allows
 from zweitblick.access.principal import Principal
 from zweitblick.access.rates import Limit, Rate
 from zweitblick.access.sessions import Session
@@ -19,7 +19,7 @@ from zweitblick.audit.events import security_alert
 from zweitblick.audit.message import Participant
 from zweitblick.errors import CsrfError, ForbiddenError, TokenError, ZweitblickError
 from zweitblick.web.doors import Doors, Visitor
-from zweitblick.web.permissions import ACTIONS, OPEN, STUDY_PARAMETERS, WEBSOCKET
+from zweitblick.web.permissions import OPEN, PERMISSIONS, STUDY_PARAMETERS, WEBSOCKET
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +97,9 @@ class Gate:
         self._requests.take(visitor.principal.user_id)
         if visitor.session is not None:
             self._check_own_page(connection, visitor.session)
-        if route not in ACTIONS:
+        if route not in PERMISSIONS:
             raise ForbiddenError("nobody may do this yet; the route is missing in the table of permissions")
-        self._check(connection, visitor.principal, ACTIONS[route])
+        self._check(connection, visitor.principal, PERMISSIONS[route])
         connection.state.principal = visitor.principal
         connection.state.session = visitor.session
 
@@ -122,22 +122,21 @@ class Gate:
             if not secrets.compare_digest(given.encode(), session.csrf_token.encode()):
                 raise CsrfError(f"a session's request that changes something needs {CSRF_HEADER}; see /api/v1/session")
 
-    def _check(self, connection: HTTPConnection, principal: Principal, action: Action) -> None:
-        if action is Action.VIEW and not allows(principal.roles, action) and self._is_emergency(connection, principal):
+    def _check(self, connection: HTTPConnection, principal: Principal, needed: Permission) -> None:
+        if allows(principal.roles, needed):
             return
-        try:
-            check_allowed(principal.roles, action)
-        except ForbiddenError:
-            self._audit.record(
-                security_alert(
-                    codes.USE_OF_RESTRICTED_FUNCTION,
-                    person_of(principal, connection),
-                    subject=self._audit.process.user_id,
-                    text=str(action),
-                    outcome=Outcome.MINOR_FAILURE,
-                )
+        if needed is Permission.VIEW and self._is_emergency(connection, principal):
+            return
+        self._audit.record(
+            security_alert(
+                codes.USE_OF_RESTRICTED_FUNCTION,
+                person_of(principal, connection),
+                subject=self._audit.process.user_id,
+                text=str(needed),
+                outcome=Outcome.MINOR_FAILURE,
             )
-            raise
+        )
+        raise ForbiddenError(f"this is for the roles {', '.join(able(needed))}; ask whoever administrates access")
 
     def _is_emergency(self, connection: HTTPConnection, principal: Principal) -> bool:
         named = [connection.path_params[name] for name in STUDY_PARAMETERS if name in connection.path_params]

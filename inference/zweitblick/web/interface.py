@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
-from zweitblick.access.policy import POLICY
+from zweitblick.access.policy import able
 from zweitblick.web.doors import Doors
 from zweitblick.web.gate import CSRF_HEADER
-from zweitblick.web.permissions import ACTIONS
+from zweitblick.web.permissions import PERMISSIONS
 from zweitblick.web.problems import described
 
 PLACE = "/api/v1/openapi.json"
@@ -54,14 +54,12 @@ def _schemes(doors: Doors) -> dict[str, Any]:
 
 
 def _say_access(operation: dict[str, Any], method: str, path: str) -> None:
-    action = next(
-        (action for (verb, place), action in ACTIONS.items() if (verb, _plain(place)) == (method, path)), None
-    )
-    if action is None:
+    needed = {(verb, _plain(place)): needed for (verb, place), needed in PERMISSIONS.items()}.get((method, path))
+    if needed is None:
         operation["security"] = []
         return
     operation["security"] = [{_BEARER: []}, {_SESSION: []}]
-    operation["x-roles"] = [role for role, actions in POLICY.items() if action in actions]
+    operation["x-roles"] = able(needed)
     for status, refused in _REFUSED.items():
         operation["responses"].setdefault(str(status), refused)
 
