@@ -31,7 +31,7 @@ from zweitblick.errors import (
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.vault.keyholders import make_key_file
-from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.web import HttpServer, Service, create_app, one_token
 from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
@@ -258,7 +258,7 @@ def test_a_service_that_is_not_ready_is_a_fault(settings: Settings, tmp_path: Pa
     (tmp_path / "other").mkdir()
     with new_store(tmp_path / "other", lambda: datetime.now(UTC)) as store:
         worklist = Worklist(store.workitems, Notices(), Clock())
-        app = create_app(Service(store, lambda _: None, lambda: False, worklist), token=TOKEN)
+        app = create_app(Service(store, lambda _: None, lambda: False, worklist), doors=one_token(TOKEN))
         with HttpServer(app, host="127.0.0.1", port=0) as server:
             there = HttpSettings(port=int(server.address.rsplit(":", 1)[1]))
             with pytest.raises(StoreUnavailableError, match="runs and is not ready: studies are not read"):

@@ -27,7 +27,7 @@ from zweitblick.dimse.contexts import is_encoding, is_storage
 from zweitblick.dimse.find import ABOVE
 from zweitblick.dimse.status import CANCELLED, FIND_STATUS, PENDING, PROCESSING_FAILURE, STATUS, SUCCESS
 from zweitblick.report.pdf import pdf
-from zweitblick.web import Service, create_app
+from zweitblick.web import Service, create_app, one_token
 
 STATEMENT = (Path(__file__).parents[1] / "docs" / "conformance.md").read_text(encoding="utf-8")
 
@@ -110,7 +110,7 @@ def test_objects_that_are_sent_are_those_of_a_destination() -> None:
 
 
 def test_transactions_are_those_that_are_served() -> None:
-    described = create_app(Service(None, None, None, None), token="").openapi()["paths"]
+    described = create_app(Service(None, None, None, None), doors=one_token("")).openapi()["paths"]
     served = {
         (method.upper(), path.removeprefix("/dicom-web"))
         for path, methods in described.items()

@@ -18,7 +18,7 @@ from kept_study import Clock, new_store
 from zweitblick.cli.log import log_to
 from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.web import HttpServer, Service, create_app, one_token
 from zweitblick.worklist import Notices, Worklist
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -85,7 +85,8 @@ def test_a_request_has_an_id_of_ours_and_its_line_names_the_route(tmp_path: Path
             )
         )
         app = create_app(
-            Service(store, lambda _: None, lambda: True, Worklist(store.workitems, Notices(), Clock())), token=TOKEN
+            Service(store, lambda _: None, lambda: True, Worklist(store.workitems, Notices(), Clock())),
+            doors=one_token(TOKEN),
         )
         with HttpServer(app, host="127.0.0.1", port=0) as server, httpx.Client(base_url=server.address) as client:
             headers = {"Authorization": f"Bearer {TOKEN}", "X-Request-ID": "Geheim^Patientin"}
@@ -117,7 +118,7 @@ def test_a_failure_is_logged_with_the_id_of_its_request(lines: Lines) -> None:
         def stable_after(self, _: datetime) -> None:
             raise ValueError("Geheim^Patientin")
 
-    app: FastAPI = create_app(Service(Away(), lambda _: None, lambda: True, None), token=TOKEN)
+    app: FastAPI = create_app(Service(Away(), lambda _: None, lambda: True, None), doors=one_token(TOKEN))
     with HttpServer(app, host="127.0.0.1", port=0) as server, httpx.Client(base_url=server.address) as client:
         assert client.get("/ready").status_code == 500
     (said,) = [line for line in lines() if line["event"] == "request answered"]

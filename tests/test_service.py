@@ -5,12 +5,14 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from access.identity_provider import AUDIENCE, IdentityProvider
 from dimse.wire import (
     ABORT,
     ASSOCIATE_AC,
@@ -25,6 +27,9 @@ from dimse.wire import (
     store_rq,
 )
 from kept_study import wait_until
+from zweitblick.access.principal import Role
+from zweitblick.access_settings import USUAL_ACCESS, AccessSettings, ProviderSettings
+from zweitblick.cli.doors import users_of
 from zweitblick.cli.service import serving
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
@@ -35,12 +40,13 @@ FIRST, SECOND, THIRD = (encoded(instance(number)) for number in (1, 2, 3))
 class Running:
     """A service in this process, until it is told to stop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, access: AccessSettings = USUAL_ACCESS) -> None:
         settings = Settings(
             data=folder / "data",
             key_file=folder / "key",
             dicom=DicomSettings(port=0),
             http=HttpSettings(port=0),
+            access=access,
         )
         self.folder, self._stop, self._started = folder, threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, args=(settings,))
@@ -50,11 +56,17 @@ class Running:
     def _run(self, settings: Settings) -> None:
         with serving(settings) as addresses:
             self.port, self.http = int(addresses["DICOM"].split()[-1]), addresses["HTTP"]
+            self.token = addresses.get("Token")
             self._started.set()
             self._stop.wait()
 
     def stop(self) -> None:
         self._stop.set()
+
+    def close(self) -> None:
+        self.stop()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
 
     def status(self, path: str) -> int:
         return httpx.get(f"{self.http}{path}").status_code
@@ -74,11 +86,8 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    service = Running(tmp_path)
-    yield service
-    service.stop()
-    service.thread.join(60)
-    assert not service.thread.is_alive()
+    with closing(Running(tmp_path)) as service:
+        yield service
 
 
 def test_what_is_being_kept_is_acknowledged_and_what_is_not_whole_is_aborted(running: Running) -> None:
@@ -104,16 +113,37 @@ def test_what_is_being_kept_is_acknowledged_and_what_is_not_whole_is_aborted(run
         assert store.execute("SELECT count(*) FROM objects").fetchone() == (2,)
 
 
-def test_metrics_are_told_without_a_token(running: Running) -> None:
+def test_metrics_are_told_to_who_has_the_token(running: Running) -> None:
     with RawPeer(running.port) as peer:
         peer.associate((MR, [EXPLICIT]))
         assert peer.store(FIRST, "1.2.3.4.1") == 0x0000
-    answer = httpx.get(f"{running.http}/metrics")
+    assert running.status("/metrics") == 401
+    answer = httpx.get(f"{running.http}/metrics", headers={"Authorization": f"Bearer {running.token}"})
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     (instances,) = families["zweitblick_dicom_instances"].samples[:1]
     assert (instances.labels, instances.value) == ({"status": "0x0000"}, 1)
     assert {"zweitblick_rounds", "zweitblick_stage_seconds", "process_resident_memory_bytes"} <= set(families)
+
+
+def test_with_a_provider_and_local_machines_no_token_is_printed_and_theirs_open(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    token = users_of(users).add_machine("prometheus", [Role.SERVICE])
+    with closing(IdentityProvider()) as provider:
+        provider.begin(lambda: datetime.now(UTC))
+        access = AccessSettings(ProviderSettings(provider.issuer, AUDIENCE), users)
+        with closing(Running(tmp_path, access)) as service:
+            assert service.token is None
+            statuses = [
+                httpx.get(f"{service.http}{path}", headers={"Authorization": f"Bearer {bearer}"}).status_code
+                for path, bearer in (
+                    ("/metrics", token),
+                    ("/metrics", f"{token}x"),
+                    ("/api/v1/reads", provider.access_token(roles=["radiologist"])),
+                    ("/api/v1/reads", provider.access_token(roles=["auditor"])),
+                )
+            ]
+    assert statuses == [200, 401, 200, 403]
 
 
 def test_an_association_is_told_whose_implementation_answers(running: Running) -> None:

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zweitblick.access.principal import Role
+from zweitblick.access.tokens import ClaimRules
+from zweitblick.access_settings import AccessSettings, ProviderSettings
 from zweitblick.delivery.route import Route
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import KeySettings
@@ -42,11 +45,25 @@ certificate = "/etc/zweitblick/cert.pem"
 key = "/etc/zweitblick/cert.key"
 client_cas = "/etc/zweitblick/ca.pem"
 receivers = 4
+client_certificates = { SCANNER = "CN=scanner-7.example", "PACS 1" = "PRINT" }
 
 [http]
 host = "::1"
 port = 8443
 largest_upload_bytes = 1000000000
+
+[access]
+issuer = "https://login.example/realms/hospital"
+audience = "https://zweitblick.example"
+client_id = "zweitblick-browser"
+client_secret_file = "/run/credentials/client"
+ca = "/etc/zweitblick/login.pem"
+public_url = "https://zweitblick.example"
+roles_claim = "groups"
+roles = { rad-7 = "radiologist", ops = "administrator" }
+tenant_claim = "organization"
+tenant = "north"
+users_file = "/etc/zweitblick/users"
 
 [audit]
 folder = "/srv/audit"
@@ -71,7 +88,7 @@ vault_mount = "hospital/transit"
 vault_key = "zb"
 vault_token_file = "/run/credentials/token"
 vault_ca = "/etc/zweitblick/vault.pem"
-"""
+""".replace("PRINT", ":".join(["AB"] * 32))
 
 DESTINATIONS = """
 [[destinations]]
@@ -156,8 +173,20 @@ ENVIRONMENT = {
     "ZWEITBLICK_DICOM_KEY": "/etc/zweitblick/cert.key",
     "ZWEITBLICK_DICOM_CLIENT_CAS": "/etc/zweitblick/ca.pem",
     "ZWEITBLICK_DICOM_RECEIVERS": "4",
+    "ZWEITBLICK_DICOM_CLIENT_CERTIFICATES": "SCANNER=CN=scanner-7.example,PACS 1=" + "ab" * 32,
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
+    "ZWEITBLICK_ACCESS_ISSUER": "https://login.example/realms/hospital",
+    "ZWEITBLICK_ACCESS_AUDIENCE": "https://zweitblick.example",
+    "ZWEITBLICK_ACCESS_CLIENT_ID": "zweitblick-browser",
+    "ZWEITBLICK_ACCESS_CLIENT_SECRET_FILE": "/run/credentials/client",
+    "ZWEITBLICK_ACCESS_CA": "/etc/zweitblick/login.pem",
+    "ZWEITBLICK_ACCESS_PUBLIC_URL": "https://zweitblick.example",
+    "ZWEITBLICK_ACCESS_ROLES_CLAIM": "groups",
+    "ZWEITBLICK_ACCESS_ROLES": "rad-7=radiologist, ops=administrator",
+    "ZWEITBLICK_ACCESS_TENANT_CLAIM": "organization",
+    "ZWEITBLICK_ACCESS_TENANT": "north",
+    "ZWEITBLICK_ACCESS_USERS_FILE": "/etc/zweitblick/users",
     "ZWEITBLICK_AUDIT_FOLDER": "/srv/audit",
     "ZWEITBLICK_AUDIT_SIGNING_KEY": "/etc/zweitblick/audit.pem",
     "ZWEITBLICK_AUDIT_SITE": "Radiology",
@@ -201,6 +230,19 @@ EVERYTHING = Settings(
         key=Path("/etc/zweitblick/cert.key"),
         client_cas=Path("/etc/zweitblick/ca.pem"),
         receivers=4,
+        client_certificates={"SCANNER": "CN=scanner-7.example", "PACS 1": "ab" * 32},
+    ),
+    access=AccessSettings(
+        ProviderSettings(
+            "https://login.example/realms/hospital",
+            "https://zweitblick.example",
+            "zweitblick-browser",
+            Path("/run/credentials/client"),
+            Path("/etc/zweitblick/login.pem"),
+            ClaimRules("groups", {"rad-7": Role.RADIOLOGIST, "ops": Role.ADMINISTRATOR}, "organization", "north"),
+        ),
+        Path("/etc/zweitblick/users"),
+        "https://zweitblick.example",
     ),
     http=HttpSettings(host="::1", port=8443, largest_upload_bytes=10**9),
     audit=AuditSettings(

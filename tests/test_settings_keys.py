@@ -30,6 +30,7 @@ def test_databases_are_two_or_none(tmp_path: Path, text: str, fault: str) -> Non
     with pytest.raises(SettingsError, match=fault) as refused:
         loaded(tmp_path, text)
     assert "pass-word" not in str(refused.value)
+    assert ":secret@" not in repr(EVERYTHING)
     assert "secret" not in repr(EVERYTHING)
 
 

@@ -32,6 +32,11 @@ class Metrics:
         How many rounds are in each state; asked at every scrape.
     clock
         Tells the time, aware.
+
+    Attributes
+    ----------
+    access
+        Counts who is not let in over HTTP.
     """
 
     def __init__(self, standing: Callable[[], Mapping[State, Standing]], *, clock: Callable[[], datetime]) -> None:
@@ -69,11 +74,8 @@ class Metrics:
             ["status"],
             registry=registry,
         )
-        self._bytes = Counter(
-            "zweitblick_dicom_received_bytes",
-            "Data sets of C-STORE requests.",
-            registry=registry,
-        )
+        self._bytes = Counter("zweitblick_dicom_received_bytes", "Data sets of C-STORE requests.", registry=registry)
+        self.access = AccessMetrics(registry)
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format, whose media type is `MEDIA_TYPE`."""
@@ -117,6 +119,32 @@ class Metrics:
         """Count a C-STORE."""
         self._instances.labels(f"0x{status:04X}").inc()
         self._bytes.inc(size_bytes)
+
+
+class AccessMetrics:
+    """Counts what happens at the gate of HTTP, from any thread.
+
+    Parameters
+    ----------
+    registry
+        Where the counts are.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._refusals = Counter(
+            "zweitblick_access_refusals", "HTTP requests that were not let in, by code.", ["code"], registry=registry
+        )
+        self._emergencies = Counter(
+            "zweitblick_emergency_accesses", "Emergency accesses that were opened.", registry=registry
+        )
+
+    def refused(self, code: str) -> None:
+        """Count a request that was not let in."""
+        self._refusals.labels(code).inc()
+
+    def emergency_opened(self) -> None:
+        """Count an emergency access."""
+        self._emergencies.inc()
 
 
 class _Rounds:

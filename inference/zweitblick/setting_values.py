@@ -21,6 +21,9 @@ _AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
 
 _SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret"})
 """Parameters of a PostgreSQL URL that are secrets themselves, and not names of files."""
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_COMMON_NAME = re.compile(r"CN=[^,=]{1,64}")
+"""X.520 gives a common name 64 characters."""
 
 
 def as_path(raw: object) -> Path:
@@ -100,6 +103,23 @@ def as_titles(raw: object) -> frozenset[str]:
     if not isinstance(parts, list):
         raise ValueError(f"{raw!r} is no list of AE titles")  # noqa: TRY004 -- one error for all faults
     return frozenset(as_title(part.strip() if isinstance(part, str) else part) for part in parts)
+
+
+def as_certificates(raw: object) -> dict[str, str]:
+    """Take a table, or ``TITLE=CERTIFICATE`` parted by commas: a SHA-256 fingerprint, or ``CN=`` and a common name."""
+    table = dict(part.partition("=")[::2] for part in raw.split(",")) if isinstance(raw, str) else raw
+    if not isinstance(table, dict):
+        raise ValueError(f"{raw!r} is no table of certificates by AE title")  # noqa: TRY004 -- one error for all faults
+    return {as_title(title.strip()): _as_certificate(shown) for title, shown in table.items()}
+
+
+def _as_certificate(raw: object) -> str:
+    fingerprint = raw.replace(":", "").lower() if isinstance(raw, str) else ""
+    if _FINGERPRINT.fullmatch(fingerprint):
+        return fingerprint
+    if isinstance(raw, str) and _COMMON_NAME.fullmatch(raw):
+        return raw
+    raise ValueError(f"{raw!r} is no certificate; give its SHA-256 fingerprint, or CN= and its common name")
 
 
 def as_log_format(raw: object) -> str:

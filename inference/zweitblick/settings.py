@@ -13,12 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from zweitblick.access_settings import READERS as ACCESS_READERS
+from zweitblick.access_settings import USUAL_ACCESS, AccessSettings, access_faults, composed_access
 from zweitblick.delivery.route import Route
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.setting_values import (
+    as_certificates,
     as_database,
     as_host,
     as_log_format,
@@ -59,6 +62,8 @@ class DicomSettings:
         PEM files for TLS; `client_cas` asks senders for certificates too.
     receivers
         So many processes receive on the port; 1 is the service's own.
+    client_certificates
+        By calling AE title, the certificate that its sender must show: SHA-256 fingerprint, or common name.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +74,7 @@ class DicomSettings:
     key: Path | None = None
     client_cas: Path | None = None
     receivers: int = 1
+    client_certificates: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,8 @@ class Settings:
         data folder. Passwords are in files that they name.
     dicom, http
         Where to listen.
+    access
+        Who is let in over HTTP.
     audit
         Where the audit trail lies and goes.
     routes
@@ -166,6 +174,7 @@ class Settings:
     keys_database: str | None = field(default=None, repr=False)
     dicom: DicomSettings = DicomSettings()
     http: HttpSettings = HttpSettings()
+    access: AccessSettings = USUAL_ACCESS
     audit: AuditSettings = AuditSettings()
     routes: tuple[Route, ...] = ()
     keys: KeySettings = USUAL_KEYS
@@ -210,7 +219,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("audit", "dicom", "http", "keys") and isinstance(value, dict):
+        if name in ("access", "audit", "dicom", "http", "keys") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -253,7 +262,9 @@ def _unsafe(values: Mapping[str, Any]) -> list[str]:
         faults.append("dicom.certificate and dicom.key go together; set both or none")
     if "dicom.client_cas" in values and "dicom.certificate" not in values:
         faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    return faults + _databases(values) + without_holder(values) + _half_a_syslog(values)
+    if "dicom.client_certificates" in values and "dicom.client_cas" not in values:
+        faults.append("dicom.client_certificates needs dicom.client_cas, so that senders show a certificate")
+    return faults + _databases(values) + without_holder(values) + _half_a_syslog(values) + access_faults(values)
 
 
 def _unreached(values: Mapping[str, Any], found: tuple[Route, ...]) -> list[str]:
@@ -312,6 +323,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         keys_database=values.get("keys_database"),
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
+        access=composed_access(section("access")),
         audit=AuditSettings(**section("audit")),
         keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
@@ -357,10 +369,15 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.certificate": as_path,
     "dicom.key": as_path,
     "dicom.client_cas": as_path,
+    "dicom.client_certificates": as_certificates,
     "dicom.receivers": as_receivers,
     "http.host": as_host,
     "http.port": as_port,
     "http.largest_upload_bytes": as_upload_bytes,
+    "access.users_file": as_path,
+    "access.client_secret_file": as_path,
+    "access.ca": as_path,
+    **ACCESS_READERS,
     "keys.pkcs11_module": as_path,
     "keys.pkcs11_pin_file": as_path,
     "keys.vault_token_file": as_path,

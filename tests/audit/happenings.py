@@ -72,6 +72,7 @@ successes = st.one_of(
     st.builds(
         events.security_alert, alert_kinds, participants, subject=text, text=text, outcome=st.sampled_from([*Outcome])
     ),
+    st.builds(events.emergency_override, alert_kinds, participants, participants, studies, reason=text),
     st.builds(events.logged_in, participants, participants),
     st.builds(events.logged_out, participants, participants),
 )

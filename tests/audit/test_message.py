@@ -160,6 +160,7 @@ def test_a_query_holds_its_data_set_and_transfer_syntax() -> None:
     [
         events.audit_log_used(READER, uri="u"),
         events.logged_in(SCANNER, READER),
+        events.emergency_override(codes.EMERGENCY_OVERRIDE_STARTED, SCANNER, READER, STUDY, reason="now"),
         events.queried(READER, SCANNER, query=b""),
     ],
 )

@@ -1,5 +1,6 @@
 """TLS as BCP 195 asks: who gets in, who does not, and what a bad certificate says."""
 
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -7,10 +8,22 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
+from audit.book import Book
 from dimse.certificates import Authority, Files, new_authority
-from dimse.wire import ASSOCIATE_AC, ECHO_RQ, EXPLICIT, VERIFICATION, Kept, RawPeer, associate_rq, fragment
+from dimse.wire import (
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
+    ECHO_RQ,
+    EXPLICIT,
+    VERIFICATION,
+    Counts,
+    Kept,
+    RawPeer,
+    associate_rq,
+    fragment,
+)
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
-from zweitblick.errors import CertificateError
+from zweitblick.errors import CertificateError, DimseSettingError
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +48,10 @@ def client_context(authority: Authority, files: Files | None) -> ssl.SSLContext:
     return context
 
 
-def echoes(port: int, context: ssl.SSLContext | None) -> bool:
+def echoes(port: int, context: ssl.SSLContext | None, *, calling: str = "RAW") -> bool:
     try:
         with RawPeer(port, context) as peer:
-            peer.send(associate_rq([(VERIFICATION, [EXPLICIT])]))
+            peer.send(associate_rq([(VERIFICATION, [EXPLICIT])], calling=calling))
             if peer.receive()[0] != ASSOCIATE_AC:
                 return False
             peer.send(fragment(1, 3, ECHO_RQ))
@@ -73,6 +86,47 @@ def test_only_senders_that_the_authority_vouches_for_are_taken(
         assert echoes(server.port, client_context(authority, authority.issue("scanner")))
         assert not echoes(server.port, client_context(authority, None))
         assert not echoes(server.port, client_context(authority, stranger))
+
+
+def fingerprint(files: Files) -> str:
+    """SHA-256 of a certificate as `ssl` decodes it."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(files.certificate.read_text())).hexdigest()
+
+
+@pytest.mark.parametrize("by", ["fingerprint", "common name"])
+def test_an_ae_title_is_that_of_its_certificate(authority: Authority, ours: Files, by: str) -> None:
+    scanner, workstation = authority.issue("scanner"), authority.issue("workstation")
+    shown = fingerprint(scanner) if by == "fingerprint" else "CN=scanner"
+    tls = server_context(ours.certificate, ours.key, client_cas=authority.files.certificate)
+    config = ListenerConfig(port=0, tls=tls, client_certificates={"SCANNER1": shown})
+    counts, book = Counts(), Book()
+    with DicomServer(config, Kept(), observer=counts, audit=book) as server:
+        for files, title, is_taken in (
+            (scanner, "SCANNER1", True),
+            (workstation, "SCANNER1", False),
+            (workstation, "ANOTHER", True),
+            (authority.issue("scanner2"), "SCANNER1", False),
+        ):
+            assert echoes(server.port, client_context(authority, files), calling=title) == is_taken
+    assert [(event.types[0].meaning, int(event.outcome)) for event in book.events] == [("Node Authentication", 8)] * 2
+
+
+def test_who_uses_the_title_of_another_is_told_that_it_is_not_recognised(authority: Authority, ours: Files) -> None:
+    """PS3.8 table 9-21: rejected permanently, by the service user, calling AE title not recognized."""
+    tls = server_context(ours.certificate, ours.key, client_cas=authority.files.certificate)
+    config = ListenerConfig(port=0, tls=tls, client_certificates={"SCANNER1": "00" * 32})
+    with (
+        DicomServer(config, Kept()) as server,
+        RawPeer(server.port, client_context(authority, authority.issue("workstation"))) as peer,
+    ):
+        peer.send(associate_rq([(VERIFICATION, [EXPLICIT])], calling="SCANNER1"))
+        assert peer.receive() == (ASSOCIATE_RJ, bytes([0, 1, 1, 3]))
+
+
+def test_certificates_are_bound_only_where_they_are_asked_for(ours: Files) -> None:
+    for tls in (None, server_context(ours.certificate, ours.key)):
+        with pytest.raises(DimseSettingError, match="client_certificates"):
+            ListenerConfig(port=0, tls=tls, client_certificates={"SCANNER1": "00" * 32})
 
 
 def test_a_handshake_that_does_not_end_holds_up_nobody(authority: Authority, ours: Files) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 import pydicom
 import pytest
 
+from access.identity_provider import IdentityProvider
 from dicom_writer import write_series
 from kept_study import Clock, new_store
 from web.dicomweb_study import OTHER, STUDY, head
+from web.entrances import PUBLIC_URL, Entrances
 from web.web_house import WebHouse
 
 
@@ -21,6 +23,43 @@ def web_house(tmp_path: Path) -> Iterator[WebHouse]:
     clock = Clock()
     with new_store(folder, clock) as store, closing(WebHouse(store, clock)) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Entrances, Entrances]]:
+    """One store with its ways in, and the same behind a proxy."""
+    clock = Clock()
+    with (
+        new_store(tmp_path_factory.mktemp("entrances"), clock) as store,
+        closing(IdentityProvider()) as provider,
+        closing(Entrances(store, clock, provider)) as plain,
+        closing(Entrances(store, clock, provider, public_url=PUBLIC_URL)) as proxied,
+    ):
+        yield plain, proxied
+
+
+@pytest.fixture
+def entrances(houses: tuple[Entrances, Entrances], tmp_path: Path) -> Iterator[Entrances]:
+    houses[0].begin(tmp_path / "users.json")
+    yield houses[0]
+    houses[0].end()
+
+
+@pytest.fixture
+def proxied(houses: tuple[Entrances, Entrances], tmp_path: Path) -> Iterator[Entrances]:
+    houses[1].begin(tmp_path / "users of the proxied.json")
+    yield houses[1]
+    houses[1].end()
+
+
+@pytest.fixture
+def clock(entrances: Entrances) -> Clock:
+    return entrances.clock
+
+
+@pytest.fixture
+def provider(entrances: Entrances) -> IdentityProvider:
+    return entrances.provider
 
 
 @pytest.fixture

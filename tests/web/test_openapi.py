@@ -20,7 +20,7 @@ from zweitblick.store.life import Actor, Event
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.results import ResultName
 from zweitblick.store.store import Store
-from zweitblick.web import Service, create_app
+from zweitblick.web import Service, create_app, one_token
 from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
@@ -44,7 +44,7 @@ def receive(store: Store) -> None:
 
 def operations() -> list[tuple[str, str, GenerationMode]]:
     """Method and path of all that the document describes; what takes no parameter can be asked for in no wrong way."""
-    described = create_app(Service(None, None, None, None), token=TOKEN).openapi()["paths"]
+    described = create_app(Service(None, None, None, None), doors=one_token(TOKEN)).openapi()["paths"]
     return [
         (method, path, mode)
         for path, methods in described.items()
@@ -60,9 +60,10 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis
     with new_store(tmp_path_factory.mktemp("store"), Clock()) as store:
         receive(store)
         app = create_app(
-            Service(store, lambda _: None, lambda: True, Worklist(store.workitems, Notices(), Clock())), token=TOKEN
+            Service(store, lambda _: None, lambda: True, Worklist(store.workitems, Notices(), Clock())),
+            doors=one_token(TOKEN),
         )
-        yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
+        yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers={"Authorization": f"Bearer {TOKEN}"})
 
 
 QUICK = settings(

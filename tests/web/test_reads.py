@@ -20,7 +20,7 @@ from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.web import HttpServer, Service, create_app, one_token
 from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
@@ -39,7 +39,7 @@ class House:
         self.book = Book()
         worklist = Worklist(store.workitems, Notices(), Clock())
         service = Service(store, self.submitted.append, lambda: self.is_working, worklist, self.book)
-        self.server = HttpServer(create_app(service, token=TOKEN), host="127.0.0.1", port=0)
+        self.server = HttpServer(create_app(service, doors=one_token(TOKEN)), host="127.0.0.1", port=0)
         self.stranger = httpx.Client(base_url=self.server.address)
         self.client = httpx.Client(base_url=self.server.address, headers={"Authorization": f"Bearer {TOKEN}"})
 
@@ -222,7 +222,7 @@ def test_what_http_refuses_is_a_problem_too(house: House) -> None:
 
 
 def test_the_interface_describes_itself(house: House) -> None:
-    described = house.stranger.get("/api/v1/openapi.json").json()
+    described = house.client.get("/api/v1/openapi.json").json()
     assert {"/health", "/ready", "/api/v1/reads/{study_uid}", "/api/v1/reads/{study_uid}/complete"} <= set(
         described["paths"]
     )

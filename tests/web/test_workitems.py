@@ -16,7 +16,7 @@ from kept_study import Clock, new_store
 from worklist.work import PATIENT, STUDY_UID, UID, new_item, performed
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.store import Store
-from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.web import HttpServer, Service, create_app, one_token
 from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
@@ -32,7 +32,7 @@ class House:
         self.store, self.clock = store, clock
         worklist = Worklist(store.workitems, Notices(), clock)
         service = Service(store, lambda _: None, lambda: True, worklist)
-        self.server = HttpServer(create_app(service, token=TOKEN), host="127.0.0.1", port=0)
+        self.server = HttpServer(create_app(service, doors=one_token(TOKEN)), host="127.0.0.1", port=0)
         self.bearer = {"Authorization": f"Bearer {TOKEN}"}
         self.client = httpx.Client(base_url=self.server.address, headers=self.bearer)
 

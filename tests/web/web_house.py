@@ -13,7 +13,7 @@ from zweitblick.store.life import Actor, Event
 from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.web import HttpServer, Service, create_app, one_token
 from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
@@ -31,7 +31,7 @@ class WebHouse:
         service = Service(
             store, self.submitted.append, lambda: True, worklist, self.book, largest_upload_bytes=LARGEST_UPLOAD_BYTES
         )
-        self.server = HttpServer(create_app(service, token=TOKEN), host="127.0.0.1", port=0)
+        self.server = HttpServer(create_app(service, doors=one_token(TOKEN)), host="127.0.0.1", port=0)
         self.root = f"{self.server.address}/dicom-web"
         self.stranger = httpx.Client(base_url=self.server.address)
         self.client = httpx.Client(base_url=self.server.address, headers={"Authorization": f"Bearer {TOKEN}"})

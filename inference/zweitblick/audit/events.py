@@ -201,6 +201,30 @@ def security_alert(kind: Code, reporter: Participant, *, subject: str, text: str
     )
 
 
+def emergency_override(
+    kind: Code, person: Participant, process: Participant, study: AuditedStudy, *, reason: str
+) -> AuditEvent:
+    """Tell that somebody sees a study in an emergency, without the right to, or does so no more (section A.5.3.11).
+
+    Parameters
+    ----------
+    kind
+        `codes.EMERGENCY_OVERRIDE_STARTED` or `codes.EMERGENCY_OVERRIDE_STOPPED`.
+    person, process
+        Who does so, and which process lets them.
+    study
+        Which.
+    reason
+        Why, and until when.
+    """
+    alert = security_alert(kind, person, subject=process.user_id, text=reason, outcome=Outcome.SUCCESS)
+    return replace(
+        alert,
+        participants=(replace(person, is_requestor=True), replace(process, is_requestor=False)),
+        objects=(*alert.objects, *_study_and_patient(study)),
+    )
+
+
 def logged_in(person: Participant, node: Participant) -> AuditEvent:
     """Tell that somebody logs in, or tries to (section A.5.3.12).
 

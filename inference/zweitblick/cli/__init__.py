@@ -25,6 +25,7 @@ from zweitblick.cli import (
     seal,
     segment,
     serve,
+    users,
     verify,
     work,
 )
@@ -34,7 +35,7 @@ from zweitblick.reading import POPULATION, RESEARCH_USE
 
 COMMANDS = (
     *(read, segment, sample, deidentify),
-    *(serve, work, jobs, check),
+    *(serve, work, jobs, check, users),
     *(keys, open_report, seal, audit, verify),
 )
 

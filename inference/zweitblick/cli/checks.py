@@ -14,6 +14,7 @@ from typing import Any
 from cryptography import x509
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SegmentationStorage
 
+from zweitblick.cli.doors import access_checks
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
@@ -26,6 +27,7 @@ from zweitblick.errors import (
     StoreFullError,
     StoreKeyError,
     StoreUnavailableError,
+    TokenError,
 )
 from zweitblick.peers.cstore import StoreSender
 from zweitblick.peers.destination import StoreDestination
@@ -66,6 +68,7 @@ def checks(settings: Settings) -> Mapping[str, Check]:
         found["dicom.certificate"] = lambda: certificates(settings.dicom, datetime.now(UTC))
     found["dicom.port"] = lambda: port("dicom.port", settings.dicom, settings.http)
     found["http.port"] = lambda: port("http.port", settings.http, settings.http)
+    found |= access_checks(settings.access)
     return found | {f"to {route.destination.name}": partial(destination, route) for route in settings.routes}
 
 
@@ -242,7 +245,7 @@ def _valid_until(file: Path, now: datetime) -> datetime:
 def _is_running(http: HttpSettings) -> bool:
     """Tell whether what listens for HTTP is this program."""
     try:
-        return bool(http.port) and _asked(http, "/api/v1/openapi.json")[1]["info"]["title"] == "zweitblick"
+        return bool(http.port) and _asked(http, "/api/v1/session")[1]["code"] == TokenError.code
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return False
 

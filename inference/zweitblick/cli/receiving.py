@@ -131,7 +131,12 @@ def listener(dicom: DicomSettings) -> ListenerConfig:
     if dicom.certificate and dicom.key:
         tls = server_context(dicom.certificate, dicom.key, client_cas=dicom.client_cas)
     return ListenerConfig(
-        host=dicom.host, port=dicom.port, ae_title=dicom.ae_title, calling_ae_titles=dicom.calling_ae_titles, tls=tls
+        host=dicom.host,
+        port=dicom.port,
+        ae_title=dicom.ae_title,
+        calling_ae_titles=dicom.calling_ae_titles,
+        client_certificates=dicom.client_certificates,
+        tls=tls,
     )
 
 

@@ -1,6 +1,5 @@
 """The service: store, receiver, worker and HTTP put together, and taken apart in the right order."""
 
-import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
+from zweitblick.cli.doors import opened_doors, said_of
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.receiving import receiving, store_of
@@ -23,8 +23,6 @@ from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.web import HttpServer, Service, create_app
 from zweitblick.worker import Notary, Partners, Worker, WorkPlace
 from zweitblick.worklist import Inputs, Notices, Performer, Worklist
-
-TOKEN_BYTES = 32
 
 
 @contextmanager
@@ -44,7 +42,6 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
     ZweitblickError
         If it cannot start.
     """
-    token = secrets.token_urlsafe(TOKEN_BYTES)
     listening = threading.Event()
     with ExitStack() as stack:
         holder = stack.enter_context(_holder(settings))
@@ -64,13 +61,21 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
             partners.audit,
             settings.http.largest_upload_bytes,
         )
-        app = create_app(service, token=token, exposition=partners.metrics.exposition)
-        http = stack.enter_context(HttpServer(app, host=settings.http.host, port=settings.http.port))
+        doors = stack.enter_context(opened_doors(settings.access, clock=_now))
+        app = create_app(service, doors=doors, exposition=partners.metrics.exposition, observer=partners.metrics.access)
+        http = stack.enter_context(
+            HttpServer(
+                app,
+                host=settings.http.host,
+                port=settings.http.port,
+                is_proxied=bool(settings.access.public_url),
+            )
+        )
         port = stack.enter_context(receiving(settings, store, partners, listening=listening))
         yield {
             "DICOM": f"{settings.dicom.host} port {port}",
-            "HTTP": http.address,
-            "Token": token,
+            "HTTP": settings.access.public_url or http.address,
+            **said_of(doors),
             "Data": str(settings.data),
         }
 

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zweitblick.errors import DimseSettingError
@@ -27,6 +28,8 @@ class ListenerConfig:
         The called AE title that senders must use; None takes any.
     calling_ae_titles
         Senders that may associate; empty takes any.
+    client_certificates
+        By calling AE title, what certificate its sender must show; see `zweitblick.dimse.identity.is_bound`.
     tls
         As `zweitblick.tls.server_context` builds it; None listens without TLS.
     maximum_associations
@@ -53,6 +56,7 @@ class ListenerConfig:
     port: int = 11112
     ae_title: str | None = None
     calling_ae_titles: frozenset[str] = frozenset()
+    client_certificates: Mapping[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     maximum_associations: int = 32
     maximum_pdu_bytes: int = 2**17
@@ -72,6 +76,8 @@ class ListenerConfig:
             _check_title("calling_ae_titles", title)
         if self.ae_title is not None:
             _check_title("ae_title", self.ae_title)
+        if self.client_certificates and (self.tls is None or self.tls.verify_mode is not ssl.CERT_REQUIRED):
+            raise DimseSettingError("client_certificates needs TLS that asks senders for certificates; set client_cas")
         if not _is_loopback(self.host):
             self._check_protected()
 

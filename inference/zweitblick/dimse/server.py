@@ -10,7 +10,7 @@ from functools import partial
 from socketserver import BaseServer
 from threading import Lock, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
@@ -19,7 +19,10 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from zweitblick.audit import codes
 from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.audit.codes import Outcome
+from zweitblick.audit.events import security_alert
 from zweitblick.catalogue.search import Search
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -28,6 +31,7 @@ from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig, cannot_listen
 from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION, accepted
 from zweitblick.dimse.find import Find
+from zweitblick.dimse.identity import is_bound
 from zweitblick.dimse.instance import Keeper
 from zweitblick.dimse.messages import C_FIND, C_STORE, N_EVENT_REPORT, Request, Response
 from zweitblick.dimse.reception import Reception
@@ -235,12 +239,38 @@ class _Listener(ThreadedAssociationServer):
     def offer(self, event: evt.Event) -> None:
         """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
         request = event.assoc.requestor.primitive
-        if isinstance(request, A_ASSOCIATE):
-            event.assoc.acceptor.supported_contexts = accepted(
-                request.presentation_context_definition_list,
-                also=frozenset() if self.services.find is None else frozenset({STUDY_ROOT_FIND}),
-                reversed_roles=frozenset() if self.services.committed is None else frozenset({STORAGE_COMMITMENT}),
+        if not isinstance(request, A_ASSOCIATE):
+            return
+        acceptor = cast("Acceptor", event.assoc)
+        if not self._is_themselves(acceptor, request):
+            self._turn_away(acceptor)
+            return
+        acceptor.acceptor.supported_contexts = accepted(
+            request.presentation_context_definition_list,
+            also=frozenset() if self.services.find is None else frozenset({STUDY_ROOT_FIND}),
+            reversed_roles=frozenset() if self.services.committed is None else frozenset({STORAGE_COMMITMENT}),
+        )
+
+    def _is_themselves(self, association: Acceptor, request: A_ASSOCIATE) -> bool:
+        title = (request.calling_ae_title or "").strip()
+        return is_bound(title, association.dul.peer_certificate, self.config.client_certificates)
+
+    def _turn_away(self, association: Acceptor) -> None:
+        """Reject who uses another's AE title: "calling AE title not recognized" (PS3.8 table 9-21)."""
+        association.acse.send_reject(0x01, 0x01, 0x03)
+        evt.trigger(association, evt.EVT_REJECTED, {})
+        association.kill()
+        log.warning("an association was rejected: its certificate is not that of its calling AE title")
+        sender = association.requestor.address_info
+        self.audit.record(
+            security_alert(
+                codes.NODE_AUTHENTICATION,
+                self.audit.process,
+                subject=sender.address if sender else "unknown",
+                text="the certificate is not that of the calling AE title",
+                outcome=Outcome.SERIOUS_FAILURE,
             )
+        )
 
     def associations(self) -> list[Acceptor]:
         """Associations whose threads run."""

@@ -67,6 +67,13 @@ class UpperLayer(DULServiceProvider):
         if connection is not None:
             connection.settimeout(self.network_timeout)
 
+    @property
+    def peer_certificate(self) -> bytes:
+        """The certificate that the peer has shown, as DER; empty if it has shown none."""
+        connection = self._connection
+        shown = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+        return shown or b""
+
     def restart_idle_timer(self) -> None:
         """Count the network timeout from now."""
         self._idle_timer.restart()

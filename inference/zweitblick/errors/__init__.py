@@ -125,6 +125,14 @@
     ├── CheckError                      check.faults
     ├── TokenError                      http.token
     ├── RequestError                    what was asked for cannot be served as it is
+    ├── AccessError                     somebody is not let in, or may not do what was asked
+    │   ├── LoginError                  access.login
+    │   ├── ForbiddenError              access.forbidden
+    │   ├── CsrfError                   access.csrf
+    │   ├── TooManyRequestsError        access.too-many
+    │   ├── IdentityProviderError       access.provider
+    │   └── UsersError                  access.users
+    ├── RequestError                    what was asked over HTTP cannot be served as it is
     │   ├── QueryError                  request.query
     │   ├── TooManyMatchesError         request.too-many-matches
     │   ├── NoUidError                  request.no-uid
@@ -144,6 +152,15 @@ The message names the offending value and what to do, and never an attribute tha
 a series is named by its Series Number (0020,0011), an instance by its Instance Number (0020,0013).
 """
 
+from zweitblick.errors.access import (
+    AccessError,
+    CsrfError,
+    ForbiddenError,
+    IdentityProviderError,
+    LoginError,
+    TooManyRequestsError,
+    UsersError,
+)
 from zweitblick.errors.audit import (
     AuditError,
     AuditReadError,
@@ -314,31 +331,32 @@ from zweitblick.errors.worklist import (
 
 # fmt: off
 __all__ = [
-    "ActorError", "AlteredError", "ArchiveTooLargeError", "AuditError", "AuditReadError", "AuditWriteError",
-    "BodyBrokenOffError", "BodyTooLargeError", "BrokenOffError", "BundleDamagedError", "BundleError",
-    "BundleMissingError", "BundleUnsignedError", "CertificateError", "CertificateExpiredError",
-    "CertificateNotYetValidError", "CheckError", "CmsError", "CmsFormatError", "CmsKeyError", "DamagedArchiveError",
-    "DamagedInstanceError", "DataKeyError", "DimseSettingError", "DuplicatePositionError", "EventError",
-    "GeometryError", "HeadError", "InstanceError", "InstanceTooLargeError", "KekInUseError", "KeyHolderError",
-    "KeyUnwrapError", "KeyUsageError", "LocalizerError", "LostTurnError", "MalformedBodyError",
-    "MismatchedInstanceError", "MissingGeometryError", "MissingSequenceError", "MissingSliceError",
-    "MixedMatrixError", "MixedOrientationError", "MixedPatientsError", "MixedStudiesError", "NetworkCancelledError",
-    "NetworkClosedError", "NetworkDeadlineError", "NetworkError", "NetworkMemoryError", "NiftiError", "NoDicomError",
-    "NoPixelDataError", "NoUidError", "NotAHeadError", "NotAVolumeError", "NotAcceptableError", "NotCommittedError",
-    "NotConfirmedError", "NotDeidentifiableError", "NotForUsError", "NotMRError", "OutputError", "PeerAnswerError",
-    "PeerBrokenOffError", "PeerBusyError", "PeerContextError", "PeerCredentialsError", "PeerError",
-    "PeerRefusedError", "PeerRejectedError", "PeerTimeoutError", "PeerUnreachableError", "PixelDecodeError",
-    "PriorDamagedError", "PriorError", "PriorMismatchError", "PriorOrderError", "PriorPatientError",
-    "PriorVersionError", "ProviderError", "QueryError", "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError",
-    "ReceiverError", "RegistrationError", "RequestError", "ResultChangedError", "SampleError", "SealBrokenError",
-    "SealVersionError", "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError",
-    "SigningError", "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StoreDamagedError",
-    "StoreError", "StoreFullError", "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError",
-    "SyslogSettingError", "TokenError", "TooManyFilesError", "TooManyMatchesError", "TrailBrokenError",
-    "TransactionError", "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError",
-    "UnknownObjectError", "UnknownRoundError", "UnknownStudyError", "UnknownWorkitemError", "UnsafeArchiveError",
-    "UnsupportedMediaError", "VaultError", "VoxelError", "WeakCryptographyError", "WorkerError", "WorkerRunningError",
-    "WorkitemContentError", "WorkitemError", "WorkitemExistsError", "WorkitemQueryError", "WorkitemStateError",
-    "WrongSignerError", "ZweitblickError",
+    "AccessError", "ActorError", "AlteredError", "ArchiveTooLargeError", "AuditError", "AuditReadError",
+    "AuditWriteError", "BodyBrokenOffError", "BodyTooLargeError", "BrokenOffError", "BundleDamagedError",
+    "BundleError", "BundleMissingError", "BundleUnsignedError", "CertificateError", "CertificateExpiredError",
+    "CertificateNotYetValidError", "CheckError", "CmsError", "CmsFormatError", "CmsKeyError", "CsrfError",
+    "DamagedArchiveError", "DamagedInstanceError", "DataKeyError", "DimseSettingError", "DuplicatePositionError",
+    "EventError", "ForbiddenError", "GeometryError", "HeadError", "IdentityProviderError", "InstanceError",
+    "InstanceTooLargeError", "KekInUseError", "KeyHolderError", "KeyUnwrapError", "KeyUsageError", "LocalizerError",
+    "LoginError", "LostTurnError", "MalformedBodyError", "MismatchedInstanceError", "MissingGeometryError",
+    "MissingSequenceError", "MissingSliceError", "MixedMatrixError", "MixedOrientationError", "MixedPatientsError",
+    "MixedStudiesError", "NetworkCancelledError", "NetworkClosedError", "NetworkDeadlineError", "NetworkError",
+    "NetworkMemoryError", "NiftiError", "NoDicomError", "NoPixelDataError", "NoUidError", "NotAHeadError",
+    "NotAVolumeError", "NotAcceptableError", "NotCommittedError", "NotConfirmedError", "NotDeidentifiableError",
+    "NotForUsError", "NotMRError", "OutputError", "PeerAnswerError", "PeerBrokenOffError", "PeerBusyError",
+    "PeerContextError", "PeerCredentialsError", "PeerError", "PeerRefusedError", "PeerRejectedError",
+    "PeerTimeoutError", "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError",
+    "PriorMismatchError", "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError",
+    "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError", "ReceiverError", "RegistrationError",
+    "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
+    "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError", "SigningError",
+    "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StoreDamagedError", "StoreError",
+    "StoreFullError", "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError",
+    "SyslogSettingError", "TokenError", "TooManyFilesError", "TooManyMatchesError", "TooManyRequestsError",
+    "TrailBrokenError", "TransactionError", "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError",
+    "UnknownKekError", "UnknownObjectError", "UnknownRoundError", "UnknownStudyError", "UnknownWorkitemError",
+    "UnsafeArchiveError", "UnsupportedMediaError", "UsersError", "VaultError", "VoxelError", "WeakCryptographyError",
+    "WorkerError", "WorkerRunningError", "WorkitemContentError", "WorkitemError", "WorkitemExistsError",
+    "WorkitemQueryError", "WorkitemStateError", "WrongSignerError", "ZweitblickError",
 ]
 # fmt: on

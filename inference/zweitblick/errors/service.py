@@ -16,7 +16,7 @@ class CheckError(ZweitblickError):
 
 
 class TokenError(ZweitblickError):
-    """A request came without the token, or with another."""
+    """A request does not say who asks, or says it with a token or session that does not hold."""
 
     code = "http.token"
 

@@ -9,17 +9,14 @@ from fastapi import Request
 
 from zweitblick.audit.codes import Action
 from zweitblick.audit.events import AuditedStudy, accessed, queried
-from zweitblick.audit.message import Participant
+from zweitblick.web.gate import address_of, person_of, principal_of
 from zweitblick.web.service import Service
-
-BEARER = "bearer of the token"
-"""Who asks, as long as there is one token for all."""
 
 AGAIN_S = 300.0
 """Who looks through a study fetches it instance by instance: one access, as long as it does not rest so long."""
 
 MOST_WATCHED = 10_000
-"""Pairs of study and address that are remembered; then all are forgotten, and go on record once more."""
+"""Persons at an address who see a study, and are remembered; then all are forgotten, and go on record once more."""
 
 
 def record_access(service: Service, request: Request, study: str, *, action: Action = Action.READ) -> None:
@@ -41,16 +38,20 @@ def record_access(service: Service, request: Request, study: str, *, action: Act
     AuditError
         If it cannot be put on record. Nothing must be shown then.
     """
-    kept = service.store.study(study)
-    address = request.client.host if request.client else ""
     service.audit.record(
         accessed(
-            AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number),
-            Participant(BEARER, address=address, is_requestor=True),
+            audited(service, study),
+            person_of(principal_of(request), request),
             replace(service.audit.process, is_requestor=False),
             action=action,
         )
     )
+
+
+def audited(service: Service, study: str) -> AuditedStudy:
+    """Return a study as audit messages name it, by its token."""
+    kept = service.store.study(study)
+    return AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
 
 
 class Viewings:
@@ -65,17 +66,17 @@ class Viewings:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._lock = threading.Lock()
-        self._last: dict[tuple[str, str], float] = {}
+        self._last: dict[tuple[str, str, str], float] = {}
 
     def record(self, request: Request, study: str) -> None:
-        """Put an access on record, unless the same address had accessed the study shortly before.
+        """Put an access on record, unless the same person had accessed the study shortly before.
 
         Raises
         ------
         AuditError
             If it cannot be put on record. Nothing must be shown then.
         """
-        viewing, now = (request.client.host if request.client else "", study), time.monotonic()
+        viewing, now = (principal_of(request).user_id, address_of(request), study), time.monotonic()
         with self._lock:
             before = self._last.get(viewing)
         if before is None or now - before > AGAIN_S:
@@ -103,9 +104,8 @@ def record_query(service: Service, request: Request, *, form: str = "") -> None:
     AuditError
         If it cannot be put on record. Nothing must be shown then.
     """
-    address = request.client.host if request.client else ""
     query = f"{request.url.path}?{form or request.url.query}".encode()
-    service.audit.record(queried(Participant(BEARER, address=address), service.audit.process, query=query))
+    service.audit.record(queried(person_of(principal_of(request), request), service.audit.process, query=query))
 
 
 def record_reception(service: Service, request: Request, study_uids: Iterable[str]) -> None:

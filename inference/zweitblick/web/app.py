@@ -6,43 +6,70 @@ from fastapi import Depends, FastAPI
 
 import zweitblick
 from zweitblick.reading import RESEARCH_USE
-from zweitblick.web import dicomweb, fhir, health, metrics, reads, subscribers, workitems
+from zweitblick.web import dicomweb, emergency, fhir, health, interface, login, metrics, reads, subscribers, workitems
 from zweitblick.web.body import Bodies
+from zweitblick.web.doors import Doors
+from zweitblick.web.gate import AccessObserver, Gate
+from zweitblick.web.private import SECURITY, TRANSPORT, SecurityHeaders
 from zweitblick.web.problems import answer_with_problems
 from zweitblick.web.requests import RequestLog
 from zweitblick.web.service import Service
-from zweitblick.web.token import token_check
 
 
-def create_app(service: Service, *, token: str, exposition: Callable[[], bytes] = bytes) -> FastAPI:
+def create_app(
+    service: Service, *, doors: Doors, exposition: Callable[[], bytes] = bytes, observer: AccessObserver | None = None
+) -> FastAPI:
     """Make the application; it owns nothing of what it is given.
+
+    Every route passes the gate: it is closed unless `zweitblick.web.permissions` says what it does.
 
     Parameters
     ----------
     service
         What stands behind it.
-    token
-        That requests must bear (RFC 6750), but for health, readiness and metrics.
+    doors
+        The ways in.
     exposition
         Gives the metrics, as `zweitblick.metrics.Metrics.exposition` does; none if not given.
+    observer
+        Counts who is not let in.
     """
+    observer = observer or _Unobserved()
     app = FastAPI(
         title="zweitblick",
         version=zweitblick.__version__,
         description=f"A second read for brain MRI. {RESEARCH_USE}",
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,  # described below, to those who have an account
         docs_url=None,  # the pages that these would serve load scripts from elsewhere
         redoc_url=None,
+        dependencies=[Depends(Gate(doors, service.audit, observer))],
     )
-    app.include_router(health.router(service))
-    protected = [Depends(token_check(token))]
-    app.include_router(metrics.router(exposition))
     bodies = Bodies()
-    app.include_router(reads.router(service, bodies), dependencies=protected)
-    app.include_router(dicomweb.router(service, bodies), dependencies=protected)
-    app.include_router(fhir.router(service, bodies), dependencies=protected)
-    app.include_router(workitems.router(service), dependencies=protected)
-    app.include_router(subscribers.router(service, token=token))
+    for router in (
+        health.router(service),
+        metrics.router(exposition),
+        interface.router(app),
+        login.router(service, doors),
+        emergency.router(service, doors.emergencies, observer),
+        reads.router(service, bodies),
+        dicomweb.router(service, bodies),
+        fhir.router(service, bodies),
+        workitems.router(service),
+        subscribers.router(service),
+    ):
+        app.include_router(router)
+    app.openapi = interface.with_access(app.openapi, doors)  # type: ignore[method-assign]  # as FastAPI documents it
     app.add_middleware(RequestLog)
+    app.add_middleware(SecurityHeaders, headers=SECURITY | (TRANSPORT if doors.is_over_tls else {}))
     answer_with_problems(app)
     return app
+
+
+class _Unobserved:
+    """Counts nothing."""
+
+    def refused(self, code: str) -> None:
+        """Do nothing."""
+
+    def emergency_opened(self) -> None:
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus; like health and readiness they tell nothing of studies and need no token."""
+"""Metrics for Prometheus; they tell how much is read, and nothing of studies."""
 
 from collections.abc import Callable
 

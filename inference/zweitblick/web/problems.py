@@ -15,9 +15,13 @@ from zweitblick.errors import (
     AuditWriteError,
     BodyBrokenOffError,
     BodyTooLargeError,
+    CsrfError,
     DamagedArchiveError,
     DamagedInstanceError,
+    ForbiddenError,
+    IdentityProviderError,
     KeyHolderError,
+    LoginError,
     MalformedBodyError,
     NoDicomError,
     NotAcceptableError,
@@ -28,6 +32,7 @@ from zweitblick.errors import (
     StoreUnavailableError,
     TokenError,
     TooManyFilesError,
+    TooManyRequestsError,
     TrailBrokenError,
     TransactionError,
     TransferSyntaxError,
@@ -36,13 +41,14 @@ from zweitblick.errors import (
     UnknownStudyError,
     UnknownWorkitemError,
     UnsupportedMediaError,
+    UsersError,
     WorkitemContentError,
     WorkitemExistsError,
     WorkitemQueryError,
     WorkitemStateError,
     ZweitblickError,
 )
-from zweitblick.web.private import PRIVATE
+from zweitblick.web.private import PRIVATE, SECURITY
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +56,12 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[ZweitblickError], HTTPStatus] = {
     TokenError: HTTPStatus.UNAUTHORIZED,
+    LoginError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    CsrfError: HTTPStatus.FORBIDDEN,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
+    IdentityProviderError: HTTPStatus.SERVICE_UNAVAILABLE,
+    UsersError: HTTPStatus.SERVICE_UNAVAILABLE,
     QueryError: HTTPStatus.BAD_REQUEST,
     NoUidError: HTTPStatus.BAD_REQUEST,
     MalformedBodyError: HTTPStatus.BAD_REQUEST,
@@ -120,6 +132,8 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("a request failed: %s", error.code)
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if isinstance(error, TooManyRequestsError):
+        headers["Retry-After"] = str(error.retry_after_s)
     if request.method == "POST":  # the rest of a body that was not taken is not waited for
         headers["Connection"] = "close"
     return _document(status, headers, detail=str(error), code=error.code)
@@ -142,4 +156,4 @@ def _internal(_request: Request, error: Exception) -> JSONResponse:
 
 def _document(status: HTTPStatus, headers: dict[str, str], *, detail: str = "", code: str = "") -> JSONResponse:
     problem = Problem(title=status.phrase, status=status, detail=detail, code=code)
-    return JSONResponse(problem.model_dump(), status, PRIVATE | headers, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(), status, SECURITY | PRIVATE | headers, MEDIA_TYPE)

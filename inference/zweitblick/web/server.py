@@ -26,6 +26,8 @@ class HttpServer:
         What answers.
     host, port
         IP address and port; port 0 takes a free one.
+    is_proxied
+        Whether requests come from a proxy on this machine, which says whose they are (X-Forwarded-For).
 
     Raises
     ------
@@ -33,12 +35,19 @@ class HttpServer:
         If it cannot listen there.
     """
 
-    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, *, host: str, port: int, is_proxied: bool = False) -> None:
         _silence_uvicorn()
         self._listener = _listener(host, port)
         self._host = f"[{host}]" if ":" in host else host
         config = uvicorn.Config(
-            app, access_log=False, log_config=None, lifespan="off", timeout_graceful_shutdown=ANSWER_S
+            app,
+            access_log=False,
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=ANSWER_S,
+            proxy_headers=is_proxied,
+            forwarded_allow_ips=["127.0.0.1", "::1"],
+            server_header=False,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="http")

@@ -83,10 +83,11 @@ def _add_items(routes: APIRouter, service: Service) -> None:
         return JSONResponse([written(one) for one in found], headers=PRIVATE, media_type=MEDIA_TYPE)
 
     @routes.get("/{uid}", response_class=Response, responses=_FOUND)
-    def retrieve(uid: str, request: Request) -> Response:
-        """Retrieve a work item."""
+    def retrieve(uid: str, request: Request, transaction: str = "") -> Response:
+        """Retrieve a work item; what was performed is told once it has ended, and before to who has claimed it."""
         record_access(service, request, service.store.workitems.item(uid).study)
-        return JSONResponse([written(worklist.item(uid))], headers=PRIVATE, media_type=MEDIA_TYPE)
+        item = worklist.item(uid, transaction_uid=transaction)
+        return JSONResponse([written(item)], headers=PRIVATE, media_type=MEDIA_TYPE)
 
     @routes.post("/{uid}")
     def update(uid: str, content: Body, transaction: str = "") -> Response:

@@ -14,6 +14,9 @@ from zweitblick.worklist.step import StepState
 PUSH = "1.2.840.10008.5.1.4.34.6.1"
 """Unified Procedure Step - Push SOP Class: the one that every instance has (PS3.4 section CC.3.1)."""
 
+DRAFT = "UnifiedProcedureStepPerformedProcedureSequence"
+"""What was performed, and what came of it."""
+
 _VALUES = {
     "ProcedureStepState": frozenset({StepState.SCHEDULED}),
     "ScheduledProcedureStepPriority": frozenset({"HIGH", "MEDIUM", "LOW"}),
@@ -26,7 +29,7 @@ _VALUES = {
 _NOT_WHEN_NEW = (
     "TransactionUID",
     "ProcedureStepProgressInformationSequence",
-    "UnifiedProcedureStepPerformedProcedureSequence",
+    DRAFT,
 )
 _NEVER_SET = (
     *("SOPClassUID", "SOPInstanceUID", "TransactionUID", "ProcedureStepState"),
@@ -75,6 +78,16 @@ def written(dataset: Dataset) -> dict[str, Any]:
     return {tag: element for tag, element in dataset.to_json_dict().items() if tag != "00081195"}
 
 
+def published(dataset: Dataset) -> Dataset:
+    """Take out of a work item what its performer has put down so far: until the item has ended it is a draft.
+
+    PS3.4 asks for no more: what was performed is complete in the final states only (Table CC.2.5-3).
+    """
+    if dataset.get("ProcedureStepState") == StepState.IN_PROGRESS and DRAFT in dataset:
+        delattr(dataset, DRAFT)
+    return dataset
+
+
 def check_new(dataset: Dataset) -> None:
     """Refuse a new work item that is not as PS3.4 Table CC.2.5-3 asks.
 
@@ -115,12 +128,10 @@ def check_completed(dataset: Dataset) -> None:
     WorkitemContentError
         Naming the first attribute that is missing.
     """
-    performed = dataset.get("UnifiedProcedureStepPerformedProcedureSequence") or [Dataset()]
+    performed = dataset.get(DRAFT) or [Dataset()]
     missing = [keyword for keyword in _PERFORMED if not performed[0].get(keyword)]
     if missing:
-        raise WorkitemContentError(
-            f"UnifiedProcedureStepPerformedProcedureSequence lacks {missing[0]}; set it before COMPLETED"
-        )
+        raise WorkitemContentError(f"{DRAFT} lacks {missing[0]}; set it before COMPLETED")
 
 
 def study_uid(dataset: Dataset) -> str:

@@ -1,6 +1,7 @@
 """Worklist: work items from their making to their end, for whoever asks for readings and whoever performs them."""
 
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from pydicom import Dataset
 
 from zweitblick.errors import WorkitemContentError, WorkitemStateError
 from zweitblick.store.workitems import KeptWorkitem, Workitems
-from zweitblick.worklist.content import PUSH, check_change, check_completed, check_new, study_uid
+from zweitblick.worklist.content import PUSH, check_change, check_completed, check_new, published, study_uid
 from zweitblick.worklist.notices import EventType, Notices
 from zweitblick.worklist.query import Key, matching
 from zweitblick.worklist.step import StepState, changed, check_modifiable
@@ -58,19 +59,28 @@ class Worklist:
         )
         self._tell(self._items.item(uid), EventType.STATE_REPORT)
 
-    def item(self, uid: str) -> Dataset:
-        """Return what a work item says, with its Transaction UID.
+    def item(self, uid: str, *, transaction_uid: str = "") -> Dataset:
+        """Return what a work item says, with its Transaction UID; see `published`.
+
+        Parameters
+        ----------
+        uid
+            Of the work item.
+        transaction_uid
+            Of the claim: who knows it sees their own draft.
 
         Raises
         ------
         UnknownWorkitemError
             If there is none of this UID.
         """
-        return content_of(self._items.item(uid))
+        item = self._items.item(uid)
+        is_own = secrets.compare_digest(item.transaction_uid.encode(), transaction_uid.encode())
+        return content_of(item) if is_own else published(content_of(item))
 
     def search(self, keys: Sequence[Key]) -> list[Dataset]:
         """Return the work items that match all keys, the oldest first. Each that is kept is opened for it."""
-        found = (content_of(item) for item in self._items.items())
+        found = (published(content_of(item)) for item in self._items.items())
         return [content for content in found if matching(keys, content)]
 
     def update(self, uid: str, change: Dataset, *, transaction_uid: str) -> None:

@@ -1,0 +1,201 @@
+"""Log-in and log-out of people with browsers: at the identity provider, or with a local password."""
+
+import time
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import BaseModel, Field, SecretStr
+
+from zweitblick.access.code_flow import CodeFlow, Return
+from zweitblick.access.principal import Principal, Role
+from zweitblick.access.rates import Limit, Rate
+from zweitblick.access.users import Users
+from zweitblick.audit.events import failed, logged_in, logged_out
+from zweitblick.audit.message import Participant
+from zweitblick.errors import CsrfError, ForbiddenError, LoginError, TokenError
+from zweitblick.web.doors import Doors
+from zweitblick.web.form import described_form, form_of
+from zweitblick.web.gate import address_of, person_of, principal_of
+from zweitblick.web.private import PRIVATE
+from zweitblick.web.problems import described
+from zweitblick.web.service import Service
+
+ATTEMPTS = Rate(per_s=1 / 30, burst=5)
+"""Of one name from one address."""
+ATTEMPTS_OF_ADDRESS = Rate(per_s=1 / 5, burst=30)
+
+BINDING = "zweitblick-login"
+"""Cookie that ties the way back from the provider to the way there."""
+
+_BINDING_S = 600
+_CALLBACK = "/login/callback"
+_PROBLEMS = described(*(HTTPStatus(status) for status in (400, 401, 403, 413, 429, 503)))
+
+
+class Credentials(BaseModel):
+    """What a local user logs in with."""
+
+    name: str = Field(min_length=1, max_length=64)
+    password: SecretStr
+
+
+class Account(BaseModel):
+    """Who asks.
+
+    Attributes
+    ----------
+    user
+        As audit messages have it.
+    name
+        For people.
+    roles
+        What they are here for.
+    csrf_token
+        That unsafe requests of a session bear as ``X-CSRF-Token``; empty if the request itself proves who asks.
+    """
+
+    user: str
+    name: str
+    roles: list[Role]
+    csrf_token: str = ""
+
+
+def router(service: Service, doors: Doors) -> APIRouter:
+    """Make the routes, of the ways in that there are."""
+    routes = APIRouter(tags=["access"], responses=_PROBLEMS)
+    entrance = Entrance(service, doors)
+    if doors.users is not None:
+        _add_password(routes, entrance, doors.users)
+    if doors.code_flow is not None:
+        _add_provider(routes, entrance, doors.code_flow)
+    _add_account(routes, entrance)
+    return routes
+
+
+class Entrance:
+    """Puts log-ins on record, and opens sessions.
+
+    Parameters
+    ----------
+    service
+        Holds the record.
+    doors
+        Holds the sessions.
+    """
+
+    def __init__(self, service: Service, doors: Doors) -> None:
+        self._audit = service.audit
+        self._doors = doors
+
+    def let_in(self, request: Request, principal: Principal, answer: Response) -> None:
+        """Open a session, and have its secret in a cookie; the session of before ends.
+
+        Raises
+        ------
+        AuditError
+            If it cannot be put on record. Nobody is let in then.
+        """
+        self._audit.record(logged_in(person_of(principal, request), self._audit.process))
+        self._doors.sessions.close(request.cookies.get(self._doors.cookie, ""))
+        secret = self._doors.sessions.open(principal)
+        self.set_cookie(answer, self._doors.cookie, secret)
+
+    def set_cookie(self, answer: Response, name: str, value: str, *, path: str = "/", age_s: int | None = None) -> None:
+        """Have a browser bring something back that no page can read."""
+        answer.set_cookie(
+            name, value, max_age=age_s, path=path, httponly=True, samesite="lax", secure=self._doors.is_over_tls
+        )
+
+    def check_own_page(self, request: Request) -> None:
+        """Check that no page of others logs somebody in, as whom that page likes.
+
+        Raises
+        ------
+        CsrfError
+            If one asks.
+        """
+        if "origin" in request.headers and not self._doors.is_own_origin(request):
+            raise CsrfError("the log-in is asked for by a page that is not of this service")
+
+    def refuse(self, request: Request, user_id: str, code: str) -> None:
+        """Put it on record that somebody was not let in."""
+        who = Participant(user_id, address=address_of(request))
+        self._audit.record(failed(logged_in(who, self._audit.process), code))
+
+    def let_out(self, request: Request, answer: Response) -> None:
+        """End a session."""
+        self._audit.record(logged_out(person_of(principal_of(request), request), self._audit.process))
+        self._doors.sessions.close(request.cookies.get(self._doors.cookie, ""))
+        self.set_cookie(answer, self._doors.cookie, "", age_s=0)
+
+
+def _add_password(routes: APIRouter, entrance: Entrance, users: Users) -> None:
+    attempts, attempts_of_address = Limit(ATTEMPTS, time.monotonic), Limit(ATTEMPTS_OF_ADDRESS, time.monotonic)
+
+    @routes.post("/login", openapi_extra=described_form(Credentials), status_code=204, response_class=Response)
+    def log_in(request: Request, given: Annotated[Credentials, Depends(form_of(Credentials))]) -> Response:
+        """Log in with a local password; the session is in a cookie."""
+        entrance.check_own_page(request)
+        address = address_of(request)
+        attempts_of_address.take(address)
+        attempts.take((given.name, address))
+        try:
+            principal = users.logged_in(given.name, given.password.get_secret_value())
+        except LoginError as error:
+            entrance.refuse(request, given.name, error.code)
+            raise
+        attempts.forget((given.name, address))
+        answer = Response(status_code=204, headers=PRIVATE)
+        entrance.let_in(request, principal, answer)
+        return answer
+
+
+def _add_provider(routes: APIRouter, entrance: Entrance, flow: CodeFlow) -> None:
+    attempts = Limit(ATTEMPTS_OF_ADDRESS, time.monotonic)
+
+    @routes.get("/login", status_code=303, response_class=RedirectResponse)
+    def begin(request: Request) -> Response:
+        """Go to the identity provider to log in."""
+        attempts.take(address_of(request))
+        departure = flow.begin()
+        answer = RedirectResponse(departure.url, 303, PRIVATE)
+        entrance.set_cookie(answer, BINDING, departure.binding, path=_CALLBACK, age_s=_BINDING_S)
+        return answer
+
+    @routes.get(_CALLBACK, status_code=303, response_class=RedirectResponse)
+    def finish(request: Request, state: str = "", code: str = "", iss: str | None = None) -> Response:
+        """Come back from the identity provider; the session is in a cookie."""
+        attempts.take(address_of(request))
+        try:
+            principal = flow.finish(Return(code, state, request.cookies.get(BINDING, ""), iss))
+        except (TokenError, ForbiddenError) as error:
+            entrance.refuse(request, "unknown", error.code)
+            raise
+        answer = RedirectResponse("/api/v1/session", 303, PRIVATE)
+        entrance.let_in(request, principal, answer)
+        entrance.set_cookie(answer, BINDING, "", path=_CALLBACK, age_s=0)
+        return answer
+
+
+def _add_account(routes: APIRouter, entrance: Entrance) -> None:
+    @routes.get("/api/v1/session", response_model=Account)
+    def account(request: Request) -> Response:
+        """Tell who asks, and what a session's unsafe requests must bear."""
+        principal, session = principal_of(request), request.state.session
+        shown = Account(
+            user=principal.user_id,
+            name=principal.name,
+            roles=sorted(principal.roles),
+            csrf_token=session.csrf_token if session else "",
+        )
+        return JSONResponse(shown.model_dump(), headers=PRIVATE)
+
+    @routes.delete("/api/v1/session", status_code=204, response_class=Response)
+    def log_out(request: Request) -> Response:
+        """Log out; a request that bears a token has nothing to end."""
+        answer = Response(status_code=204, headers=PRIVATE)
+        if request.state.session is not None:
+            entrance.let_out(request, answer)
+        return answer
