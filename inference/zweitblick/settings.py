@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from zweitblick.delivery.route import Route
+from zweitblick.delivery.seal import Signing
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
+from zweitblick.sealing_settings import composed_signing, without_signer
 from zweitblick.setting_values import (
     as_database,
     as_host,
@@ -134,6 +136,8 @@ class Settings:
         Where the audit trail lies and goes.
     routes
         Where results go.
+    sealing
+        Signs what leaves the hospital; None if nothing does.
     keys
         Who keeps the key-encryption keys.
     log_format
@@ -152,6 +156,7 @@ class Settings:
     http: HttpSettings = HttpSettings()
     audit: AuditSettings = AuditSettings()
     routes: tuple[Route, ...] = ()
+    sealing: Signing | None = None
     keys: KeySettings = USUAL_KEYS
     log_format: str = "console"
 
@@ -173,9 +178,11 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     """
     faults: list[str] = []
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
-    found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles))
+    destinations = given.pop("destinations", [])
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
-    faults += _unsafe(values)
+    readers = Readers(as_path, as_port, as_title, as_titles)
+    faults += _unsafe(values) + without_signer(values)
+    found = routes(destinations, faults, readers, signing=composed_signing(values))
     if faults:
         raise SettingsError("; ".join(faults))
     return replace(_composed(values, environment), routes=found)
@@ -194,7 +201,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("audit", "dicom", "http", "keys") and isinstance(value, dict):
+        if name in ("audit", "dicom", "http", "keys", "sealing") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -273,6 +280,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         dicom=DicomSettings(**section("dicom")),
         http=HttpSettings(**section("http")),
         audit=AuditSettings(**section("audit")),
+        sealing=composed_signing(values),
         keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
     )
@@ -322,6 +330,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "keys.pkcs11_pin_file": as_path,
     "keys.vault_token_file": as_path,
     "keys.vault_ca": as_path,
+    "sealing.key": as_path,
+    "sealing.hsm_key": as_name,
+    "sealing.certificate": as_path,
     **READERS,
 }
 """Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

@@ -16,6 +16,7 @@ from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, Segmen
 
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.places import store_places
+from zweitblick.cli.seals import sealable
 from zweitblick.delivery.route import Route
 from zweitblick.dimse import server_context
 from zweitblick.errors import (
@@ -28,7 +29,8 @@ from zweitblick.errors import (
 )
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.peers.cstore import StoreSender
-from zweitblick.peers.destination import StoreDestination
+from zweitblick.peers.destination import FolderDestination, StoreDestination
+from zweitblick.peers.folder import FolderSender
 from zweitblick.peers.stow import StowSender
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.inspection import inspect
@@ -65,7 +67,11 @@ def checks(settings: Settings) -> Mapping[str, Check]:
         found["dicom.certificate"] = lambda: certificates(settings.dicom, datetime.now(UTC))
     found["dicom.port"] = lambda: port("dicom.port", settings.dicom, settings.http)
     found["http.port"] = lambda: port("http.port", settings.http, settings.http)
-    return found | {f"to {route.destination.name}": partial(destination, route) for route in settings.routes}
+    for route in settings.routes:
+        if route.seal is not None:
+            found[f"seal for {route.destination.name}"] = partial(sealable, route.seal, datetime.now(UTC))
+        found[f"to {route.destination.name}"] = partial(destination, route)
+    return found
 
 
 def data_folder(folder: Path) -> str:
@@ -211,6 +217,9 @@ def destination(route: Route) -> str:
     if isinstance(there, StoreDestination):
         StoreSender(there).check([SOP_CLASSES[result] for result in route.results])
         return f"{there.host} port {there.port} takes {', '.join(route.results)}"
+    if isinstance(there, FolderDestination):
+        FolderSender(there).check()
+        return f"{there.folder} can be written"
     StowSender(there).check()
     return f"{there.url} answers"
 

@@ -13,6 +13,7 @@ from zweitblick.audit.trail import Trail
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, exporting, recording
+from zweitblick.cli.seals import check_seals
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
 from zweitblick.dimse.server import OWN_AE_TITLE
@@ -120,11 +121,12 @@ class _Readers:
 @contextmanager
 def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_Readers]:
     """Compose what reads, whether it receives or not."""
+    check_seals(settings.routes, _now())
     bundles = load_bundles(settings.models or default_models())
     with ExitStack() as stack:
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(_store(settings, holder, audit=trail))
-        deliverer = Deliverer(store, settings.routes, audit=trail)
+        deliverer = Deliverer(store, settings.routes, audit=trail, clock=_now)
         partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail)
         place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
         worker = stack.enter_context(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from zweitblick.delivery.seal import Seal
 from zweitblick.peers.destination import Destination
 
 DICOM_RESULTS = ("seg", "sr", "encapsulated-pdf")
@@ -37,6 +38,8 @@ class Route:
         Names of results, of `DICOM_RESULTS`.
     senders, modalities, body_parts
         A study must have one of each; empty takes any.
+    seal
+        Signs and encrypts what goes there; None for a destination inside of the hospital.
     """
 
     destination: Destination
@@ -44,6 +47,7 @@ class Route:
     senders: frozenset[str] = frozenset()
     modalities: frozenset[str] = frozenset()
     body_parts: frozenset[str] = frozenset()
+    seal: Seal | None = None
 
     def takes(self, origin: Origin) -> bool:
         """Whether the results of a study from there go here."""
