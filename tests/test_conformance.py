@@ -3,6 +3,7 @@
 import io
 import re
 import ssl
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -14,10 +15,13 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dimse.certificates import new_authority
 from readings import phantom_reading
+from vault.cms_house import NOW, recipient, signer
 from zweitblick.catalogue.query import MATCHED, MOST_RESULTS
 from zweitblick.cli.checks import SOP_CLASSES
 from zweitblick.delivery.route import DICOM_RESULTS
+from zweitblick.delivery.seal import Form
 from zweitblick.dicom.capture import secondary_capture
+from zweitblick.dicom.encrypted import Filing, encrypted_instance
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dicom.pdf import encapsulated_pdf
 from zweitblick.dicom.seg import segmentation
@@ -27,8 +31,12 @@ from zweitblick.dimse.contexts import is_encoding, is_storage
 from zweitblick.dimse.find import ABOVE
 from zweitblick.dimse.status import CANCELLED, FIND_STATUS, PENDING, PROCESSING_FAILURE, STATUS, SUCCESS
 from zweitblick.report.pdf import pdf
+from zweitblick.vault.cms.certificates import Recipients
+from zweitblick.vault.cms.enveloped import enveloped
+from zweitblick.vault.cms.signed import signed
 from zweitblick.web import Service, create_app, one_token
 
+PSEUDONYM = "0123456789abcdef0123456789abcdef"
 STATEMENT = (Path(__file__).parents[1] / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
@@ -152,6 +160,42 @@ def test_attributes_are_those_that_are_written(written: dict[str, pydicom.Datase
     for column, (name, dataset) in enumerate(written.items(), start=2):
         said = {row[1] for row in rows if row[column] == "x"}
         assert said == {element.keyword for element in dataset}, name
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> tuple[pydicom.Dataset, pydicom.Dataset]:
+    """A report, and what is filed of it outside."""
+    reading = phantom_reading(tmp_path_factory.mktemp("source"))
+    report = structured_report(reading, segmentation(reading))
+    made = encrypted_instance(
+        report,
+        Filing(PSEUDONYM, bytes(32)),
+        signed=partial(signed, signer=signer(), at=NOW),
+        enveloped=partial(enveloped, recipients=Recipients((recipient().certificate,)), at=NOW),
+    )
+    return pydicom.dcmread(io.BytesIO(report)), pydicom.dcmread(io.BytesIO(made))
+
+
+def test_attributes_in_clear_are_those_that_are_said(encrypted: tuple[pydicom.Dataset, pydicom.Dataset]) -> None:
+    original, filed = encrypted
+    rows = table("In clear")
+    assert [keyword for _, keyword, _ in rows] == [element.keyword for element in filed]
+    for tag, keyword, value in rows:
+        assert tag == f"({tag_for_keyword(keyword) >> 16:04X},{tag_for_keyword(keyword) & 0xFFFF:04X})"
+        if said := re.fullmatch(r"`([^`]+)`", value):
+            assert str(filed[keyword].value) == said[1], keyword
+        elif value == "empty":
+            assert not filed[keyword].value, keyword
+        elif value == "derived":
+            assert filed[keyword].value.startswith(f"{IMPLEMENTATION_CLASS_UID}."), keyword
+            assert filed[keyword].value != original[keyword].value
+    assert filed.PatientName == f"{filed.PatientID}^"
+    assert filed.PatientID == PSEUDONYM
+    assert filed.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
+
+
+def test_forms_are_those_that_can_be_set() -> None:
+    assert [form.strip("`") for form, _ in table("Form")] == list(Form)
 
 
 def test_values_in_code_font_are_written(written: dict[str, pydicom.Dataset]) -> None:

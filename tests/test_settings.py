@@ -13,9 +13,10 @@ from zweitblick.access.principal import Role
 from zweitblick.access.tokens import ClaimRules
 from zweitblick.access_settings import AccessSettings, ProviderSettings
 from zweitblick.delivery.route import Route
+from zweitblick.delivery.seal import Form, Seal, SigningFiles
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import KeySettings
-from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
+from zweitblick.peers.destination import FolderDestination, StoreDestination, StowDestination, Trust
 from zweitblick.settings import AuditSettings, DicomSettings, HttpSettings, Settings, load_settings
 from zweitblick.study import Priority
 from zweitblick.vault.keyholders.places import TokenPlace
@@ -88,11 +89,16 @@ vault_mount = "hospital/transit"
 vault_key = "zb"
 vault_token_file = "/run/credentials/token"
 vault_ca = "/etc/zweitblick/vault.pem"
+
+[sealing]
+key = "/etc/zweitblick/sealing.key"
+certificate = "/etc/zweitblick/sealing.pem"
 """.replace("PRINT", ":".join(["AB"] * 32))
 
 DESTINATIONS = """
 [[destinations]]
 name = "PACS"
+inside = true
 host = "pacs.example"
 port = 104
 called_ae_title = "PACS"
@@ -109,21 +115,53 @@ body_parts = ["HEAD", "BRAIN"]
 
 [[destinations]]
 name = "ARCHIVE"
+inside = true
 url = "https://archive.example:8443/dicom-web"
 ca = "/etc/zweitblick/archive.pem"
 token_file = "/etc/zweitblick/token"
 
 [[destinations]]
 name = "HERE"
+inside = true
 url = "http://127.0.0.1:8042/dicom-web"
 password_file = "/etc/zweitblick/password"
 
 [[destinations]]
 name = "PLAIN"
+inside = true
 host = "10.0.0.7"
 port = 11112
 called_ae_title = "PLAIN"
+
+[sealing]
+key = "/etc/zweitblick/sealing.key"
+certificate = "/etc/zweitblick/sealing.pem"
+
+[[destinations]]
+name = "CLOUD"
+url = "https://cloud.example/dicom-web"
+recipients = ["/etc/zweitblick/hospital.pem", "/etc/zweitblick/clinic.pem"]
+
+[[destinations]]
+name = "SHARE"
+folder = "/mnt/share"
+recipients = ["/etc/zweitblick/clinic.pem"]
+results = ["sr", "encapsulated-pdf"]
+
+[[destinations]]
+name = "HOT-FOLDER"
+folder = "/mnt/hot"
+form = "encrypted-attributes"
+recipients = ["/etc/zweitblick/clinic.pem"]
+
+[[destinations]]
+name = "DESK"
+folder = "/mnt/desk"
+inside = true
 """
+
+SIGNING = SigningFiles(Path("/etc/zweitblick/sealing.key"), Path("/etc/zweitblick/sealing.pem"))
+HOSPITAL, CLINIC = Path("/etc/zweitblick/hospital.pem"), Path("/etc/zweitblick/clinic.pem")
 
 ROUTES = (
     Route(
@@ -151,6 +189,22 @@ ROUTES = (
     ),
     Route(StowDestination("HERE", "http://127.0.0.1:8042/dicom-web", password_file=Path("/etc/zweitblick/password"))),
     Route(StoreDestination("PLAIN", "10.0.0.7", 11112, "PLAIN")),
+    Route(
+        StowDestination("CLOUD", "https://cloud.example/dicom-web"),
+        results=("sr",),
+        seal=Seal(Form.ENCRYPTED_ATTRIBUTES, (HOSPITAL, CLINIC), SIGNING),
+    ),
+    Route(
+        FolderDestination("SHARE", Path("/mnt/share")),
+        results=("sr", "encapsulated-pdf"),
+        seal=Seal(Form.SEALED_FILE, (CLINIC,), SIGNING),
+    ),
+    Route(
+        FolderDestination("HOT-FOLDER", Path("/mnt/hot")),
+        results=("sr",),
+        seal=Seal(Form.ENCRYPTED_ATTRIBUTES, (CLINIC,), SIGNING),
+    ),
+    Route(FolderDestination("DESK", Path("/mnt/desk"))),
 )
 
 ENVIRONMENT = {
@@ -208,6 +262,8 @@ ENVIRONMENT = {
     "ZWEITBLICK_KEYS_VAULT_KEY": "zb",
     "ZWEITBLICK_KEYS_VAULT_TOKEN_FILE": "/run/credentials/token",
     "ZWEITBLICK_KEYS_VAULT_CA": "/etc/zweitblick/vault.pem",
+    "ZWEITBLICK_SEALING_KEY": "/etc/zweitblick/sealing.key",
+    "ZWEITBLICK_SEALING_CERTIFICATE": "/etc/zweitblick/sealing.pem",
 }
 
 EVERYTHING = Settings(
@@ -259,6 +315,7 @@ EVERYTHING = Settings(
         hsm=TokenPlace(Path("/usr/lib/hsm.so"), "Hospital 1", "zb", Path("/run/credentials/pin")),
         pool=PoolLimits(50, timedelta(hours=2)),
     ),
+    sealing=SIGNING,
     log_format="json",
 )
 
@@ -300,6 +357,9 @@ FAULTS = {
     "keys.vault_key": "[keys]\nvault_key = '..'",
     "keys.vault_token_file": "[keys]\nholder = 'vault'\nvault_url = 'https://vault.example:8200'",
     "keys.vault_ca": "[keys]\nvault_ca = ''",
+    "sealing.key": "[sealing]\nkey = 'sealing.key'",
+    "sealing.hsm_key": "[sealing]\nhsm_key = 'signing'\ncertificate = 'sealing.pem'",
+    "sealing.certificate": "[sealing]\ncertificate = 'sealing.pem'",
     "keys.pin": "[keys]\npin = '1234'",
     "colour": "colour = 'blue'",
 }

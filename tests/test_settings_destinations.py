@@ -8,11 +8,16 @@ import pytest
 
 from test_settings import DESTINATIONS, HOME, ROUTES, loaded
 from zweitblick.delivery.route import Origin
+from zweitblick.delivery.seal import SigningToken
 from zweitblick.errors import SettingsError
 from zweitblick.settings import load_settings
+from zweitblick.vault.keyholders.places import TokenPlace
 
-PLAIN = {"name": "PACS", "host": "10.0.0.7", "port": 104, "called_ae_title": "PACS"}
-STOW = {"name": "PACS", "url": "https://pacs.example/dicom-web"}
+PLAIN = {"name": "PACS", "inside": True, "host": "10.0.0.7", "port": 104, "called_ae_title": "PACS"}
+STOW = {"name": "PACS", "inside": True, "url": "https://pacs.example/dicom-web"}
+FOLDER = {"name": "SHARE", "folder": "/mnt/share", "recipients": ["clinic.pem"]}
+CLOUD = {"name": "CLOUD", "url": "https://cloud.example/dicom-web", "recipients": ["clinic.pem"]}
+SEALING = "[sealing]\nkey = 'sealing.key'\ncertificate = 'sealing.pem'\n"
 DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
     ("1.name", PLAIN | {"name": ""}),
     ("1.name", PLAIN | {"name": "a name"}),
@@ -42,6 +47,20 @@ DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
     ("PACS.token_file", STOW | {"url": "http://pacs.example", "token_file": "token"}),
     ("PACS.password_file", STOW | {"token_file": "token", "password_file": "password"}),
     ("PACS.colour", PLAIN | {"colour": "blue"}),
+    ("PACS.recipients", {key: value for key, value in PLAIN.items() if key != "inside"}),
+    ("PACS.recipients", PLAIN | {"inside": False}),
+    ("PACS.inside", PLAIN | {"inside": "yes"}),
+    ("PACS.recipients", PLAIN | {"recipients": ["clinic.pem"]}),
+    ("PACS.form", PLAIN | {"form": "encrypted-attributes"}),
+    ("SHARE.recipients", {key: value for key, value in FOLDER.items() if key != "recipients"}),
+    ("SHARE.recipients", FOLDER | {"recipients": []}),
+    ("SHARE.recipients", FOLDER | {"recipients": "clinic.pem"}),
+    ("SHARE.form", FOLDER | {"form": "plain"}),
+    ("SHARE.folder", FOLDER | {"folder": ""}),
+    ("SHARE.host", FOLDER | {"host": "10.0.0.7"}),
+    ("CLOUD.form", CLOUD | {"form": "sealed-file"}),
+    ("CLOUD.results", CLOUD | {"results": ["seg", "sr"]}),
+    ("SHARE.results", FOLDER | {"form": "encrypted-attributes", "results": ["encapsulated-pdf"]}),
 ]
 """What is wrong with a table, by the key that must be named."""
 
@@ -55,7 +74,27 @@ def test_destinations_say_where_and_what_for(tmp_path: Path) -> None:
 def test_a_fault_of_a_destination_is_named_by_its_key(tmp_path: Path, key: str, table: dict[str, object]) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
     with pytest.raises(SettingsError, match=rf"^destinations\.{re.escape(key)}\b"):
-        loaded(tmp_path, "\n".join(["[[destinations]]", *lines]))
+        loaded(tmp_path, "\n".join([SEALING, "[[destinations]]", *lines]))
+
+
+@pytest.mark.parametrize("table", [FOLDER, CLOUD], ids=lambda table: table["name"])
+def test_what_is_sealed_must_be_signed(tmp_path: Path, table: dict[str, object]) -> None:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    text = "\n".join(["[[destinations]]", *lines])
+    (route,) = loaded(tmp_path, SEALING + text).routes
+    assert route.seal is not None
+    with pytest.raises(SettingsError, match=rf"^destinations\.{table['name']}\b.*sealing\.key"):
+        loaded(tmp_path, text)
+
+
+def test_a_key_in_the_hsm_signs_too(tmp_path: Path) -> None:
+    keys = "[keys]\nholder = 'pkcs11'\npkcs11_module = 'hsm.so'\npkcs11_pin_file = 'pin'\npkcs11_token = 'Hospital 1'"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in CLOUD.items()]
+    sealing = "[sealing]\nhsm_key = 'signing'\ncertificate = 'sealing.pem'"
+    (route,) = loaded(tmp_path, "\n".join([keys, sealing, "[[destinations]]", *lines])).routes
+    place = TokenPlace(Path("hsm.so"), "Hospital 1", "zweitblick", Path("pin"))
+    assert route.seal is not None
+    assert route.seal.signing == SigningToken(place, "signing", Path("sealing.pem"))
 
 
 def test_all_faults_of_all_destinations_are_told_at_once(tmp_path: Path) -> None:
@@ -83,7 +122,9 @@ def test_destinations_are_tables(tmp_path: Path, text: str) -> None:
         loaded(tmp_path, text)
 
 
-@pytest.mark.parametrize(("guide", "names"), [("serve", {"PACS", "ARCHIVE"}), ("pacs", {"ORTHANC", "DCM4CHEE"})])
+@pytest.mark.parametrize(
+    ("guide", "names"), [("serve", {"PACS", "ARCHIVE", "CLOUD", "SHARE"}), ("pacs", {"ORTHANC", "CLOUD", "DCM4CHEE"})]
+)
 def test_the_documented_destinations_load(tmp_path: Path, guide: str, names: set[str]) -> None:
     text = (Path(__file__).parents[1] / "docs" / f"{guide}.md").read_text(encoding="utf-8")
     found = [loaded(tmp_path, example).routes for example in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]

@@ -16,10 +16,12 @@ from typing import Any
 from zweitblick.access_settings import READERS as ACCESS_READERS
 from zweitblick.access_settings import USUAL_ACCESS, AccessSettings, access_faults, composed_access
 from zweitblick.delivery.route import Route
+from zweitblick.delivery.seal import Signing
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
 from zweitblick.peers.destination import StoreDestination
+from zweitblick.sealing_settings import composed_signing, without_signer
 from zweitblick.setting_values import (
     as_certificates,
     as_database,
@@ -156,6 +158,8 @@ class Settings:
         Where the audit trail lies and goes.
     routes
         Where results go.
+    sealing
+        Signs what leaves the hospital; None if nothing does.
     keys
         Who keeps the key-encryption keys.
     log_format
@@ -177,6 +181,7 @@ class Settings:
     access: AccessSettings = USUAL_ACCESS
     audit: AuditSettings = AuditSettings()
     routes: tuple[Route, ...] = ()
+    sealing: Signing | None = None
     keys: KeySettings = USUAL_KEYS
     log_format: str = "console"
 
@@ -198,9 +203,12 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     """
     faults: list[str] = []
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
-    found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles))
+    destinations = given.pop("destinations", [])
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
-    faults += _unsafe(values) + _password_variable(environment) + _unreached(values, found)
+    readers = Readers(as_path, as_port, as_title, as_titles)
+    faults += _unsafe(values) + _password_variable(environment) + without_signer(values)
+    found = routes(destinations, faults, readers, signing=composed_signing(values))
+    faults += _unreached(values, found)
     if faults:
         raise SettingsError("; ".join(faults))
     return replace(_composed(values, environment), routes=found)
@@ -219,7 +227,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("access", "audit", "dicom", "http", "keys") and isinstance(value, dict):
+        if name in ("access", "audit", "dicom", "http", "keys", "sealing") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -325,6 +333,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         http=HttpSettings(**section("http")),
         access=composed_access(section("access")),
         audit=AuditSettings(**section("audit")),
+        sealing=composed_signing(values),
         keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
     )
@@ -382,6 +391,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "keys.pkcs11_pin_file": as_path,
     "keys.vault_token_file": as_path,
     "keys.vault_ca": as_path,
+    "sealing.key": as_path,
+    "sealing.hsm_key": as_name,
+    "sealing.certificate": as_path,
     **READERS,
 }
 """Every key, and how its value is read from TOML or from a variable; raises ValueError that says what to give."""

@@ -84,11 +84,15 @@ class Orthanc:
 
     def send(self, resource: str, port: str) -> None:
         """Send a study or a series to us."""
-        us = {"AET": "ZWEITBLICK", "Host": "127.0.0.1", "Port": int(port), "UseDicomTls": self.authority is not None}
-        assert self.client.put("/modalities/zweitblick", json=us).status_code == 200
+        self.knows_us(port)
         sent = self.client.post("/modalities/zweitblick/store", json={"Resources": [resource], "Synchronous": True})
         assert sent.status_code == 200
         assert sent.json()["FailedInstancesCount"] == 0
+
+    def knows_us(self, port: str) -> None:
+        """Have us among its modalities, for what it sends and reports."""
+        us = {"AET": "ZWEITBLICK", "Host": "127.0.0.1", "Port": int(port), "UseDicomTls": self.authority is not None}
+        assert self.client.put("/modalities/zweitblick", json=us).status_code == 200
 
     def of_modality(self, modality: str) -> pydicom.Dataset:
         """Return the one instance of a modality."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -14,11 +15,15 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pkcs11.util.rsa import encode_rsa_public_key
 
 from vault.cms_house import DAY, NOW, authority, key_usage, private_key, recipient, subject, write
+from zweitblick.delivery.seal import Form, Seal, SigningToken
 from zweitblick.errors import AlteredError, CmsKeyError, KeyHolderError
 from zweitblick.vault.cms.certificates import Recipients, Trust
 from zweitblick.vault.cms.pkcs11 import Pkcs11Key
 from zweitblick.vault.cms.secure_file import opened_file, sealed_file
 from zweitblick.vault.cms.signed import signed
+from zweitblick.vault.data_key import DataKey
+from zweitblick.vault.keyholders.pkcs11 import Pkcs11KeyHolder
+from zweitblick.vault.keyholders.places import TokenPlace
 
 LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
 PIN = "4711"
@@ -99,6 +104,43 @@ def test_openssl_verifies_what_the_hsm_signed(program: Program, service: Pkcs11K
     done = program("openssl", "cms", "-verify", *arguments, *at, "-out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+@pytest.fixture
+def place(session: pkcs11.Session, tmp_path: Path) -> TokenPlace:
+    """The token of the session, as the settings name it."""
+    pin_file = tmp_path / "pin"
+    pin_file.touch(0o600)
+    pin_file.write_text(PIN)
+    return TokenPlace(Path(LIBRARY), "hospital", "zweitblick", pin_file)
+
+
+def signing(place: TokenPlace, folder: Path, key: Pkcs11Key, label: str = "service in the HSM") -> Seal:
+    files = write(folder, service=key.certificate, clinic=recipient().certificate)
+    return Seal(Form.SEALED_FILE, (files["clinic"],), SigningToken(place, label, files["service"]))
+
+
+def test_a_seal_is_signed_in_the_hsm_beside_its_key_holder(
+    place: TokenPlace, service: Pkcs11Key, tmp_path: Path
+) -> None:
+    with closing(Pkcs11KeyHolder(place)) as holder:
+        holder.make_kek()
+        key = DataKey.fresh()
+        wrapped = holder.wrap(key)
+        parties = signing(place, tmp_path, service).tried(NOW)
+        sealed = sealed_file(CONTENT, parties.recipients, parties.signer, at=NOW)
+        assert holder.unwrap(wrapped) == key
+    opened = opened_file(sealed, recipient(), TRUST, at=NOW)
+    assert (opened.content, opened.signer) == (CONTENT, service.certificate)
+
+
+def test_a_key_that_is_not_there_or_is_another_s_is_told(
+    place: TokenPlace, service: Pkcs11Key, hospital: Pkcs11Key, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyHolderError, match="no private key nobody's"):
+        signing(place, tmp_path, service, "nobody's").tried(NOW)
+    with pytest.raises(CmsKeyError, match="does not fit"):
+        signing(place, tmp_path, service, "hospital in the HSM").tried(NOW)
 
 
 def test_the_key_does_not_leave(session: pkcs11.Session, service: Pkcs11Key) -> None:

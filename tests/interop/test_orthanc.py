@@ -74,12 +74,14 @@ def destinations(pacs: Orthanc, secured: Orthanc, archive: Orthanc) -> str:
     return f"""
         [[destinations]]
         name = "PACS"
+        inside = true
         host = "127.0.0.1"
         port = {pacs.dicom_port}
         called_ae_title = "PACS"
         storage_commitment = true
         [[destinations]]
         name = "SECURED"
+        inside = true
         host = "127.0.0.1"
         port = {secured.dicom_port}
         called_ae_title = "SECURED"
@@ -89,10 +91,12 @@ def destinations(pacs: Orthanc, secured: Orthanc, archive: Orthanc) -> str:
         key = "{ours.key}"
         [[destinations]]
         name = "ARCHIVE"
+        inside = true
         url = "http://127.0.0.1:{archive.http_port}/dicom-web"
         modalities = ["MR"]
         [[destinations]]
         name = "ELSEWHERE"
+        inside = true
         host = "127.0.0.1"
         port = {pacs.dicom_port}
         called_ae_title = "ELSEWHERE"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from store.stores import Clock, instance, plain_file, study_uid
-from zweitblick.errors import EventError, ResultChangedError, UnknownRoundError
+from zweitblick.errors import EventError, ResultChangedError, UnknownObjectError, UnknownRoundError
 from zweitblick.store.life import IN_WORK, Actor, Event, State
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.results import ResultName
@@ -82,6 +82,27 @@ class WorkContract:
             store.work.keep_reading(one.id, results(one, b"another", "1.2.9"), turn=1)
         assert files(places) == before
         assert len(before) == 3  # the study's pack, and what was kept
+
+    def test_what_is_sent_in_another_form_is_no_result_and_goes_with_the_results(self, store: Store) -> None:
+        one = begun(store)
+        name = ResultName(one.id, "CLOUD/sr", "application/dicom")
+        kept = store.keep_outgoing(name, io.BytesIO(b"an encrypted report"))
+        assert store.keep_outgoing(name, io.BytesIO(b"an encrypted report")) == kept
+        assert store.results(one.id) == []
+        assert [(each.id, each.name) for each in store.outgoing(one.id)] == [(kept, "CLOUD/sr")]
+        assert plain_file(store, kept) == b"an encrypted report"
+        with pytest.raises(ResultChangedError):
+            store.keep_outgoing(name, io.BytesIO(b"encrypted once more"))
+        store.work.keep_reading(one.id, results(one), turn=1)
+        assert sorted(each.name for each in store.results(one.id)) == ["json", "seg"]
+        assert store.outgoing(one.id) == []
+        with pytest.raises(UnknownObjectError):
+            store.open(kept)
+
+    def test_a_secret_for_a_destination_stays_and_is_its_own(self, store: Store) -> None:
+        assert store.secret_for("CLOUD") == store.secret_for("CLOUD")
+        assert store.secret_for("CLOUD") != store.secret_for("SHARE")
+        assert len(store.secret_for("CLOUD")) == 32
 
     def test_a_cancelled_reading_is_not_kept(self, store: Store) -> None:
         one = begun(store)

@@ -18,6 +18,7 @@ from zweitblick.cli.doors import access_checks
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
+from zweitblick.cli.seals import sealable
 from zweitblick.delivery.route import Route
 from zweitblick.dimse import server_context
 from zweitblick.errors import (
@@ -30,8 +31,9 @@ from zweitblick.errors import (
     TokenError,
 )
 from zweitblick.peers.cstore import StoreSender
-from zweitblick.peers.destination import StoreDestination
+from zweitblick.peers.destination import FolderDestination, StoreDestination
 from zweitblick.peers.dimse_archive import DimseArchive
+from zweitblick.peers.folder import FolderSender
 from zweitblick.peers.stow import StowSender
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.inspection import inspect
@@ -69,7 +71,11 @@ def checks(settings: Settings) -> Mapping[str, Check]:
     found["dicom.port"] = lambda: port("dicom.port", settings.dicom, settings.http)
     found["http.port"] = lambda: port("http.port", settings.http, settings.http)
     found |= access_checks(settings.access)
-    return found | {f"to {route.destination.name}": partial(destination, route) for route in settings.routes}
+    for route in settings.routes:
+        if route.seal is not None:
+            found[f"seal for {route.destination.name}"] = partial(sealable, route.seal, datetime.now(UTC))
+        found[f"to {route.destination.name}"] = partial(destination, route)
+    return found
 
 
 def data_folder(folder: Path) -> str:
@@ -222,6 +228,9 @@ def destination(route: Route) -> str:
             return f"{there.host} port {there.port} answers queries"
         StoreSender(there).check([SOP_CLASSES[result] for result in route.results])
         return f"{there.host} port {there.port} takes {', '.join(route.results)}"
+    if isinstance(there, FolderDestination):
+        FolderSender(there).check()
+        return f"{there.folder} can be written"
     StowSender(there).check()
     return f"{there.url} answers"
 

@@ -13,6 +13,7 @@ from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.receiving import receiving, store_of
 from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, recording
+from zweitblick.cli.seals import check_seals
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.metrics import Metrics
@@ -124,11 +125,12 @@ class _Readers:
 @contextmanager
 def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_Readers]:
     """Compose what reads, whether it receives or not."""
+    check_seals(settings.routes, _now())
     bundles = configured_bundles(settings)
     with ExitStack() as stack:
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(store_of(settings, holder, audit=trail))
-        deliverer = Deliverer(store, settings.routes, audit=trail)
+        deliverer = Deliverer(store, settings.routes, audit=trail, clock=_now)
         notary = Notary(audit_signer(settings), trail.signed_head)
         archives = [route.destination for route in settings.routes if route.priors]
         lookup = PriorLookup(store, archives, clock=_now, audit=trail)

@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
@@ -21,10 +22,15 @@ from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.delivery.origin import origin
 from zweitblick.delivery.record import recorded_transfer
 from zweitblick.delivery.route import Route
+from zweitblick.delivery.sealer import Sealer
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.errors import (
     AuditError,
+    CertificateExpiredError,
+    CertificateNotYetValidError,
+    CmsKeyError,
     KeyHolderError,
+    KeyUsageError,
     NotCommittedError,
     PeerAnswerError,
     PeerBrokenOffError,
@@ -38,6 +44,7 @@ from zweitblick.errors import (
     StoreUnavailableError,
     UnknownDestinationError,
     UnknownRoundError,
+    WeakCryptographyError,
     ZweitblickError,
 )
 from zweitblick.peers.association import PATIENCE, Patience
@@ -72,6 +79,11 @@ PASSING = (
     PeerAnswerError,
     PeerCredentialsError,
     NotCommittedError,
+    CmsKeyError,
+    WeakCryptographyError,
+    CertificateExpiredError,
+    CertificateNotYetValidError,
+    KeyUsageError,
 )
 """After these it is tried again, for ever; whatever else goes wrong with an attempt, ends it."""
 
@@ -106,6 +118,8 @@ class Deliverer:
         How long a peer may take.
     audit
         Has on record what is sent; what cannot be put there waits.
+    clock
+        Tells the time, aware: when something is signed, and by which certificates must be valid.
     """
 
     def __init__(
@@ -116,8 +130,10 @@ class Deliverer:
         delay_s: Callable[[int], float] = back_off,
         patience: Patience = PATIENCE,
         audit: Auditor | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
+        self._sealer = Sealer(store, clock=clock)
         self._audit = audit or Unrecorded()
         self._routes = {route.destination.name: route for route in routes}
         self._delay_s = delay_s
@@ -273,7 +289,7 @@ class Deliverer:
         route = self._routes.get(delivery.destination)
         if route is None:
             raise UnknownDestinationError(f"{delivery.destination} is no destination any more; set it, or replay")
-        instances = self._instances(delivery.round, route.results)
+        instances = self._instances(delivery, route)
         with recorded_transfer(self._audit, self._store.study(delivery.study), route.destination, instances):
             receipt = sender(route.destination, patience=self._patience).send(instances)
         if receipt.warnings:
@@ -312,7 +328,7 @@ class Deliverer:
             return None
         return ask_commitment(
             route.destination,
-            self._instances(delivery.round, route.results),
+            self._instances(delivery, route),
             transaction_uid=str(delivery.transaction_uid),
             patience=self._patience,
         )
@@ -326,9 +342,12 @@ class Deliverer:
             return answered(DeliveryState.WAITING, error_code=NotCommittedError.code)
         return answered(DeliveryState.DELIVERED)
 
-    def _instances(self, round_id: str, names: Sequence[str]) -> list[Outgoing]:
-        kept = {one.name: one for one in self._store.results(round_id)}
-        return [outgoing(partial(self._store.open, kept[name].id), size=kept[name].plain_bytes) for name in names]
+    def _instances(self, delivery: Delivery, route: Route) -> list[Outgoing]:
+        if route.seal is not None:
+            return self._sealer.instances(delivery, route, route.seal)
+        kept = {one.name: one for one in self._store.results(delivery.round)}
+        found = [kept[name] for name in route.results]
+        return [outgoing(partial(self._store.open, one.id), size=one.plain_bytes) for one in found]
 
     def _state(self, delivery: Delivery) -> State:
         for one in self._store.rounds(delivery.study):

@@ -11,7 +11,7 @@ from zweitblick.audit.codes import Action
 from zweitblick.audit.events import AuditedStudy, Transfer, failed, transfer_begun, transferred
 from zweitblick.audit.message import Participant
 from zweitblick.errors import ZweitblickError
-from zweitblick.peers.destination import Destination, StoreDestination
+from zweitblick.peers.destination import Destination, FolderDestination, StoreDestination
 from zweitblick.peers.instance import Outgoing
 from zweitblick.store.studies import KeptStudy
 
@@ -66,4 +66,6 @@ def _receiver(destination: Destination) -> Participant:
         return Participant(
             destination.name, ae_titles=(destination.called_ae_title,), address=destination.host, is_requestor=False
         )
+    if isinstance(destination, FolderDestination):
+        return Participant(destination.name)
     return Participant(destination.name, address=urlsplit(destination.url).hostname or "")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from zweitblick.delivery.seal import Seal
 from zweitblick.peers.destination import Destination
 
 DICOM_RESULTS = ("seg", "sr", "encapsulated-pdf")
@@ -41,6 +42,8 @@ class Route:
         Whether earlier studies of a patient are fetched from there.
     inputs
         Whether the input of work items is.
+    seal
+        Signs and encrypts what goes there; None for a destination inside of the hospital.
     """
 
     destination: Destination
@@ -50,6 +53,7 @@ class Route:
     body_parts: frozenset[str] = frozenset()
     priors: bool = False
     inputs: bool = False
+    seal: Seal | None = None
 
     def takes(self, origin: Origin) -> bool:
         """Whether the results of a study from there go here."""

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from zweitblick.delivery.route import DICOM_RESULTS, Route
-from zweitblick.peers.destination import StoreDestination, StowDestination, Trust
+from zweitblick.delivery.seal import Form, Seal, Signing
+from zweitblick.peers.destination import Destination, FolderDestination, StoreDestination, StowDestination, Trust
 
 Reader = Callable[[object], Any]
 """Returns a value, or raises ValueError that says what to give."""
@@ -16,6 +18,8 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 """A code string (PS3.5 section 6.2)."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ENCRYPTED_RESULTS = ("sr",)
+"""What can have encrypted attributes: see `zweitblick.dicom.encrypted.encrypted_instance`."""
 
 
 class Readers(NamedTuple):
@@ -27,7 +31,7 @@ class Readers(NamedTuple):
     titles: Reader
 
 
-def routes(tables: object, faults: list[str], readers: Readers) -> tuple[Route, ...]:
+def routes(tables: object, faults: list[str], readers: Readers, *, signing: Signing | None = None) -> tuple[Route, ...]:
     """Read tables of destinations; one with a fault is left out, and the fault noted.
 
     Parameters
@@ -38,6 +42,8 @@ def routes(tables: object, faults: list[str], readers: Readers) -> tuple[Route, 
         To which faults are added.
     readers
         For paths, ports and AE titles.
+    signing
+        Signs what is sealed; None if the settings have none, and nothing may be sealed.
     """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         faults.append("destinations: give each as a table [[destinations]]")
@@ -49,13 +55,13 @@ def routes(tables: object, faults: list[str], readers: Readers) -> tuple[Route, 
             faults.append(f"destinations.{number}.name: give 1 to 32 letters, digits, dots, dashes or underscores")
         elif name in found:
             faults.append(f"destinations.{name}.name: there are two of this name; give each its own")
-        elif (route := _route(name, table, faults, readers)) is not None:
+        elif (route := _route(table, faults, readers, signing)) is not None:
             found[name] = route
     return tuple(found.values())
 
 
-def _route(name: str, table: Mapping[str, Any], faults: list[str], readers: Readers) -> Route | None:
-    known = _readers("url" in table, readers)
+def _route(table: Mapping[str, Any], faults: list[str], readers: Readers, signing: Signing | None) -> Route | None:
+    known = _readers(table, readers)
     values: dict[str, Any] = {}
     wrong = []
     for key, raw in table.items():
@@ -67,24 +73,32 @@ def _route(name: str, table: Mapping[str, Any], faults: list[str], readers: Read
         except ValueError as error:
             wrong.append(f"{key}: {error}")
     wrong += _unfit(table)
-    faults += [f"destinations.{name}.{fault}" for fault in wrong]
-    return None if wrong else _composed(values)
+    seal = _seal(values, signing, wrong)
+    faults += [f"destinations.{table['name']}.{fault}" for fault in wrong]
+    return None if wrong else _composed(values, seal)
 
 
-def _readers(is_stow: bool, readers: Readers) -> dict[str, Reader]:  # noqa: FBT001 -- what the table itself says
+def _readers(table: Mapping[str, Any], readers: Readers) -> dict[str, Reader]:
+    """Return how the keys are read that a table of its kind has."""
     common: dict[str, Reader] = {
         "name": str,
+        "inside": _truth,
+        "form": _form,
+        "recipients": lambda raw: _paths(raw, readers.path),
         "results": _results,
         "senders": readers.titles,
         "modalities": _codes,
         "body_parts": _codes,
-        "priors": _truth,
-        "inputs": _truth,
         "ca": readers.path,
         "certificate": readers.path,
+        "inputs": _truth,
         "key": readers.path,
+        "priors": _truth,
     }
-    if is_stow:
+    if "folder" in table:
+        return common | {"folder": readers.path}
+    common |= {"ca": readers.path, "certificate": readers.path, "key": readers.path}
+    if "url" in table:
         return common | {"url": _url, "token_file": readers.path, "password_file": readers.path}
     return common | {
         "host": _host,
@@ -99,9 +113,9 @@ def _readers(is_stow: bool, readers: Readers) -> dict[str, Reader]:  # noqa: FBT
 def _unfit(table: Mapping[str, Any]) -> list[str]:
     """Faults of values together."""
     faults = []
-    if "url" not in table:
+    if "url" not in table and "folder" not in table:
         needed = ("host", "port", "called_ae_title")
-        faults += [f"{key} must be set, or url for STOW-RS" for key in needed if key not in table]
+        faults += [f"{key} must be set, or url for STOW-RS, or folder" for key in needed if key not in table]
         if table.get("port") == 0:
             faults.append("port: 0 is nobody's; give 1 to 65535")
     if ("certificate" in table) != ("key" in table):
@@ -118,20 +132,58 @@ def _unfit(table: Mapping[str, Any]) -> list[str]:
     return faults
 
 
+def _seal(values: Mapping[str, Any], signing: Signing | None, wrong: list[str]) -> Seal | None:
+    """Return how results are sealed, None for a destination inside; where there is a fault, note it and return None."""
+    if values.get("inside"):
+        unused = [key for key in ("form", "recipients") if key in values]
+        wrong += [f"{key} is for destinations outside, and inside is true; leave one of them out" for key in unused]
+        return None
+    form = values.get("form") or (Form.SEALED_FILE if "folder" in values else Form.ENCRYPTED_ATTRIBUTES)
+    wrong += _unfit_form(form, values)
+    if "recipients" not in values:
+        wrong.append(
+            "recipients must be set, since what leaves the hospital is sealed: files with certificates of those who "
+            "may open it; or inside = true"
+        )
+        return None
+    if signing is None:
+        wrong.append("recipients: what is sealed is signed too; set sealing.certificate, and sealing.key or hsm_key")
+        return None
+    return Seal(form, values["recipients"], signing)
+
+
+def _unfit_form(form: Form, values: Mapping[str, Any]) -> list[str]:
+    if form is Form.SEALED_FILE:
+        return [] if "folder" in values else [f"form: a {form} is no DICOM object; give a folder for it"]
+    others = [one for one in values.get("results", ()) if one not in _ENCRYPTED_RESULTS]
+    return [
+        f"results: {one} cannot have {form}; leave it out, or give a folder for a {Form.SEALED_FILE}" for one in others
+    ]
+
+
 def _has_tls(table: Mapping[str, Any]) -> bool:
     return table.get("tls") is True or str(table.get("url")).startswith("https:")
 
 
-def _composed(values: Mapping[str, Any]) -> Route:
-    def of(*keys: str) -> dict[str, Any]:
-        return {key: values[key] for key in keys if key in values}
+def _composed(values: Mapping[str, Any], seal: Seal | None) -> Route:
+    conditions = _picked(values, "results", "senders", "modalities", "body_parts", "priors", "inputs")
+    if seal is not None and seal.form is Form.ENCRYPTED_ATTRIBUTES:
+        conditions["results"] = _ENCRYPTED_RESULTS
+    return Route(_destination(values), seal=seal, **conditions)
 
+
+def _destination(values: Mapping[str, Any]) -> Destination:
+    if "folder" in values:
+        return FolderDestination(**_picked(values, "name", "folder"))
     trust = Trust(values.get("ca"), values.get("certificate"), values.get("key"))
-    conditions = of("results", "senders", "modalities", "body_parts", "priors", "inputs")
     if "url" in values:
-        return Route(StowDestination(trust=trust, **of("name", "url", "token_file", "password_file")), **conditions)
-    where = of("name", "host", "port", "called_ae_title", "calling_ae_title", "storage_commitment")
-    return Route(StoreDestination(trust=trust if values.get("tls") else None, **where), **conditions)
+        return StowDestination(trust=trust, **_picked(values, "name", "url", "token_file", "password_file"))
+    where = _picked(values, "name", "host", "port", "called_ae_title", "calling_ae_title", "storage_commitment")
+    return StoreDestination(trust=trust if values.get("tls") else None, **where)
+
+
+def _picked(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}
 
 
 def _url(raw: object) -> str:
@@ -157,6 +209,19 @@ def _truth(raw: object) -> bool:
     if not isinstance(raw, bool):
         raise ValueError(f"{raw!r} is neither true nor false")  # noqa: TRY004 -- one error for all faults
     return raw
+
+
+def _form(raw: object) -> Form:
+    try:
+        return Form(str(raw))
+    except ValueError:
+        raise ValueError(f"{raw!r} is no form; give {' or '.join(Form)}") from None
+
+
+def _paths(raw: object, path: Reader) -> tuple[Path, ...]:
+    if not isinstance(raw, list) or not raw:
+        raise ValueError(f"{raw!r} is no list of files")
+    return tuple(path(one) for one in raw)
 
 
 def _results(raw: object) -> tuple[str, ...]:

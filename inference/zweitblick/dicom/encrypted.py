@@ -9,7 +9,6 @@ that, since the standard's envelope is not authenticated (PS3.3 C.12.1.1.4.2). W
 
 import hmac
 import io
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -25,6 +24,7 @@ from zweitblick.dicom import codes
 from zweitblick.dicom.context import MANUFACTURER, SR, part10
 from zweitblick.dicom.header import DAMAGE, quietly, read_header, tags_of
 from zweitblick.errors import AlteredError, CmsFormatError, CmsKeyError, DamagedInstanceError
+from zweitblick.reading import UID_ROOT
 
 SECRET_BYTES = 32
 """Shortest key of HMAC-SHA256 that keeps its strength (RFC 2104 section 3)."""
@@ -71,13 +71,11 @@ class Filing:
     def uid(self, original: str) -> UID:
         """UID that stands for another; without the secret the two are not linked.
 
-        HMAC-SHA256 of the original as a UUID of version 8 (RFC 9562 section 5.8), below ``2.25.`` (PS3.5 B.2).
+        `UID_ROOT`, by which we know the instance when it is sent back to us, and 63 bits of the original's HMAC-SHA256,
+        as in `zweitblick.reading.Stamp.uid`.
         """
         digest = hmac.digest(self.secret, b"zweitblick encrypted instance\0" + original.encode(), "sha256")
-        number = int.from_bytes(digest[:16])
-        number = number & ~(0xF << 76) | 8 << 76  # version
-        number = number & ~(0x3 << 62) | 2 << 62  # variant
-        return UID(f"2.25.{uuid.UUID(int=number).int}")
+        return UID(f"{UID_ROOT}.{int.from_bytes(digest[:8]) >> 1}")
 
 
 def encrypted_instance(

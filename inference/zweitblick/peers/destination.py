@@ -76,4 +76,20 @@ class StowDestination:
     password_file: Path | None = None
 
 
-Destination = StoreDestination | StowDestination
+@dataclass(frozen=True)
+class FolderDestination:
+    """A folder, as of a share or of a program that takes files to somewhere else.
+
+    Parameters
+    ----------
+    name
+        In settings, logs and answers.
+    folder
+        Is there already: a share that is not mounted must not be filled beneath.
+    """
+
+    name: str
+    folder: Path
+
+
+Destination = StoreDestination | StowDestination | FolderDestination

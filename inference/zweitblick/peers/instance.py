@@ -1,4 +1,4 @@
-"""Outgoing: an instance to send, and what a peer said when it took some."""
+"""Outgoing: a file to send, and what a peer said when it took some."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -10,6 +10,9 @@ from pydicom.filereader import read_partial
 
 from zweitblick.errors import DamagedInstanceError
 
+DICOM, P7M = "application/dicom", "application/pkcs7-mime"
+"""Media types of files that are sent: DICOM (RFC 3240), and sealed (RFC 8551 section 3.2)."""
+
 _PREAMBLE_BYTES = 132
 _GROUP_LENGTH = struct.Struct("<HH2sHL")
 """(0002,0000), the first element of each DICOM file (PS3.10 section 7.1)."""
@@ -17,18 +20,21 @@ _GROUP_LENGTH = struct.Struct("<HH2sHL")
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A DICOM file to send.
+    """A DICOM file to send, or a sealed one.
 
     Parameters
     ----------
     sop_class_uid, sop_instance_uid, transfer_syntax_uid
-        Of its file meta information.
+        Of its file meta information. Of a sealed file the instance's is a keyed hash of that, the others are those of
+        what is inside.
     data_at
         Byte at which its data set begins.
     size
         Bytes of the file.
     open
         Opens the file from its first byte; may be called again.
+    media_type
+        `DICOM`, or `P7M` for a sealed file, which goes to folders alone.
     """
 
     sop_class_uid: str
@@ -37,6 +43,7 @@ class Outgoing:
     data_at: int
     size: int
     open: Callable[[], BinaryIO] = field(repr=False)
+    media_type: str = DICOM
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.cstore import StoreSender
-from zweitblick.peers.destination import Destination, StoreDestination
+from zweitblick.peers.destination import Destination, FolderDestination, StoreDestination
+from zweitblick.peers.folder import FolderSender
 from zweitblick.peers.instance import Sender
 from zweitblick.peers.stow import StowSender
 
@@ -19,4 +20,6 @@ def sender(destination: Destination, *, patience: Patience = PATIENCE) -> Sender
     """
     if isinstance(destination, StoreDestination):
         return StoreSender(destination, patience=patience)
+    if isinstance(destination, FolderDestination):
+        return FolderSender(destination)
     return StowSender(destination, patience=patience)

@@ -20,6 +20,7 @@ class Indexed(StrEnum):
     ACCESSION = "accession number"
     CONTENT = "content"
     WORKITEM = "workitem uid"
+    DESTINATION = "destination"
 
 
 class KeyedIndex:

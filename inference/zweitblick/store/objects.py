@@ -22,6 +22,8 @@ class Kind(StrEnum):
 
     INSTANCE = "instance"
     RESULT = "result"
+    OUTGOING = "outgoing"
+    """A result in the form in which one destination gets it; goes when the results go."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,9 @@ class Objects:
             for row in rows
         ]
 
-    def results(self, round_id: str) -> list[KeptResult]:
-        """Return the results of a round in the order of their ids."""
-        query = select(*objects.c["id", "study", "details"]).where(
-            objects.c.round == round_id, objects.c.kind == Kind.RESULT
-        )
+    def results(self, round_id: str, *, kind: Kind = Kind.RESULT) -> list[KeptResult]:
+        """Return what was made of a round, of one kind, in the order of their ids."""
+        query = select(*objects.c["id", "study", "details"]).where(objects.c.round == round_id, objects.c.kind == kind)
         with self._database.reading() as transaction:
             rows = transaction.execute(query.order_by(objects.c.id)).all()
         return [KeptResult(row.id, round_id, **self._details(row.details, row.study, row.id)) for row in rows]

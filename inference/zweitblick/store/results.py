@@ -54,10 +54,10 @@ class ResultName:
     sop_instance_uid: str = ""
 
 
-def keep_result(rooms: Rooms, result: ResultName, source: BinaryIO) -> str:
-    """Keep a result; see `zweitblick.store.store.Store.keep_result`."""
+def keep_result(rooms: Rooms, result: ResultName, source: BinaryIO, *, kind: Kind = Kind.RESULT) -> str:
+    """Keep a result; see `zweitblick.store.store.Store.keep_result`, and `keep_outgoing` there."""
     study = _study_of(rooms, result.round)
-    row = _written(rooms, study, result, source)
+    row = _written(rooms, study, result, source) | {"kind": kind}
     try:
         with rooms.database.writing() as transaction:
             transaction.execute(insert(objects).values(row))
@@ -94,7 +94,7 @@ def _keep_in_place(
 ) -> State:
     study = _study_of(rooms, change.round)
     rows = [_written(rooms, study, result, source) for result, source in results]
-    replaced = (objects.c.kind == Kind.RESULT) & before
+    replaced = (objects.c.kind != Kind.INSTANCE) & before
     try:
         with rooms.database.writing() as transaction:
             state = rounds.advance(transaction, change.round, change.cause, at=change.at)

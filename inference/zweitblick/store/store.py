@@ -17,13 +17,13 @@ from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
 from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.headers import Headers
-from zweitblick.store.index import KeyedIndex
+from zweitblick.store.index import Indexed, KeyedIndex
 from zweitblick.store.ingest import Ingest
 from zweitblick.store.keyring import INDEX, Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
 from zweitblick.store.lookups import Lookups
-from zweitblick.store.objects import KeptInstance, KeptResult, Objects
+from zweitblick.store.objects import KeptInstance, KeptResult, Kind, Objects
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
@@ -174,6 +174,18 @@ class Store:
         """
         return keep_result(self._rooms, result, source)
 
+    def keep_outgoing(self, result: ResultName, source: BinaryIO) -> str:
+        """Keep a result in the form in which one destination gets it, and return its id; as `keep_result`.
+
+        It is no result: it is in `outgoing`, and goes when the results of its round are replaced.
+
+        Raises
+        ------
+        UnknownRoundError, ResultChangedError, StoreFullError, StoreUnavailableError, VaultError, StoreKeyError
+            As from `keep_result`.
+        """
+        return keep_result(self._rooms, result, source, kind=Kind.OUTGOING)
+
     def open(self, object_id: str) -> BinaryIO:
         """Open an object for reading at any place; no byte is given out before it is verified.
 
@@ -280,6 +292,14 @@ class Store:
     def results(self, round_id: str) -> list[KeptResult]:
         """Return the results of a round in no particular order."""
         return self._objects.results(round_id)
+
+    def outgoing(self, round_id: str) -> list[KeptResult]:
+        """Return what `keep_outgoing` has kept of a round, in no particular order."""
+        return self._objects.results(round_id, kind=Kind.OUTGOING)
+
+    def secret_for(self, destination: str) -> bytes:
+        """Return 32 bytes that nobody knows without the store's keys, the same each time and others for each name."""
+        return self._rooms.index.of(Indexed.DESTINATION, destination)
 
     def receptions(self, token: str) -> list[Reception]:
         """Return what was acknowledged of a study, in the order of time: new instances, duplicates, conflicts."""

@@ -1,11 +1,21 @@
 """Private keys in a hardware security module (HSM) that speaks PKCS#11. Needs the extra ``hsm``."""
 
 from cryptography import x509
-from pkcs11 import Mechanism, PKCS11Error, PrivateKey
-from pkcs11.exceptions import EncryptedDataInvalid, EncryptedDataLenRange, FunctionFailed, GeneralError
+from pkcs11 import Mechanism, ObjectClass, PKCS11Error, PrivateKey, Session, lib
+from pkcs11.exceptions import (
+    EncryptedDataInvalid,
+    EncryptedDataLenRange,
+    FunctionFailed,
+    GeneralError,
+    NoSuchKey,
+    UserAlreadyLoggedIn,
+)
 from pkcs11.types import DecryptMixin, SignMixin
 
 from zweitblick.errors import AlteredError, KeyHolderError
+from zweitblick.vault.keyholders.pkcs11 import turn_of
+from zweitblick.vault.keyholders.places import TokenPlace
+from zweitblick.vault.keyholders.private import read_private
 
 _WRONG_PADDING = (EncryptedDataInvalid, EncryptedDataLenRange, FunctionFailed, GeneralError)
 """What makers' modules return for it; SoftHSM 2.6 has but the last.
@@ -66,6 +76,55 @@ class Pkcs11Key:
             raise AlteredError from None
         except PKCS11Error as error:
             raise _unusable(error) from error
+
+
+class TokenSigner:
+    """An RSA key in the token that keeps the key-encryption keys, as a `Signer`; for several threads at once, in turn.
+
+    A session is opened for each signature: there are few, and none is lost in between.
+
+    Parameters
+    ----------
+    place
+        The token, and how one logs in there; its key-encryption keys are not used.
+    label
+        Of the private key.
+    certificate
+        Of the same key.
+    """
+
+    def __init__(self, place: TokenPlace, label: str, certificate: x509.Certificate) -> None:
+        self._place = place
+        self._label = label
+        self.certificate = certificate
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign with RSASSA-PKCS1-v1_5 and SHA-256 (CKM_SHA256_RSA_PKCS).
+
+        Raises
+        ------
+        KeyHolderError
+            If the HSM cannot be used, has no such key, or does not let it sign.
+        """
+        pin, _ = read_private(self._place.pin_file, "PIN file")
+        with turn_of(self._place.module):
+            try:
+                with self._opened(pin) as session:
+                    key = session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=self._label)
+                    return Pkcs11Key(key, self.certificate).sign(data)  # type: ignore[arg-type]  # of this class
+            except NoSuchKey as error:
+                raise KeyHolderError(
+                    f"token {self._place.token} has no private key {self._label}; make it, or set sealing.hsm_key"
+                ) from error
+            except PKCS11Error as error:
+                raise _unusable(error) from error
+
+    def _opened(self, pin: str) -> Session:
+        token = lib(str(self._place.module)).get_token(token_label=self._place.token)
+        try:
+            return token.open(user_pin=pin)
+        except UserAlreadyLoggedIn:
+            return token.open()  # the log-in is the whole process's
 
 
 def _unusable(error: PKCS11Error) -> KeyHolderError:

@@ -1,0 +1,169 @@
+"""Sealer: signs and encrypts what leaves the hospital, once for each destination.
+
+What was sealed is kept until its round's results are replaced, so that a delivery that is repeated brings the same
+bytes under the same UID. UIDs and pseudonyms are keyed hashes under a secret of the store for each destination: two of
+them that compare what they have find nothing in common.
+"""
+
+import hashlib
+import hmac
+import io
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from zweitblick.delivery.route import Route
+from zweitblick.delivery.seal import Form, Parties, Seal
+from zweitblick.dicom.encrypted import Filing, encrypted_instance
+from zweitblick.errors import ResultChangedError
+from zweitblick.peers.instance import DICOM, P7M, Outgoing, outgoing
+from zweitblick.store.deliveries import Delivery
+from zweitblick.store.objects import KeptResult
+from zweitblick.store.results import ResultName
+from zweitblick.store.store import Store
+from zweitblick.store.studies import KeptStudy
+from zweitblick.vault.cms.certificates import Recipients
+from zweitblick.vault.cms.enveloped import enveloped
+from zweitblick.vault.cms.secure_file import sealed_file
+from zweitblick.vault.cms.signed import signed
+
+PSEUDONYM_DIGITS = 32
+"""Hexadecimal; 128 bits, and short enough for a Patient ID (LO, 64 characters)."""
+
+_MEDIA_TYPES = {Form.ENCRYPTED_ATTRIBUTES: DICOM, Form.SEALED_FILE: P7M}
+
+
+class Sealer:
+    """Seals results for destinations; for several threads and processes at once.
+
+    Parameters
+    ----------
+    store
+        Where results are, and what was made of them is kept.
+    clock
+        Tells the time, aware; certificates must be valid then.
+    """
+
+    def __init__(self, store: Store, *, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def instances(self, delivery: Delivery, route: Route, seal: Seal) -> list[Outgoing]:
+        """Return the results of a round as a destination gets them; the second time, the same bytes.
+
+        If the recipients have changed since, they are sealed anew, under the same UIDs.
+
+        Parameters
+        ----------
+        delivery
+            Of the round to the route's destination.
+        route
+            Says which results.
+        seal
+            Of the route.
+
+        Raises
+        ------
+        CmsError
+            If a certificate must not be used now, or a result cannot take this form.
+        StoreError, VaultError
+            As from `zweitblick.store.store.Store.open` and `~zweitblick.store.store.Store.keep_outgoing`.
+        """
+        now = self._clock()
+        work = _Work(
+            delivery, seal.form, seal.parties(now), filing(self._store, delivery.study, route.destination.name), now
+        )
+        there = {one.name: one for one in self._store.outgoing(delivery.round)}
+        results = {one.name: one for one in self._store.results(delivery.round)}
+        return [self._outgoing(work, results[name], there.get(work.name(name))) for name in route.results]
+
+    def _outgoing(self, work: "_Work", result: KeptResult, there: KeptResult | None) -> Outgoing:
+        kept = there or self._kept(work, result)
+        opened = partial(self._store.open, kept.id)
+        if work.form is Form.ENCRYPTED_ATTRIBUTES:
+            return outgoing(opened, size=kept.plain_bytes)
+        original = outgoing(partial(self._store.open, result.id), size=result.plain_bytes)
+        return Outgoing(
+            sop_class_uid=original.sop_class_uid,
+            sop_instance_uid=work.filing.uid(original.sop_instance_uid),
+            transfer_syntax_uid=original.transfer_syntax_uid,
+            data_at=0,
+            size=kept.plain_bytes,
+            open=opened,
+            media_type=P7M,
+        )
+
+    def _kept(self, work: "_Work", result: KeptResult) -> KeptResult:
+        """Seal a result and keep that; if another process was faster, what that has sealed counts."""
+        with self._store.open(result.id) as file:
+            content = work.sealed(file.read())
+        name = ResultName(result.round, work.name(result.name), _MEDIA_TYPES[work.form])
+        with suppress(ResultChangedError):
+            self._store.keep_outgoing(name, io.BytesIO(content))
+        return next(one for one in self._store.outgoing(result.round) if one.name == name.name)
+
+
+def filing(store: Store, study: str, destination: str) -> Filing:
+    """Return under what a study is filed at a destination that may not know whose it is.
+
+    A patient has one pseudonym at a destination, by Patient ID; a study without a Patient ID has one of its own.
+
+    Parameters
+    ----------
+    store
+        Where the study is; the secrets are its own.
+    study
+        Token.
+    destination
+        Name of the destination.
+
+    Raises
+    ------
+    StoreError, VaultError
+        If the study cannot be read.
+    """
+    secret = store.secret_for(destination)
+    whose = _whose(store.study(study)).encode("utf-8", "surrogatepass")
+    pseudonym = hmac.digest(secret, b"zweitblick pseudonym\0" + whose, "sha256").hex()[:PSEUDONYM_DIGITS]
+    return Filing(pseudonym, secret)
+
+
+def _whose(study: KeptStudy) -> str:
+    """Tell patients apart; a study's UID, which has no letter, is no Patient ID after one."""
+    return f"patient {study.patient_id}" if study.patient_id else f"study {study.study_instance_uid}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that it takes to seal the results of a round for a destination."""
+
+    delivery: Delivery
+    form: Form
+    parties: Parties
+    filing: Filing = field(repr=False)
+    now: datetime
+
+    def name(self, result: str) -> str:
+        """Name what is kept: for whom it was sealed is part of it."""
+        return f"{self.delivery.destination}/{result}/{_fingerprint(self.parties.recipients)}"
+
+    def sealed(self, content: bytes) -> bytes:
+        parties, now = self.parties, self.now
+        if self.form is Form.SEALED_FILE:
+            return sealed_file(content, parties.recipients, parties.signer, at=now)
+        return encrypted_instance(
+            content,
+            self.filing,
+            signed=partial(signed, signer=parties.signer, at=now),
+            enveloped=partial(enveloped, recipients=parties.recipients, at=now),
+        )
+
+
+def _fingerprint(recipients: Recipients) -> str:
+    """Name a set of recipients, in whatever order they are."""
+    ders = sorted(one.public_bytes(Encoding.DER) for one in recipients.certificates)
+    return hashlib.sha256(b"".join(hashlib.sha256(der).digest() for der in ders)).hexdigest()
