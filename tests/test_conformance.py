@@ -23,7 +23,7 @@ from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.dimse import ListenerConfig, server_context
 from zweitblick.dimse.contexts import is_encoding, is_storage
-from zweitblick.dimse.status import PROCESSING_FAILURE, STATUS, SUCCESS
+from zweitblick.dimse.status import PROCESSING_FAILURE, STATUS, STEP_STATUS, SUCCESS
 from zweitblick.report.pdf import pdf
 from zweitblick.web import Service, create_app
 
@@ -81,6 +81,11 @@ def test_limits_are_the_listeners() -> None:
 
 def test_statuses_are_those_that_are_given() -> None:
     assert {int(status, 16) for status, _, _ in table("Status")} == {SUCCESS, PROCESSING_FAILURE, *STATUS.values()}
+
+
+def test_statuses_of_procedure_steps_are_those_that_are_given() -> None:
+    said = {int(status, 16) for status, _, _ in table("MPPS status")}
+    assert said == {SUCCESS, PROCESSING_FAILURE, *STEP_STATUS.values()}
 
 
 def test_cipher_suites_are_those_that_are_offered(tmp_path: Path) -> None:

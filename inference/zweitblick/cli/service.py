@@ -169,6 +169,7 @@ def _receiver(dicom: DicomSettings, store: Store, partners: Partners) -> DicomSe
         observer=partners.metrics,
         committed=partners.deliverer.committed,
         audit=partners.audit,
+        steps=store.procedure_steps,
     )
 
 

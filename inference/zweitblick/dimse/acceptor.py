@@ -27,8 +27,9 @@ from pynetdicom.association import Association
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
+from zweitblick.dicom.performed_step import PERFORMED_STEP
 from zweitblick.dimse.contexts import VERIFICATION
-from zweitblick.dimse.messages import C_ECHO, C_STORE, N_EVENT_REPORT, Messages, Request
+from zweitblick.dimse.messages import C_ECHO, C_STORE, N_CREATE, N_EVENT_REPORT, N_SET, Messages, Request
 from zweitblick.dimse.upper import TICK_S, UpperLayer
 
 if TYPE_CHECKING:
@@ -48,8 +49,13 @@ _LOGGING_HANDLERS = (
 Serve = Callable[[Request, "PresentationContext", "ServiceUser"], int]
 """Serves the request that came in a context from a requestor, and returns its status."""
 
-_COMMANDS = {VERIFICATION: C_ECHO, STORAGE_COMMITMENT: N_EVENT_REPORT}
-"""What is asked in contexts of these; C-STORE in all others."""
+_COMMANDS = {
+    VERIFICATION: frozenset({C_ECHO}),
+    STORAGE_COMMITMENT: frozenset({N_EVENT_REPORT}),
+    PERFORMED_STEP: frozenset({N_CREATE, N_SET}),
+}
+"""What may be asked in contexts of these; in all others `_STORAGE`."""
+_STORAGE = frozenset({C_STORE})
 
 
 class Acceptor(Association):
@@ -157,7 +163,7 @@ class Acceptor(Association):
         with self._serving:
             if not self.is_established:
                 return
-            if context is None or request.command != _COMMANDS.get(context.abstract_syntax or UID(""), C_STORE):
+            if context is None or request.command not in _COMMANDS.get(context.abstract_syntax or UID(""), _STORAGE):
                 log.info("a request that its presentation context does not allow ended an association")
                 self.abort(block=False)
                 return

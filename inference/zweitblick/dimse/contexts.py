@@ -9,6 +9,8 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
+from zweitblick.dicom.commitment import STORAGE_COMMITMENT
+
 VERIFICATION = UID("1.2.840.10008.1.1")
 _PLAIN = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
 """Transfer syntaxes of data sets without pixels."""
@@ -31,7 +33,7 @@ def accepted(
     proposed
         By the sender.
     also
-        Further SOP classes, of which the sender may be the provider (PS3.7 section D.3.3.4).
+        Further SOP classes; of Storage Commitment the sender may be the provider (PS3.7 section D.3.3.4).
     """
     wanted: dict[UID, dict[UID, None]] = {}
     for context in proposed:
@@ -44,7 +46,7 @@ def accepted(
             syntaxes.update((syntax, None) for syntax in context.transfer_syntax if syntax in _PLAIN)
     found = [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in wanted.items() if syntaxes]
     for context in found:
-        if context.abstract_syntax in also:
+        if context.abstract_syntax == STORAGE_COMMITMENT:
             context.scu_role = context.scp_role = True
     return found
 

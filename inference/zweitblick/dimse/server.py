@@ -20,12 +20,14 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from zweitblick.dicom.performed_step import PERFORMED_STEP
 from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.instance import Keeper
-from zweitblick.dimse.messages import C_STORE, N_EVENT_REPORT, Request
+from zweitblick.dimse.messages import C_STORE, N_CREATE, N_EVENT_REPORT, N_SET, Request
+from zweitblick.dimse.procedure_steps import ProcedureSteps, StepKeeper
 from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.status import SUCCESS
 from zweitblick.dimse.storage import Observer, Storage
@@ -61,7 +63,7 @@ class Unobserved:
 
 
 class DicomServer:
-    """C-ECHO and C-STORE provider, and user of storage commitment, listening from construction until `close`.
+    """Provider of C-ECHO, C-STORE and performed procedure steps, user of storage commitment; listens until `close`.
 
     Use as a context manager, or close it.
 
@@ -77,6 +79,8 @@ class DicomServer:
         Has what associations bring on record; what cannot be put there is refused.
     committed
         Is told what peers commit themselves to keep (PS3.4 section J.3.3); if not given, such reports are not taken.
+    steps
+        Keeps what modalities tell of their work; if not given, they are not heard.
 
     Raises
     ------
@@ -92,12 +96,14 @@ class DicomServer:
         observer: Observer | None = None,
         audit: Auditor | None = None,
         committed: Committed | None = None,
+        steps: StepKeeper | None = None,
     ) -> None:
-        observer = observer or Unobserved()
+        observer, audit = observer or Unobserved(), audit or Unrecorded()
         silence("pynetdicom")
         try:
             storage = Storage(keeper, observer)
-            self._listener = _Listener(config, storage, observer, committed, audit=audit or Unrecorded())
+            heard = None if steps is None else ProcedureSteps(steps, audit)
+            self._listener = _Listener(config, storage, observer, committed, audit=audit, steps=heard)
         except OSError as error:
             raise DimseSettingError(
                 f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose another or stop its user"
@@ -195,10 +201,12 @@ class _Listener(ThreadedAssociationServer):
         committed: Committed | None,
         *,
         audit: Auditor,
+        steps: ProcedureSteps | None,
     ) -> None:
         self.config = config
         self._storage = storage
         self._committed = committed
+        self._steps = steps
         self.observer = observer
         self.audit = audit
         self._associations: set[Acceptor] = set()
@@ -211,7 +219,8 @@ class _Listener(ThreadedAssociationServer):
     def offer(self, event: evt.Event) -> None:
         """Support what the sender proposes, as far as we take it; pynetdicom then negotiates as always."""
         request = event.assoc.requestor.primitive
-        also = frozenset() if self._committed is None else frozenset({STORAGE_COMMITMENT})
+        given = {STORAGE_COMMITMENT: self._committed, PERFORMED_STEP: self._steps}
+        also = frozenset(sop_class for sop_class, taker in given.items() if taker is not None)
         if isinstance(request, A_ASSOCIATE):
             proposed = request.presentation_context_definition_list
             event.assoc.acceptor.supported_contexts = accepted(proposed, also=also)
@@ -224,6 +233,8 @@ class _Listener(ThreadedAssociationServer):
             return self._storage.serve(request, context, requestor, reception=reception)
         if request.command == N_EVENT_REPORT and self._committed is not None:
             return serve_report(request, context, self._committed)
+        if request.command in (N_CREATE, N_SET) and self._steps is not None:
+            return self._steps.serve(request, context, requestor)
         return SUCCESS  # of C-ECHO
 
     def associations(self) -> list[Acceptor]:

@@ -1,4 +1,6 @@
-"""DIMSE status of every error that ends a C-STORE, as one table."""
+"""DIMSE status of every error that ends a request, as one table for each kind of request."""
+
+from collections.abc import Mapping
 
 from zweitblick.errors import (
     AuditError,
@@ -6,9 +8,15 @@ from zweitblick.errors import (
     InstanceTooLargeError,
     KeyHolderError,
     MismatchedInstanceError,
+    StepAttributeError,
+    StepEndedError,
+    StepExistsError,
+    StepUidError,
+    StepValueError,
     StoreError,
     StoreFullError,
     StoreUnavailableError,
+    UnknownStepError,
     ZweitblickError,
 )
 
@@ -30,8 +38,28 @@ STATUS: dict[type[ZweitblickError], int] = {
     StoreUnavailableError: PROCESSING_FAILURE,
     StoreError: PROCESSING_FAILURE,
 }
+"""Of a C-STORE."""
+
+STEP_STATUS: dict[type[ZweitblickError], int] = {
+    # PS3.7 section C.5, in the order of its codes
+    StepValueError: 0x0106,
+    StepEndedError: PROCESSING_FAILURE,  # as PS3.4 table F.7.2-2 has it
+    DamagedInstanceError: PROCESSING_FAILURE,
+    StoreError: PROCESSING_FAILURE,
+    StepExistsError: 0x0111,
+    UnknownStepError: 0x0112,
+    StepUidError: 0x0117,
+    MismatchedInstanceError: 0x0118,
+    StepAttributeError: 0x0120,
+    # Resource limitation; a sender tries these again
+    StoreFullError: 0x0213,
+    AuditError: 0x0213,
+    InstanceTooLargeError: 0x0213,
+    KeyHolderError: 0x0213,
+}
+"""Of an N-CREATE or N-SET of a performed procedure step."""
 
 
-def status_of(error: ZweitblickError) -> int:
-    """Status that the sender is given; that of the nearest class in `STATUS`, else 0x0110."""
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), PROCESSING_FAILURE)
+def status_of(error: ZweitblickError, statuses: Mapping[type[ZweitblickError], int] = STATUS) -> int:
+    """Status that the sender is given; that of the nearest class in a table, else 0x0110."""
+    return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), PROCESSING_FAILURE)

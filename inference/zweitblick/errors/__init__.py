@@ -100,6 +100,13 @@
     │   ├── WorkitemExistsError         workitem.exists
     │   ├── WorkitemStateError          workitem.state
     │   └── TransactionError            workitem.transaction
+    ├── ProcedureStepError              what a modality tells of its work is refused
+    │   ├── StepUidError                step.uid
+    │   ├── StepAttributeError          step.attribute
+    │   ├── StepValueError              step.value
+    │   ├── StepExistsError             step.exists
+    │   ├── UnknownStepError            step.unknown
+    │   └── StepEndedError              step.ended
     ├── PeerError                       a destination has not acknowledged what was sent
     │   ├── PeerUnreachableError        peer.unreachable
     │   ├── PeerTimeoutError            peer.timeout
@@ -185,6 +192,15 @@ from zweitblick.errors.prior import (
     PriorOrderError,
     PriorPatientError,
     PriorVersionError,
+)
+from zweitblick.errors.procedure_steps import (
+    ProcedureStepError,
+    StepAttributeError,
+    StepEndedError,
+    StepExistsError,
+    StepUidError,
+    StepValueError,
+    UnknownStepError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -310,15 +326,16 @@ __all__ = [
     "NotMRError", "OutputError", "PeerAnswerError", "PeerBrokenOffError", "PeerBusyError", "PeerContextError",
     "PeerCredentialsError", "PeerError", "PeerRefusedError", "PeerRejectedError", "PeerTimeoutError",
     "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError", "PriorMismatchError",
-    "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError", "RegistrationError",
-    "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
+    "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProcedureStepError", "ProviderError", "QueryError",
+    "RegistrationError", "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
     "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SigningKeyError", "SinkError",
-    "SourceError", "SourceMissingError", "StoreDamagedError", "StoreError", "StoreFullError", "StoreKeyError",
-    "StoreUnavailableError", "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError",
-    "TooManyFilesError", "TrailBrokenError", "TransactionError", "TransferSyntaxError", "UnevenSpacingError",
-    "UnknownDestinationError", "UnknownKekError", "UnknownObjectError", "UnknownRoundError", "UnknownStudyError",
-    "UnknownWorkitemError", "UnsafeArchiveError", "UnsupportedMediaError", "VaultError", "VoxelError",
-    "WeakCryptographyError", "WorkerError", "WorkerRunningError", "WorkitemContentError", "WorkitemError",
-    "WorkitemExistsError", "WorkitemQueryError", "WorkitemStateError", "WrongSignerError", "ZweitblickError",
+    "SourceError", "SourceMissingError", "StepAttributeError", "StepEndedError", "StepExistsError", "StepUidError",
+    "StepValueError", "StoreDamagedError", "StoreError", "StoreFullError", "StoreKeyError", "StoreUnavailableError",
+    "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError", "TooManyFilesError", "TrailBrokenError",
+    "TransactionError", "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError",
+    "UnknownObjectError", "UnknownRoundError", "UnknownStepError", "UnknownStudyError", "UnknownWorkitemError",
+    "UnsafeArchiveError", "UnsupportedMediaError", "VaultError", "VoxelError", "WeakCryptographyError", "WorkerError",
+    "WorkerRunningError", "WorkitemContentError", "WorkitemError", "WorkitemExistsError", "WorkitemQueryError",
+    "WorkitemStateError", "WrongSignerError", "ZweitblickError",
 ]
 # fmt: on

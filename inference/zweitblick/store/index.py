@@ -20,6 +20,7 @@ class Indexed(StrEnum):
     ACCESSION = "accession number"
     CONTENT = "content"
     WORKITEM = "workitem uid"
+    STEP = "procedure step uid"
 
 
 class KeyedIndex:

@@ -24,6 +24,7 @@ from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
 from zweitblick.store.objects import KeptInstance, KeptResult, Objects
 from zweitblick.store.places import StorePlaces
+from zweitblick.store.procedure_steps import ProcedureSteps
 from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
@@ -73,7 +74,9 @@ class Store:
     listing
         Lists of studies and series.
     workitems
-        The procedure steps that are kept.
+        The procedure steps that are to be performed.
+    procedure_steps
+        Those that modalities perform.
 
     Raises
     ------
@@ -121,6 +124,7 @@ class Store:
             self._ingest = Ingest(self._rooms, clock=clock, quiet_time=quiet_time)
             opening.callback(self._ingest.close)
             self.workitems = Workitems(self._rooms, clock)
+            self.procedure_steps = ProcedureSteps(self._rooms)
             spare_keys.start()
             self._closing = opening.pop_all()
 
@@ -300,9 +304,13 @@ class Store:
             return rounds.advance(transaction, round_id, Cause(event, by), at=self._clock())
 
     def stable_after(self, now: datetime) -> list[Round]:
-        """Return the rounds that are being received and have been quiet for long enough at a time; changes nothing."""
+        """Return the rounds that are being received and are complete; changes nothing.
+
+        They have been quiet for long enough at a time, or every instance is there that the study's performed procedure
+        steps list, and none of these is in progress.
+        """
         with self._data.reading() as transaction:
-            return rounds.quiet_at(transaction, now)
+            return rounds.complete_at(transaction, now)
 
     def standing(self) -> dict[State, Standing]:
         """Return how many rounds are in each state; a state that no round is in is left out."""
