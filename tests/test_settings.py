@@ -26,6 +26,7 @@ key_file = "/etc/zweitblick/key"
 models = "/opt/models"
 quiet_time_s = 45
 log_format = "json"
+otlp_endpoint = "http://127.0.0.1:4318"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
 priorities = { ER_SCANNER = "stat", RESEARCH = "LOW" }
 database = "postgresql://reader:secret@db/studies"
@@ -140,6 +141,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
     "ZWEITBLICK_LOG_FORMAT": "json",
+    "ZWEITBLICK_OTLP_ENDPOINT": "http://127.0.0.1:4318",
     "ZWEITBLICK_PRIORITIES": "ER_SCANNER=stat,RESEARCH=low",
     "ZWEITBLICK_DATABASE": "postgresql://reader:secret@db/studies",
     "ZWEITBLICK_KEYS_DATABASE": "postgresql://reader:secret@db/keys",
@@ -209,6 +211,7 @@ EVERYTHING = Settings(
         pool=PoolLimits(50, timedelta(hours=2)),
     ),
     log_format="json",
+    otlp_endpoint="http://127.0.0.1:4318",
 )
 
 FAULTS = {
@@ -217,6 +220,7 @@ FAULTS = {
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
     "log_format": "log_format = ['json']",
+    "otlp_endpoint": "otlp_endpoint = 'http://user:password@receiver:4318'",
     "priorities": "priorities = { SCANNER = 'soon' }",
     "database": "database = 'mysql://db/studies'",
     "keys_database": "keys_database = 'postgresql://'",

@@ -30,10 +30,13 @@ from zweitblick.setting_values import (
     as_title,
     as_titles,
     as_upload_bytes,
+    as_url,
 )
 from zweitblick.study import Priority
 
 PREFIX = "ZWEITBLICK_"
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""What OpenTelemetry's own specification calls ``otlp_endpoint``."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class Settings:
         Who keeps the key-encryption keys.
     log_format
         One of `LOG_FORMATS`.
+    otlp_endpoint
+        URL that traces are sent to, by OTLP over HTTP; None sends none.
     """
 
     data: Path
@@ -154,6 +159,7 @@ class Settings:
     routes: tuple[Route, ...] = ()
     keys: KeySettings = USUAL_KEYS
     log_format: str = "console"
+    otlp_endpoint: str | None = None
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -173,7 +179,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     """
     faults: list[str] = []
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
-    found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles))
+    found = routes(given.pop("destinations", []), faults, Readers(as_path, as_port, as_title, as_titles, as_url))
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
     faults += _unsafe(values)
     if faults:
@@ -203,7 +209,8 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from(environment: Mapping[str, str]) -> dict[str, Any]:
     names = {PREFIX + key.replace(".", "_").upper(): key for key in _READERS}
-    return {names.get(name, name): value for name, value in environment.items() if name.startswith(PREFIX)}
+    standard = {"otlp_endpoint": environment[OTLP_ENDPOINT]} if environment.get(OTLP_ENDPOINT) else {}
+    return standard | {names.get(name, name): value for name, value in environment.items() if name.startswith(PREFIX)}
 
 
 def _read(key: str, raw: object, faults: list[str]) -> Any:
@@ -275,6 +282,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         audit=AuditSettings(**section("audit")),
         keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
+        otlp_endpoint=values.get("otlp_endpoint"),
     )
 
 
@@ -297,6 +305,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "quiet_time_s": as_quiet_time,
     "quiet_times_s": as_quiet_times,
     "log_format": as_log_format,
+    "otlp_endpoint": as_url,
     "audit.folder": as_path,
     "audit.signing_key": as_path,
     "audit.site": as_name,

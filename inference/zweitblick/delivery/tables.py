@@ -25,6 +25,7 @@ class Readers(NamedTuple):
     port: Reader
     title: Reader
     titles: Reader
+    url: Reader
 
 
 def routes(tables: object, faults: list[str], readers: Readers) -> tuple[Route, ...]:
@@ -37,7 +38,7 @@ def routes(tables: object, faults: list[str], readers: Readers) -> tuple[Route, 
     faults
         To which faults are added.
     readers
-        For paths, ports and AE titles.
+        For paths, ports, AE titles and URLs.
     """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         faults.append("destinations: give each as a table [[destinations]]")
@@ -83,7 +84,7 @@ def _readers(is_stow: bool, readers: Readers) -> dict[str, Reader]:  # noqa: FBT
         "key": readers.path,
     }
     if is_stow:
-        return common | {"url": _url, "token_file": readers.path, "password_file": readers.path}
+        return common | {"url": readers.url, "token_file": readers.path, "password_file": readers.path}
     return common | {
         "host": _host,
         "port": readers.port,
@@ -128,17 +129,6 @@ def _composed(values: Mapping[str, Any]) -> Route:
         return Route(StowDestination(trust=trust, **of("name", "url", "token_file", "password_file")), **conditions)
     where = of("name", "host", "port", "called_ae_title", "calling_ae_title", "storage_commitment")
     return Route(StoreDestination(trust=trust if values.get("tls") else None, **where), **conditions)
-
-
-def _url(raw: object) -> str:
-    try:
-        parts = urlsplit(raw) if isinstance(raw, str) else None
-        fits = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is none
-        fits = False
-    if not fits or parts is None or parts.query or parts.fragment or parts.username:
-        raise ValueError(f"{raw!r} is no URL of a DICOMweb root such as https://pacs.example/dicom-web")
-    return str(raw)
 
 
 def _host(raw: object) -> str:
