@@ -5,7 +5,7 @@
 #   make system          install the Debian programs that test-interop compares with (root or sudo)
 #   make test-interop    tests against those programs
 #   make lint            ruff, mypy, import-linter
-#   make soak            50 kills, and hostile input in 10,000 cases of each kind (an hour and a half; KILLS, FUZZ_CASES)
+#   make soak            75 kills, and hostile input in 10,000 cases of each kind (an hour and a half; KILLS, FUZZ_CASES)
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
 #   make lock            pin what is shipped with digests: requirements.lock, from pyproject.toml and constraints.txt
 #   make sbom            bill of materials (CycloneDX) and licences of what is shipped: dist/sbom.cdx.json, dist/licences.md

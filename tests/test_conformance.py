@@ -29,7 +29,7 @@ from zweitblick.dicom.sr import structured_report
 from zweitblick.dimse import ListenerConfig, server_context
 from zweitblick.dimse.contexts import is_encoding, is_storage
 from zweitblick.dimse.find import ABOVE
-from zweitblick.dimse.status import CANCELLED, FIND_STATUS, PENDING, PROCESSING_FAILURE, STATUS, SUCCESS
+from zweitblick.dimse.status import CANCELLED, FIND_STATUS, PENDING, PROCESSING_FAILURE, STATUS, STEP_STATUS, SUCCESS
 from zweitblick.report.pdf import pdf
 from zweitblick.vault.cms.certificates import Recipients
 from zweitblick.vault.cms.enveloped import enveloped
@@ -103,6 +103,11 @@ def test_keys_are_those_that_are_matched() -> None:
     said = table("Key")
     assert {f"{tag_for_keyword(keyword):08X}" for keyword, _, _ in said} == set(MATCHED)
     assert {level.strip("`") for _, level, _ in said} == set(ABOVE)
+
+
+def test_statuses_of_procedure_steps_are_those_that_are_given() -> None:
+    said = {int(status, 16) for status, _, _ in table("MPPS status")}
+    assert said == {SUCCESS, PROCESSING_FAILURE, *STEP_STATUS.values()}
 
 
 def test_cipher_suites_are_those_that_are_offered(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from zweitblick.settings import PREFIX, Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
 COMPOSE = ROOT / "deploy" / "compose.yaml"
+PASSWORD = "0f1e2d"  # noqa: S105 -- of no service
 
 
 def instructions(name: str) -> list[str]:
@@ -23,15 +25,26 @@ def instructions(name: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def services() -> dict[str, dict[str, Any]]:
-    return yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+def composition() -> dict[str, Any]:
+    """What is composed, with the password filled in as Compose does."""
+    return yaml.safe_load(re.sub(r"\$\{PASSWORD(:\?[^}]*)?\}", PASSWORD, COMPOSE.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")
-def settings(services: dict[str, dict[str, Any]]) -> Settings:
+def services(composition: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return composition["services"]
+
+
+@pytest.fixture(scope="module")
+def settings(composition: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Of the container, as the service itself reads them: one that is none would be refused."""
     variables = dict(part.split("=", 1) for line in instructions("ENV") for part in line.split())
-    return load_settings(None, variables | services["zweitblick"]["environment"])
+    service = composition["services"]["zweitblick"]
+    ((source, target),) = [(config["source"], config["target"]) for config in service["configs"]]
+    assert service["command"] == ["serve", "--config", target]
+    file = tmp_path_factory.mktemp("etc") / "zweitblick.toml"
+    file.write_text(composition["configs"][source]["content"])
+    return load_settings(file, variables | service["environment"])
 
 
 def test_every_variable_is_a_setting(settings: Settings, services: dict[str, dict[str, Any]]) -> None:
@@ -56,13 +69,44 @@ def test_the_service_has_no_rights_that_it_does_not_need(services: dict[str, dic
     assert not service["user"].startswith("0")
 
 
-def test_orthanc_and_the_proxy_know_the_service(settings: Settings, services: dict[str, dict[str, Any]]) -> None:
+def test_databases_are_made_whose_owners_know_the_password(
+    settings: Settings, composition: dict[str, Any], services: dict[str, dict[str, Any]]
+) -> None:
+    script = composition["configs"][services["postgres"]["configs"][0]["source"]]["content"]
+    assert services["postgres"]["configs"][0]["target"].startswith("/docker-entrypoint-initdb.d/")
+    roles = dict(re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD '(.*)';", script))
+    owners = dict(re.findall(r"CREATE DATABASE (\w+) OWNER (\w+);", script))
+    orthanc = {
+        name.removeprefix("ORTHANC__POSTGRESQL__"): value
+        for name, value in services["orthanc"]["environment"].items()
+        if name.startswith("ORTHANC__POSTGRESQL__")
+    }
+    used = [(orthanc["HOST"], orthanc["DATABASE"], orthanc["USERNAME"], orthanc["PASSWORD"])]
+    ours = [make_url(url) for url in (settings.database, settings.keys_database)]
+    used += [(url.host, url.database, url.username, url.password) for url in ours]
+    assert used == [("postgres", database, owner, roles[owner]) for database, owner in owners.items()]
+    for name in ("zweitblick", "orthanc"):
+        assert services[name]["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
+def test_results_go_back_to_orthanc(settings: Settings, services: dict[str, dict[str, Any]]) -> None:
+    (destination,) = (route.destination for route in settings.routes)
+    assert destination.called_ae_title == services["orthanc"]["environment"]["ORTHANC__DICOM_AET"]
+    assert f"127.0.0.1:{destination.port}:{destination.port}" in services["proxy"]["ports"]
+    # it reports what it commits itself to keep to the modality of this title
+    assert destination.calling_ae_title == settings.dicom.ae_title
+    assert services["zweitblick"]["network_mode"] == services["orthanc"]["network_mode"]
+
+
+def test_orthanc_and_the_proxy_know_the_service(
+    settings: Settings, composition: dict[str, Any], services: dict[str, dict[str, Any]]
+) -> None:
     orthanc = services["orthanc"]["environment"]
     assert json.loads(orthanc["ORTHANC__DICOM_MODALITIES"]) == {
         "zweitblick": [settings.dicom.ae_title, settings.dicom.host, settings.dicom.port]
     }
     assert settings.dicom.calling_ae_titles == {orthanc["ORTHANC__DICOM_AET"]}
-    proxy = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["configs"]["proxy"]["content"]
+    proxy = composition["configs"]["proxy"]["content"]
     assert f"reverse_proxy {settings.http.host}:{settings.http.port}" in proxy
     assert services["zweitblick"]["network_mode"] == services["orthanc"]["network_mode"] == "service:proxy"
 
@@ -73,9 +117,13 @@ def test_nothing_is_published_beyond_this_machine(services: dict[str, dict[str, 
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
-def test_files_and_volumes_that_are_mounted_are_there(services: dict[str, dict[str, Any]]) -> None:
-    declared = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["volumes"]
+def test_files_and_volumes_that_are_mounted_are_there(
+    composition: dict[str, Any], services: dict[str, dict[str, Any]]
+) -> None:
+    declared = composition["volumes"]
     for service in services.values():
+        for config in service.get("configs", []):
+            assert config["source"] in composition["configs"]
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
             assert (COMPOSE.parent / source).is_file() if source.startswith(".") else source in declared, mount

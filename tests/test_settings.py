@@ -32,6 +32,7 @@ trusted_keys = ["/etc/zweitblick/hospital.pub", "/etc/zweitblick/other.pub"]
 allow_unsigned_models = true
 quiet_time_s = 45
 log_format = "json"
+otlp_endpoint = "http://127.0.0.1:4318"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
 priorities = { ER_SCANNER = "stat", RESEARCH = "LOW" }
 database = "postgresql://reader@db/studies?passfile=/secret/pgpass"
@@ -216,6 +217,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_QUIET_TIME_S": "45",
     "ZWEITBLICK_QUIET_TIMES_S": "SCANNER=60,PACS 1=0.5",
     "ZWEITBLICK_LOG_FORMAT": "json",
+    "ZWEITBLICK_OTLP_ENDPOINT": "http://127.0.0.1:4318",
     "ZWEITBLICK_PRIORITIES": "ER_SCANNER=stat,RESEARCH=low",
     "ZWEITBLICK_DATABASE": "postgresql://reader@db/studies?passfile=/secret/pgpass",
     "ZWEITBLICK_KEYS_DATABASE": "postgresql://reader@db/keys?passfile=/secret/pgpass",
@@ -317,6 +319,7 @@ EVERYTHING = Settings(
     ),
     sealing=SIGNING,
     log_format="json",
+    otlp_endpoint="http://127.0.0.1:4318",
 )
 
 FAULTS = {
@@ -327,6 +330,7 @@ FAULTS = {
     "quiet_time_s": "quiet_time_s = -1",
     "quiet_times_s": "quiet_times_s = { SCANNER = 'long' }",
     "log_format": "log_format = ['json']",
+    "otlp_endpoint": "otlp_endpoint = 'http://user:password@receiver:4318'",
     "priorities": "priorities = { SCANNER = 'soon' }",
     "database": "database = 'mysql://db/studies'",
     "keys_database": "keys_database = 'postgresql://'",

@@ -46,7 +46,7 @@ class Metrics:
         registry.register(_Rounds(standing, clock))
         self._stages = Histogram(
             "zweitblick_stage_seconds",
-            "Duration of a stage of a reading.",
+            "Duration of a stage from the first image to the delivery.",
             ["stage"],
             buckets=STAGE_BUCKETS_S,
             registry=registry,
@@ -83,12 +83,16 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage of a reading, however it ends; a `zweitblick.pipeline.Observer`."""
+        """Time a stage of a reading, or a delivery, however it ends; a `zweitblick.pipeline.Observer`."""
         began = time.perf_counter()
         try:
             yield
         finally:
             self._stages.labels(name).observe(time.perf_counter() - began)
+
+    def waited(self, name: str, since: datetime, until: datetime) -> None:
+        """Time what a round waited for before it was read, once that is over."""
+        self._stages.labels(name).observe((until - since).total_seconds())
 
     def batch(self, requests: int) -> None:
         """Count a network's call."""

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from zweitblick.study import Priority
 
@@ -158,6 +158,18 @@ def as_priorities(raw: object) -> dict[str, Priority]:
     if not isinstance(table, dict):
         raise ValueError(f"{raw!r} is no table of priorities by AE title")  # noqa: TRY004 -- one error for all faults
     return {as_title(title.strip()): as_priority(urgency) for title, urgency in table.items()}
+
+
+def as_url(raw: object) -> str:
+    """Take the root of an HTTP server, and say nothing of it: it may hold a password, which is refused."""
+    try:
+        parts = urlsplit(raw) if isinstance(raw, str) else None
+        fits = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none
+        fits = False
+    if not fits or parts is None or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("no URL of a server such as https://pacs.example/dicom-web, without user, query or fragment")
+    return str(raw)
 
 
 def as_database(raw: object) -> str:

@@ -4,7 +4,6 @@ A key of the file is a variable of the environment: ``dicom.port`` is ``ZWEITBLI
 the service listens on loopback only.
 """
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -14,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from zweitblick.access_settings import READERS as ACCESS_READERS
-from zweitblick.access_settings import USUAL_ACCESS, AccessSettings, access_faults, composed_access
+from zweitblick.access_settings import USUAL_ACCESS, AccessSettings, composed_access
 from zweitblick.delivery.route import Route
 from zweitblick.delivery.seal import Signing
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
-from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys, without_holder
-from zweitblick.peers.destination import StoreDestination
-from zweitblick.sealing_settings import composed_signing, without_signer
+from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys
+from zweitblick.sealing_settings import composed_signing
+from zweitblick.setting_faults import faults_together
 from zweitblick.setting_values import (
     as_certificates,
     as_database,
@@ -39,13 +38,13 @@ from zweitblick.setting_values import (
     as_title,
     as_titles,
     as_upload_bytes,
+    as_url,
 )
 from zweitblick.study import Priority
 
 PREFIX = "ZWEITBLICK_"
-
-_PASSWORD = "PGPASSWORD"  # noqa: S105 -- the name of a variable
-"""Variable from which libpq takes a password (PostgreSQL 17, section 32.15)."""
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""What OpenTelemetry's own specification calls ``otlp_endpoint``."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +163,8 @@ class Settings:
         Who keeps the key-encryption keys.
     log_format
         One of `LOG_FORMATS`.
+    otlp_endpoint
+        URL that traces are sent to, by OTLP over HTTP; None sends none.
     """
 
     data: Path
@@ -184,6 +185,7 @@ class Settings:
     sealing: Signing | None = None
     keys: KeySettings = USUAL_KEYS
     log_format: str = "console"
+    otlp_endpoint: str | None = None
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -205,10 +207,9 @@ def load_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     given = _flat({} if file is None else _parsed(file)) | _from(environment)
     destinations = given.pop("destinations", [])
     values = {key: value for key, raw in given.items() if (value := _read(key, raw, faults)) is not None}
-    readers = Readers(as_path, as_port, as_title, as_titles)
-    faults += _unsafe(values) + _password_variable(environment) + without_signer(values)
+    readers = Readers(as_path, as_port, as_title, as_titles, as_url)
     found = routes(destinations, faults, readers, signing=composed_signing(values))
-    faults += _unreached(values, found)
+    faults += faults_together(values, found, environment)
     if faults:
         raise SettingsError("; ".join(faults))
     return replace(_composed(values, environment), routes=found)
@@ -236,7 +237,8 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from(environment: Mapping[str, str]) -> dict[str, Any]:
     names = {PREFIX + key.replace(".", "_").upper(): key for key in _READERS}
-    return {names.get(name, name): value for name, value in environment.items() if name.startswith(PREFIX)}
+    standard = {"otlp_endpoint": environment[OTLP_ENDPOINT]} if environment.get(OTLP_ENDPOINT) else {}
+    return standard | {names.get(name, name): value for name, value in environment.items() if name.startswith(PREFIX)}
 
 
 def _read(key: str, raw: object, faults: list[str]) -> Any:
@@ -249,69 +251,6 @@ def _read(key: str, raw: object, faults: list[str]) -> Any:
     except ValueError as error:
         faults.append(f"{key}: {error}")
         return None
-
-
-def _unsafe(values: Mapping[str, Any]) -> list[str]:
-    """Faults of settings together: whoever can be reached from elsewhere knows and protects its senders."""
-    faults = []
-    if "dicom.host" in values and not _is_loopback(values["dicom.host"]):
-        needed = ("dicom.ae_title", "dicom.calling_ae_titles", "dicom.certificate", "dicom.key")
-        faults += [
-            f"{key} must be set, since dicom.host {values['dicom.host']} can be reached from elsewhere"
-            for key in needed
-            if not values.get(key)
-        ]
-    if "http.host" in values and not _is_loopback(values["http.host"]):
-        faults.append(
-            f"http.host: {values['http.host']} can be reached from elsewhere without TLS; set 127.0.0.1 and let a "
-            "proxy with TLS pass requests on"
-        )
-    if ("dicom.certificate" in values) != ("dicom.key" in values):
-        faults.append("dicom.certificate and dicom.key go together; set both or none")
-    if "dicom.client_cas" in values and "dicom.certificate" not in values:
-        faults.append("dicom.client_cas needs TLS; set dicom.certificate and dicom.key too")
-    if "dicom.client_certificates" in values and "dicom.client_cas" not in values:
-        faults.append("dicom.client_certificates needs dicom.client_cas, so that senders show a certificate")
-    return faults + _databases(values) + without_holder(values) + _half_a_syslog(values) + access_faults(values)
-
-
-def _unreached(values: Mapping[str, Any], found: tuple[Route, ...]) -> list[str]:
-    """Faults of archives whose C-MOVE would not get through to our own DICOM server."""
-    faults = []
-    for there in (route.destination for route in found if route.priors or route.inputs):
-        if not isinstance(there, StoreDestination):
-            continue
-        if values.get("dicom.ae_title") not in (None, there.calling_ae_title):
-            key = f"destinations.{there.name}.calling_ae_title"
-            faults.append(f"{key}: {there.calling_ae_title} is not dicom.ae_title, so that nothing could be sent here")
-        titles = values.get("dicom.calling_ae_titles")
-        if titles and there.called_ae_title not in titles:
-            faults.append(f"dicom.calling_ae_titles must have {there.called_ae_title}, which sends studies here")
-    return faults
-
-
-def _databases(values: Mapping[str, Any]) -> list[str]:
-    if ("database" in values) != ("keys_database" in values):
-        return ["database and keys_database go together; set both or none"]
-    if "database" in values and values["database"] == values["keys_database"]:
-        return ["keys_database is that of the data; give another, so that no backup of the data holds the keys"]
-    return []
-
-
-def _password_variable(environment: Mapping[str, str]) -> list[str]:
-    """Fault of a password in the environment, which all that a process starts inherits."""
-    return (
-        [f"{_PASSWORD} is a secret in the environment; unset it, and name a file"] if _PASSWORD in environment else []
-    )
-
-
-def _half_a_syslog(values: Mapping[str, Any]) -> list[str]:
-    """Faults of a receiver of audit messages that is not wholly described: they name patients."""
-    together = [f"audit.syslog_{name}" for name in ("host", "certificate", "key", "cas")]
-    missing = [key for key in together if key not in values]
-    if len(missing) == len(together):
-        return []
-    return [f"{key} must be set too, since audit messages go over mutual TLS only" for key in missing]
 
 
 def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -336,6 +275,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         sealing=composed_signing(values),
         keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
+        otlp_endpoint=values.get("otlp_endpoint"),
     )
 
 
@@ -347,10 +287,6 @@ def _home(environment: Mapping[str, str], variable: str, default: str) -> Path:
     return Path(environment.get("HOME") or Path.home()) / default
 
 
-def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback
-
-
 _READERS: dict[str, Callable[[object], Any]] = {
     "data": as_path,
     "key_file": as_path,
@@ -360,6 +296,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "quiet_time_s": as_quiet_time,
     "quiet_times_s": as_quiet_times,
     "log_format": as_log_format,
+    "otlp_endpoint": as_url,
     "audit.folder": as_path,
     "audit.signing_key": as_path,
     "audit.site": as_name,

@@ -62,6 +62,7 @@ successes = st.one_of(
     st.builds(events.accessed, studies, participants, action=st.sampled_from([*Action])),
     st.builds(events.accessed, studies, participants, participants),
     st.builds(events.study_deleted, studies, participants),
+    st.builds(events.procedure_recorded, studies, participants, participants, action=st.sampled_from([*Action])),
     st.builds(
         events.queried,
         participants,

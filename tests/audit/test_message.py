@@ -13,7 +13,7 @@ from pydicom.sr.codedict import codes as codes_of
 
 from audit.happenings import NOW, PATIENT, SOURCE, access, happenings
 from zweitblick.audit import codes, events
-from zweitblick.audit.codes import Code, Outcome
+from zweitblick.audit.codes import Action, Code, Outcome
 from zweitblick.audit.events import AuditedStudy, Transfer
 from zweitblick.audit.message import AuditEvent, Participant, xml
 
@@ -90,6 +90,7 @@ def test_codes_mean_what_pydicom_says() -> None:
             "C",
         ),
         (events.study_deleted(STUDY, READER), ("110105", "DCM", "DICOM Study Deleted"), "D"),
+        (events.procedure_recorded(STUDY, SCANNER, action=Action.UPDATE), ("110111", "DCM", "Procedure Record"), "U"),
         (events.queried(SCANNER, READER, query=b""), ("110112", "DCM", "Query"), "E"),
         (
             events.security_alert(

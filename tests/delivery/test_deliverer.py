@@ -19,6 +19,7 @@ from zweitblick.delivery.deliverer import Deliverer, back_off
 from zweitblick.delivery.route import Route
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.dimse import DicomServer, ListenerConfig
+from zweitblick.dimse.services import Services
 from zweitblick.errors import StoreUnavailableError, UnknownRoundError
 from zweitblick.model.bundle import Bundles
 from zweitblick.peers.association import Patience
@@ -230,7 +231,7 @@ def test_a_destination_that_commits_itself_has_it_only_then(house: House, study:
     """The first time it does not, and everything is sent and asked again."""
     with house.store() as store, ExitStack() as stack:
         reports: list[CommitmentReport] = []
-        server = stack.enter_context(DicomServer(ListenerConfig(port=0), store, committed=reports.append))
+        server = stack.enter_context(DicomServer(ListenerConfig(port=0), store, services=Services(reports.append)))
         peer = stack.enter_context(CommittingPeer(report_to=server.port))
         peer.failures = [0x0110]
         deliverer = Deliverer(
@@ -325,7 +326,7 @@ class Crashing(Store):
 
     @cached_property
     def deliveries(self) -> Deliveries:
-        crashing = CrashingDeliveries(self._data, clock=self._clock)
+        crashing = CrashingDeliveries(self._data, clock=self.clock)
         crashing.is_after, crashing.crashed = self.is_after, threading.Event()
         return crashing
 

@@ -159,7 +159,7 @@ def test_an_archive_outside_gets_a_report_that_only_the_recipient_opens(
     with house.store() as store, archive() as peer:
         route = Route(peer.destination, ("sr",), seal=office.seal(Form.ENCRYPTED_ATTRIBUTES))
         one = kept_round(store, report)
-        deliverer = Deliverer(store, [route], patience=PATIENT, clock=house.clock)
+        deliverer = Deliverer(store, [route], patience=PATIENT)
         with house.worker(store, deliverer=deliverer) as worker:
             worker.submit(one)
             reached(store, one.study, State.AWAITING_REVIEW)
@@ -177,7 +177,7 @@ def test_a_folder_outside_gets_files_that_only_the_recipient_opens(house: House,
     route = office.share("SHARE", Form.SEALED_FILE, "seg", "sr", "encapsulated-pdf")
     with house.store() as store:
         one = kept_round(store, report)
-        deliverer = Deliverer(store, [route], patience=PATIENT, clock=house.clock)
+        deliverer = Deliverer(store, [route], patience=PATIENT)
         with house.worker(store, deliverer=deliverer) as worker:
             worker.submit(one)
             reached(store, one.study, State.AWAITING_REVIEW)
@@ -199,11 +199,11 @@ def test_it_is_sealed_once_whoever_is_asked_again(house: House, office: Office, 
     with house.store() as store:
         one = kept_round(store, report)
         with ThreadPoolExecutor(4) as pool:
-            sealers = [Sealer(store, clock=house.clock) for _ in range(4)]
+            sealers = [Sealer(store) for _ in range(4)]
             at_once = list(pool.map(lambda sealer: contents(sealed_by(sealer, one, route)), sealers))
     house.clock.move(3600)
     with house.store() as store:
-        later = contents(sealed_by(Sealer(store, clock=house.clock), one, route))
+        later = contents(sealed_by(Sealer(store), one, route))
     assert all(each == later for each in at_once)
 
 
@@ -221,12 +221,12 @@ def test_a_delivery_that_is_repeated_brings_the_same_bytes(house: House, office:
         route = Route(peer.destination, ("sr",), seal=office.seal(Form.ENCRYPTED_ATTRIBUTES))
         with house.store() as store:
             one = kept_round(store, report)
-            waiting = Deliverer(store, [route], delay_s=lambda _: 3600.0, patience=PATIENT, clock=house.clock)
+            waiting = Deliverer(store, [route], delay_s=lambda _: 3600.0, patience=PATIENT)
             with house.worker(store, deliverer=waiting) as worker:
                 worker.submit(one)
                 wait_until(lambda: shown(store, one)[:1] == [("PACS", "waiting", 1, "peer.busy")])
             house.clock.move(60)
-            outgoing = contents(sealed_by(Sealer(store, clock=house.clock), one, route))
+            outgoing = contents(sealed_by(Sealer(store), one, route))
         assert [data for data in taken if data not in outgoing[0]] == []
         assert len(taken) == 1
 
@@ -235,7 +235,7 @@ def test_other_recipients_get_it_sealed_anew_under_the_same_uid(house: House, of
     route = office.share("SHARE", Form.ENCRYPTED_ATTRIBUTES)
     with house.store() as store:
         one = kept_round(store, report)
-        sealer = Sealer(store, clock=house.clock)
+        sealer = Sealer(store)
         (first,) = sealed_by(sealer, one, route)
         renewed = replace(recipient(), certificate=certificate("hospital", "key_encipherment", serial=4711))
         office.has(renewed.certificate)
@@ -266,7 +266,7 @@ def test_nothing_is_sealed_for_a_certificate_that_must_not_be_used(
     with house.store() as store:
         one = kept_round(store, report)
         with pytest.raises(CmsError) as raised:
-            sealed_by(Sealer(store, clock=house.clock), one, office.share())
+            sealed_by(Sealer(store), one, office.share())
         assert raised.value.code == code
         assert store.outgoing(one.id) == []
 
@@ -288,7 +288,7 @@ def test_a_certificate_that_must_not_be_used_keeps_it_waiting_until_it_is_renewe
 
 
 def sealing(store: Store, route: Route, house: House) -> Deliverer:
-    return Deliverer(store, [route], delay_s=lambda _: 0.01, patience=PATIENT, clock=house.clock)
+    return Deliverer(store, [route], delay_s=lambda _: 0.01, patience=PATIENT)
 
 
 def test_what_has_no_such_form_is_refused(house: House, office: Office, report: bytes) -> None:
@@ -296,7 +296,7 @@ def test_what_has_no_such_form_is_refused(house: House, office: Office, report: 
     with house.store() as store:
         one = kept_round(store, report)
         with pytest.raises(CmsFormatError):
-            sealed_by(Sealer(store, clock=house.clock), one, route)
+            sealed_by(Sealer(store), one, route)
 
 
 def test_a_patient_has_one_pseudonym_at_a_destination_and_another_elsewhere(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_what_an_archive_outside_sends_back_begins_no_study(
     route = office.share("SHARE", Form.ENCRYPTED_ATTRIBUTES)
     with house.store() as store:
         one = kept_round(store, report)
-        (content,) = contents(sealed_by(Sealer(store, clock=house.clock), one, route))
+        (content,) = contents(sealed_by(Sealer(store), one, route))
         (tmp_path / "returned.dcm").write_bytes(content)
         returned = sent(tmp_path / "returned.dcm")
         store.keep(returned)

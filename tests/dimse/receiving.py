@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from zweitblick.dimse import DicomServer, ListenerConfig, Received, ServiceLink
+from zweitblick.dimse.services import Services
 from zweitblick.errors import KeyHolderError
 
 
@@ -25,7 +26,7 @@ class Noting:
 def receive(folder: Path, pipe: Connection, port: int) -> None:
     link = ServiceLink(pipe)
     config = ListenerConfig(port=port, reuse_port=True)
-    with DicomServer(config, Noting(folder), observer=link, committed=link.committed):
+    with DicomServer(config, Noting(folder), observer=link, services=Services(link.committed)):
         link.listening()
         link.serve(lambda: False)
     link.close()

@@ -24,6 +24,7 @@ from zweitblick.catalogue.search import Search
 from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.dimse.find import Find, asked
 from zweitblick.dimse.messages import BoundedBuffer, Request
+from zweitblick.dimse.services import Services
 from zweitblick.errors import QueryError, RequestError
 from zweitblick.volume import Volume, axis_aligned_grid
 
@@ -77,7 +78,9 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answering]:
         for path in made.files:
             store.keep(sent(path))
         made.search = Search(store)
-        with DicomServer(ListenerConfig(port=0), store, audit=made.book, search=made.search) as server:
+        with DicomServer(
+            ListenerConfig(port=0), store, audit=made.book, services=Services(search=made.search)
+        ) as server:
             made.port = server.port
             entity = AE("VIEWER")
             entity.add_requested_context(FIND)
@@ -221,7 +224,7 @@ def test_a_query_that_is_cancelled_ends(answering: Answering, tmp_path: Path) ->
         search = Endless(store)
         search.asked_for = 0
         with (
-            DicomServer(ListenerConfig(port=0), store, search=search) as server,
+            DicomServer(ListenerConfig(port=0), store, services=Services(search=search)) as server,
             RawPeer(server.port) as peer,
         ):
             peer.associate((FIND, [IMPLICIT]))

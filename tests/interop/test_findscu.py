@@ -13,6 +13,7 @@ from dimse.certificates import new_authority
 from kept_study import Clock, new_store, sent
 from zweitblick.catalogue.search import Search
 from zweitblick.dimse import DicomServer, ListenerConfig, server_context
+from zweitblick.dimse.services import Services
 from zweitblick.sample import SampleSpec, write_sample
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,7 +37,7 @@ def port(tmp_path: Path, files: list[Path]) -> Iterator[int]:
         store = stack.enter_context(new_store(tmp_path, Clock()))
         for path in files:
             store.keep(sent(path))
-        yield stack.enter_context(DicomServer(config, store, search=Search(store))).port
+        yield stack.enter_context(DicomServer(config, store, services=Services(search=Search(store)))).port
 
 
 def asked(program: Program, port: int, folder: Path, *keys: str, calling: str = "VIEWER") -> tuple[str, list[Path]]:

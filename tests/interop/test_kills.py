@@ -1,6 +1,7 @@
-"""A service that is killed at random moments keeps what it acknowledged, and reads each round once.
+"""A service that is killed at random moments keeps what it acknowledged, and reads and delivers each round once.
 
-`make soak` kills it 50 times (``--kills``), continuous integration five times.
+`make soak` kills it 50 times (``--kills``) at any time and 25 times within a delivery, continuous integration five and
+three times.
 """
 
 import os
@@ -10,7 +11,8 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,9 @@ from pathlib import Path
 import pytest
 
 from dimse.wire import RawPeer
-from kept_study import wait_until
+from interop.killing_peer import MOMENTS, SENT, KillingPeer
+from kept_study import PATIENCE_S, wait_until
+from peers.fake_peers import data_of
 from reading_house import RESULTS, last, renamed
 from zweitblick.store.life import IN_WORK, Actor, Event, State
 from zweitblick.store.places import StorePlaces
@@ -67,33 +71,76 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def pacs() -> Iterator[KillingPeer]:
+    with KillingPeer() as peer:
+        yield peer
+
+
 def test_kills_lose_nothing_and_double_nothing(
-    folder: Path, quick_files: list[Path], request: pytest.FixtureRequest
+    folder: Path, quick_files: list[Path], pacs: KillingPeer, request: pytest.FixtureRequest
 ) -> None:
     chance, sender = random.Random(6), Sender()  # noqa: S311 -- moments, no secrets
     for kill in range(request.config.getoption("--kills")):
         sender.add([renamed(path, f"study {kill}") for path in quick_files])
-        with serving(folder) as (process, port):
+        with serving(folder, pacs) as (process, port):
             killing = threading.Timer(chance.uniform(0, LONGEST_LIFE_S), process.kill)
             killing.start()
             sender.send(port)
             assert process.wait(LONGEST_LIFE_S + 10) == -signal.SIGKILL
             killing.join()
-    with serving(folder) as (process, port):
+    with serving(folder, pacs) as (process, port):
         sender.send(port)
         assert sender.acknowledged == set(sender.sent)
     with opened(folder) as store:
         tokens = {study: store.token(study) for study, _ in sender.sent}
         kept = {(study, one.sop_instance_uid) for study, token in tokens.items() for one in store.instances(token)}
         assert kept == set(sender.sent)
-        for token in tokens.values():  # that was broken off five times, as a study that stops the service would be
-            if last(store, token).state is State.FAILED:
-                assert store.work.history(last(store, token).id)[-1].code == "worker.broken-off"
-                store.advance(last(store, token).id, Event.REPLAYED, by=Actor.ADMINISTRATOR)
-    with serving(folder), opened(folder) as store:
-        wait_until(lambda: not store.work.rounds_in([State.RECEIVING, *IN_WORK]))
-        for token in tokens.values():
+    assert_read_and_delivered_once(folder, pacs)
+
+
+def test_kills_within_a_delivery_leave_one_result(
+    folder: Path, quick_files: list[Path], pacs: KillingPeer, request: pytest.FixtureRequest
+) -> None:
+    """The first one is between the last acknowledgement and our record of it; half as many as at any time."""
+    chance, kills = random.Random(7), (request.config.getoption("--kills") + 1) // 2  # noqa: S311 -- as above
+    with opened(folder) as store:
+        for kill in range(kills):
+            for path in quick_files:
+                store.keep(renamed(path, f"study {kill}"))
+    for moment in [MOMENTS, *(chance.randint(1, MOMENTS) for _ in range(kills - 1))]:
+        victim: Future[subprocess.Popen[str]] = Future()
+        pacs.kill(victim, at=moment)
+        with serving(folder, pacs) as (process, _):
+            victim.set_result(process)
+            assert process.wait(PATIENCE_S) == -signal.SIGKILL
+    assert_read_and_delivered_once(folder, pacs)
+    assert len(pacs.received) > len(pacs.versions), "no delivery was repeated, so none was broken off"
+    assert len(pacs.versions) == kills * len(SENT)
+
+
+def assert_read_and_delivered_once(folder: Path, pacs: KillingPeer) -> None:
+    """Let the service bring everything to its end, and look at what it has made and where that is."""
+    with opened(folder) as store:
+        tokens = [place.study for place in store.listing.newest(limit=10**6)]
+        replay_broken_off(store, tokens)
+    with serving(folder, pacs), opened(folder) as store:
+        wait_until(lambda: not store.work.rounds_in([State.RECEIVING, State.DELIVERING, *IN_WORK]))
+        kept: dict[str, bytes] = {}
+        for token in tokens:
             assert_read_once(store, token)
+            for one in store.rounds(token):
+                kept |= made_for_others(store, one.id)
+            assert made_for_others(store, last(store, token).id).keys() <= pacs.versions.keys()
+        assert {uid: {kept[uid]} for uid in pacs.versions} == pacs.versions
+
+
+def replay_broken_off(store: Store, tokens: Iterable[str]) -> None:
+    """Have read what was broken off five times, as a study that stops the service would be."""
+    for token in tokens:
+        if last(store, token).state is State.FAILED:
+            assert store.work.history(last(store, token).id)[-1].code == "worker.broken-off"
+            store.advance(last(store, token).id, Event.REPLAYED, by=Actor.ADMINISTRATOR)
 
 
 def assert_read_once(store: Store, token: str) -> None:
@@ -104,15 +151,26 @@ def assert_read_once(store: Store, token: str) -> None:
         happened = Counter(entry.event for entry in store.work.history(one.id))
         assert happened[Event.READ] == happened[Event.SEALED] == (1 if made else 0)
     assert made
+    assert happened[Event.DELIVERED] == 1
+
+
+def made_for_others(store: Store, round_id: str) -> dict[str, bytes]:
+    """Data sets of a round's DICOM results, by their UIDs."""
+    found = {}
+    for result in store.results(round_id):
+        if result.sop_instance_uid:
+            with store.open(result.id) as file:
+                found[result.sop_instance_uid] = data_of(file.read())
+    return found
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def serving(folder: Path, pacs: KillingPeer) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run the service until it is killed, or ends as it is told to."""
     paths = os.pathsep.join(sys.path)
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, PROGRAM, folder],
+            [sys.executable, PROGRAM, folder, "--deliver-to", str(pacs.destination.port)],
             env=os.environ | {"PYTHONPATH": paths},
             stdout=subprocess.PIPE,
             stderr=log,

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 from interop.postgresql import Server, running_server
 from store.contract import StoreContract, clock, holder, store
 from store.keys_contract import KeysContract
+from store.procedure_steps_contract import ProcedureStepsContract
 from store.stores import Clock, Holder, instance, opened_store, study_uid
 from store.work_contract import WorkContract
 from zweitblick.errors import StoreUnavailableError
@@ -32,7 +33,7 @@ def places(server: Server, tmp_path: Path) -> StorePlaces:
     return StorePlaces(server.new_database(), server.new_database(), tmp_path / "objects")
 
 
-class TestOnPostgreSQL(StoreContract, WorkContract):
+class TestOnPostgreSQL(StoreContract, WorkContract, ProcedureStepsContract):
     """The class inherits its tests; the places are this module's."""
 
 

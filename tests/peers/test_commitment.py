@@ -11,6 +11,7 @@ from dimse.wire import Kept
 from peers.fake_peers import COMMITMENT, SEG, SR, CommittingPeer, StorePeer, free_port, made
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.dimse import DicomServer, ListenerConfig
+from zweitblick.dimse.services import Services
 from zweitblick.errors import (
     PeerBusyError,
     PeerContextError,
@@ -48,7 +49,7 @@ def test_what_the_peer_will_not_keep_is_told() -> None:
 
 def test_a_report_may_come_on_another_association() -> None:
     reports: list[CommitmentReport] = []
-    server = DicomServer(ListenerConfig(port=0), Kept(), committed=reports.append)
+    server = DicomServer(ListenerConfig(port=0), Kept(), services=Services(reports.append))
     with server, CommittingPeer(report_to=server.port) as peer:
         peer.failures = [0x0213]
         assert ask(peer, HASTY) is None
@@ -91,7 +92,7 @@ def test_a_report_that_nobody_waits_for_is_refused() -> None:
 
     report = Dataset()
     report.TransactionUID = TRANSACTION
-    with DicomServer(ListenerConfig(port=0), Kept(), committed=unknown) as server:
+    with DicomServer(ListenerConfig(port=0), Kept(), services=Services(unknown)) as server:
         assert reported(server, report) == 0x0110
 
 
@@ -107,7 +108,7 @@ def test_a_report_that_is_none_is_refused(case: str) -> None:
     if case == "failures that are none":
         report.FailedSOPSequence = [Dataset()]
         report.FailedSOPSequence[0].FailureReason = None
-    with DicomServer(ListenerConfig(port=0), Kept(), committed=reports.append) as server:
+    with DicomServer(ListenerConfig(port=0), Kept(), services=Services(reports.append)) as server:
         assert reported(server, report, instance=instance) == 0xC000
     assert reports == []
 

@@ -1,7 +1,7 @@
 """The events of PS3.15 section A.5.3 that zweitblick reports, each with who takes part and what it is about.
 
 What a reading does has no event of its own. It uses a study's instances and creates new ones, which is DICOM Instances
-Accessed (section A.5.3.6: "viewed, utilized, updated"); Procedure Record (A.5.3.15) tells of orders and their steps.
+Accessed (section A.5.3.6: "viewed, utilized, updated"); Procedure Record (A.5.3.15) tells of what modalities do.
 """
 
 from collections.abc import Mapping
@@ -143,6 +143,21 @@ def study_deleted(study: AuditedStudy, *who: Participant) -> AuditEvent:
         Person, process, or both.
     """
     return AuditEvent(codes.STUDY_DELETED, Action.DELETE, who, objects=_study_and_patient(study))
+
+
+def procedure_recorded(study: AuditedStudy, *who: Participant, action: Action) -> AuditEvent:
+    """Tell that what is known of a procedure is made or changed (section A.5.3.15).
+
+    Parameters
+    ----------
+    study
+        That the procedure is about.
+    who
+        Person, process, or both.
+    action
+        What is done.
+    """
+    return AuditEvent(codes.PROCEDURE_RECORD, action, who, objects=_study_and_patient(study))
 
 
 def queried(asking: Participant, answering: Participant, *, query: bytes, sop_class_uid: str = "") -> AuditEvent:

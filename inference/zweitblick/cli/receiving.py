@@ -17,7 +17,16 @@ from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.log import log_to
 from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, recording
-from zweitblick.dimse import Crew, DicomServer, ListenerConfig, Receivers, ServiceLink, server_context
+from zweitblick.dimse import (
+    Committed,
+    Crew,
+    DicomServer,
+    ListenerConfig,
+    Receivers,
+    ServiceLink,
+    Services,
+    server_context,
+)
 from zweitblick.errors import ZweitblickError
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store
@@ -58,9 +67,8 @@ def receiving(settings: Settings, store: Store, partners: "Partners", *, listeni
                 listener(dicom),
                 store,
                 observer=observer,
-                committed=committed,
                 audit=partners.audit,
-                search=Search(store),
+                services=_services(store, committed),
             )
             port = stack.enter_context(server).port
             listening.set()
@@ -90,10 +98,8 @@ def receive(settings: Settings, pipe: Connection, port: int) -> None:
             trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
             store = stack.enter_context(store_of(settings, holder, audit=trail))
             config = replace(listener(settings.dicom), port=port, reuse_port=True)
-            server = DicomServer(
-                config, store, observer=link, committed=link.committed, audit=trail, search=Search(store)
-            )
-            stack.enter_context(server)
+            services = _services(store, link.committed)
+            stack.enter_context(DicomServer(config, store, observer=link, audit=trail, services=services))
             link.listening()
             link.serve(stopped.is_set)
     except ZweitblickError as error:
@@ -138,6 +144,10 @@ def listener(dicom: DicomSettings) -> ListenerConfig:
         client_certificates=dicom.client_certificates,
         tls=tls,
     )
+
+
+def _services(store: Store, committed: Committed) -> Services:
+    return Services(committed, Search(store), store.procedure_steps)
 
 
 def _now() -> datetime:

@@ -16,6 +16,7 @@ from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, reco
 from zweitblick.cli.seals import check_seals
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.dimse.server import OWN_AE_TITLE
+from zweitblick.errors import SettingsError
 from zweitblick.metrics import Metrics
 from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.settings import DicomSettings, Settings
@@ -130,16 +131,31 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
     with ExitStack() as stack:
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(store_of(settings, holder, audit=trail))
-        deliverer = Deliverer(store, settings.routes, audit=trail, clock=_now)
+        metrics = stack.enter_context(_metrics(settings, store))
+        deliverer = Deliverer(store, settings.routes, audit=trail, observer=metrics.stage)
         notary = Notary(audit_signer(settings), trail.signed_head)
         archives = [route.destination for route in settings.routes if route.priors]
         lookup = PriorLookup(store, archives, clock=_now, audit=trail)
-        partners = Partners(deliverer, Metrics(store.standing, clock=_now), trail, lookup, notary)
+        partners = Partners(deliverer, metrics, trail, lookup, notary)
         place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
         worker = stack.enter_context(
             Worker(store, bundles, place, clock=_now, priorities=settings.priorities, partners=partners)
         )
         yield _Readers(store, worker, partners)
+
+
+@contextmanager
+def _metrics(settings: Settings, store: Store) -> Iterator[Metrics]:
+    """Count, and tell of stages as spans where a receiver of these is set."""
+    if settings.otlp_endpoint is None:
+        yield Metrics(store.standing, clock=_now)
+        return
+    try:
+        from zweitblick.traces import TracedMetrics, exported_to  # noqa: PLC0415 -- of an extra
+    except ImportError as error:
+        raise SettingsError("otlp_endpoint needs an extra: pip install 'zweitblick[telemetry]'") from error
+    with TracedMetrics(store.standing, clock=_now, spans=exported_to(settings.otlp_endpoint)) as metrics:
+        yield metrics
 
 
 @contextmanager

@@ -13,10 +13,10 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
+from structlog.contextvars import bound_contextvars
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.delivery.origin import origin
@@ -52,6 +52,7 @@ from zweitblick.peers.commitment import ask_commitment
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import Outgoing, outgoing
 from zweitblick.peers.sender import sender
+from zweitblick.pipeline import Observer, silent
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
 from zweitblick.store.results import ERROR, ResultName
@@ -118,8 +119,8 @@ class Deliverer:
         How long a peer may take.
     audit
         Has on record what is sent; what cannot be put there waits.
-    clock
-        Tells the time, aware: when something is signed, and by which certificates must be valid.
+    observer
+        Times each sending, as the stage ``deliver``.
     """
 
     def __init__(
@@ -130,10 +131,11 @@ class Deliverer:
         delay_s: Callable[[int], float] = back_off,
         patience: Patience = PATIENCE,
         audit: Auditor | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        observer: Observer = silent,
     ) -> None:
         self._store = store
-        self._sealer = Sealer(store, clock=clock)
+        self._sealer = Sealer(store)
+        self._observer = observer
         self._audit = audit or Unrecorded()
         self._routes = {route.destination.name: route for route in routes}
         self._delay_s = delay_s
@@ -290,7 +292,11 @@ class Deliverer:
         if route is None:
             raise UnknownDestinationError(f"{delivery.destination} is no destination any more; set it, or replay")
         instances = self._instances(delivery, route)
-        with recorded_transfer(self._audit, self._store.study(delivery.study), route.destination, instances):
+        with (
+            recorded_transfer(self._audit, self._store.study(delivery.study), route.destination, instances),
+            bound_contextvars(study=delivery.study, round=delivery.round),
+            self._observer("deliver"),
+        ):
             receipt = sender(route.destination, patience=self._patience).send(instances)
         if receipt.warnings:
             told = ", ".join(f"0x{status:04X}" for status in receipt.warnings)

@@ -8,7 +8,6 @@ them that compare what they have find nothing in common.
 import hashlib
 import hmac
 import io
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,14 +42,11 @@ class Sealer:
     Parameters
     ----------
     store
-        Where results are, and what was made of them is kept.
-    clock
-        Tells the time, aware; certificates must be valid then.
+        Where results are, and what was made of them is kept; by its clock certificates must be valid.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._clock = clock
 
     def instances(self, delivery: Delivery, route: Route, seal: Seal) -> list[Outgoing]:
         """Return the results of a round as a destination gets them; the second time, the same bytes.
@@ -73,7 +69,7 @@ class Sealer:
         StoreError, VaultError
             As from `zweitblick.store.store.Store.open` and `~zweitblick.store.store.Store.keep_outgoing`.
         """
-        now = self._clock()
+        now = self._store.clock()
         work = _Work(
             delivery, seal.form, seal.parties(now), filing(self._store, delivery.study, route.destination.name), now
         )

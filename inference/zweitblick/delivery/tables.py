@@ -29,6 +29,7 @@ class Readers(NamedTuple):
     port: Reader
     title: Reader
     titles: Reader
+    url: Reader
 
 
 def routes(tables: object, faults: list[str], readers: Readers, *, signing: Signing | None = None) -> tuple[Route, ...]:
@@ -41,7 +42,7 @@ def routes(tables: object, faults: list[str], readers: Readers, *, signing: Sign
     faults
         To which faults are added.
     readers
-        For paths, ports and AE titles.
+        For paths, ports, AE titles and URLs.
     signing
         Signs what is sealed; None if the settings have none, and nothing may be sealed.
     """
@@ -99,7 +100,7 @@ def _readers(table: Mapping[str, Any], readers: Readers) -> dict[str, Reader]:
         return common | {"folder": readers.path}
     common |= {"ca": readers.path, "certificate": readers.path, "key": readers.path}
     if "url" in table:
-        return common | {"url": _url, "token_file": readers.path, "password_file": readers.path}
+        return common | {"url": readers.url, "token_file": readers.path, "password_file": readers.path}
     return common | {
         "host": _host,
         "port": readers.port,
@@ -184,19 +185,6 @@ def _destination(values: Mapping[str, Any]) -> Destination:
 
 def _picked(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {key: values[key] for key in keys if key in values}
-
-
-def _url(raw: object) -> str:
-    try:
-        parts = urlsplit(raw) if isinstance(raw, str) else None
-        fits = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is none
-        fits = False
-    if fits and parts is not None and "@" in parts.netloc:  # not quoted: it may hold a password
-        raise ValueError("a user stands in the URL; take it out, and name a file by password_file")
-    if not fits or parts is None or parts.query or parts.fragment:
-        raise ValueError(f"{raw!r} is no URL of a DICOMweb root such as https://pacs.example/dicom-web")
-    return str(raw)
 
 
 def _host(raw: object) -> str:

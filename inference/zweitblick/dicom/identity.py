@@ -69,6 +69,11 @@ def identity(data: bytes, transfer_syntax_uid: str) -> Identity:
     return Identity(*texts)
 
 
+def is_uid(value: bytes) -> bool:
+    """Tell whether a value is a UID (PS3.5 section 9.1), leading zeros of its components let pass."""
+    return len(value) <= _UID_BYTES and _UID.fullmatch(value) is not None
+
+
 def _inflated(data: bytes) -> bytes:
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, HEAD_BYTES)
@@ -79,7 +84,7 @@ def _inflated(data: bytes) -> bytes:
 def _uid(value: bytes | None, tag: int) -> str:
     """Check a UID (PS3.5 section 9.1); it becomes part of keys and names, so nothing but digits and dots passes."""
     uid = (value or b"").rstrip(b"\0 ")
-    if len(uid) > _UID_BYTES or not _UID.fullmatch(uid):
+    if not is_uid(uid):
         raise DamagedInstanceError(
             f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is absent or no UID; have the sender repair the instance"
         )

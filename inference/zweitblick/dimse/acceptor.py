@@ -27,8 +27,19 @@ from pynetdicom.association import Association
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
+from zweitblick.dicom.performed_step import PERFORMED_STEP
 from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION
-from zweitblick.dimse.messages import C_ECHO, C_FIND, C_STORE, N_EVENT_REPORT, Messages, Request, Response
+from zweitblick.dimse.messages import (
+    C_ECHO,
+    C_FIND,
+    C_STORE,
+    N_CREATE,
+    N_EVENT_REPORT,
+    N_SET,
+    Messages,
+    Request,
+    Response,
+)
 from zweitblick.dimse.status import CANCELLED, PENDING
 from zweitblick.dimse.upper import TICK_S, UpperLayer
 
@@ -49,8 +60,14 @@ _LOGGING_HANDLERS = (
 Serve = Callable[[Request, "PresentationContext", "ServiceUser"], Iterable[Response]]
 """Serves the request that came in a context from a requestor, and gives its responses as they are made."""
 
-_COMMANDS = {VERIFICATION: C_ECHO, STORAGE_COMMITMENT: N_EVENT_REPORT, STUDY_ROOT_FIND: C_FIND}
-"""What is asked in contexts of these; C-STORE in all others."""
+_COMMANDS = {
+    VERIFICATION: frozenset({C_ECHO}),
+    STORAGE_COMMITMENT: frozenset({N_EVENT_REPORT}),
+    PERFORMED_STEP: frozenset({N_CREATE, N_SET}),
+    STUDY_ROOT_FIND: frozenset({C_FIND}),
+}
+"""What may be asked in contexts of these; in all others `_STORAGE`."""
+_STORAGE = frozenset({C_STORE})
 
 
 class Acceptor(Association):
@@ -158,7 +175,7 @@ class Acceptor(Association):
         with self._serving:
             if not self.is_established:
                 return
-            if context is None or request.command != _COMMANDS.get(context.abstract_syntax or UID(""), C_STORE):
+            if context is None or request.command not in _COMMANDS.get(context.abstract_syntax or UID(""), _STORAGE):
                 log.info("a request that its presentation context does not allow ended an association")
                 self.abort(block=False)
                 return

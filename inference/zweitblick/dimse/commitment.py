@@ -2,22 +2,16 @@
 
 import logging
 from collections.abc import Callable
-from io import BytesIO
 
-from pydicom.filereader import read_dataset
-from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
 
 from zweitblick.dicom.commitment import COMMITMENT_INSTANCE, CommitmentReport, commitment_report
-from zweitblick.dicom.header import DAMAGE, quietly
+from zweitblick.dimse.data_set import data_set_of
 from zweitblick.dimse.messages import Request
 from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
 from zweitblick.errors import DamagedInstanceError, ZweitblickError
 
 log = logging.getLogger(__name__)
-
-REPORT_BYTES = 2**22
-"""Longest report that is read: some 40,000 instances."""
 
 Committed = Callable[[CommitmentReport], None]
 """Is told what a peer reports; called from several threads at once. Raises `ZweitblickError` if it cannot take it."""
@@ -26,7 +20,7 @@ Committed = Callable[[CommitmentReport], None]
 def serve_report(request: Request, context: PresentationContext, committed: Committed) -> int:
     """Hand a report on, and return the status for its sender: 0x0000 only once it was taken."""
     try:
-        committed(_report(request, UID(str(context.transfer_syntax[0]))))
+        committed(_report(request, context))
     except ZweitblickError as error:
         log.warning("a storage commitment report was refused: %s", error.code)
         return status_of(error)
@@ -36,13 +30,7 @@ def serve_report(request: Request, context: PresentationContext, committed: Comm
     return SUCCESS
 
 
-def _report(request: Request, syntax: UID) -> CommitmentReport:
-    data = b"" if request.data is None else request.data.getvalue()
-    if not 0 < len(data) <= REPORT_BYTES or request.sop_instance_uid != COMMITMENT_INSTANCE:
-        raise DamagedInstanceError("a storage commitment report is empty, too long or of no such instance; repair it")
-    with quietly():
-        try:
-            information = read_dataset(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian)
-        except (*DAMAGE, OSError) as error:  # pydicom raises OSError where a sequence is cut short
-            raise DamagedInstanceError("a storage commitment report cannot be read; repair its sender") from error
-    return commitment_report(information)
+def _report(request: Request, context: PresentationContext) -> CommitmentReport:
+    if request.sop_instance_uid != COMMITMENT_INSTANCE:
+        raise DamagedInstanceError("a storage commitment report is of no such instance; repair its sender")
+    return commitment_report(data_set_of(request, context))

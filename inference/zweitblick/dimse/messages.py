@@ -16,7 +16,7 @@ from pynetdicom.pdu_primitives import P_DATA
 if TYPE_CHECKING:
     from zweitblick.dimse.acceptor import Acceptor
 
-C_STORE, C_FIND, C_ECHO, N_EVENT_REPORT = 0x0001, 0x0020, 0x0030, 0x0100
+C_STORE, C_FIND, C_ECHO, N_EVENT_REPORT, N_SET, N_CREATE = 0x0001, 0x0020, 0x0030, 0x0100, 0x0120, 0x0140
 """(0000,0100) Command Field of the requests that are served (PS3.7 section E.1)."""
 
 C_CANCEL = 0x0FFF
@@ -35,6 +35,7 @@ _LEAST_ITEM_BYTES = 2
 """Context id and control header (PS3.8 tables 9-23 and E.2-1); a fragment may be empty."""
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _MESSAGE_ID_ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
 _DATA_SET_TYPE, _STATUS, _COMMENT, _SOP_INSTANCE, _EVENT_TYPE = 0x0800, 0x0900, 0x0902, 0x1000, 0x1002
+_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE = 0x0003, 0x1001
 """Element numbers in group 0000 (PS3.7 section E.1)."""
 _UID_BYTES = 64
 _COMMENT_CHARACTERS = 64
@@ -66,18 +67,18 @@ class BoundedBuffer(BytesIO):
 
 @dataclass(frozen=True)
 class Request:
-    """A C-ECHO-RQ, C-STORE-RQ, C-FIND-RQ or N-EVENT-REPORT-RQ (PS3.7 tables 9.3-12, 9.3-1, 9.3-3 and 10.3-1).
+    """A request that is served (PS3.7 tables 9.3-1, 9.3-3 and 9.3-12, 10.3-1, 10.3-5 and 10.3-9).
 
     Parameters
     ----------
     context_id
         Presentation context that it came in.
     command
-        `C_ECHO`, `C_STORE`, `C_FIND` or `N_EVENT_REPORT`.
+        `C_ECHO`, `C_STORE`, `C_FIND`, `N_EVENT_REPORT`, `N_SET` or `N_CREATE`.
     message_id
         (0000,0110).
     sop_class_uid, sop_instance_uid
-        (0000,0002) and (0000,1000), empty if absent.
+        (0000,0002) and (0000,1000), of an N-SET (0000,0003) and (0000,1001); empty if absent.
     data
         The data set as it came, None if there is none.
     event_type
@@ -205,9 +206,10 @@ class Messages(DIMSEServiceProvider):
 
 def _request(context_id: int, elements: dict[int, bytes], data: BoundedBuffer | None) -> Request:
     command = _number(elements, _COMMAND_FIELD)
-    if command not in (C_ECHO, C_STORE, C_FIND, N_EVENT_REPORT):
+    if command not in (C_ECHO, C_STORE, C_FIND, N_EVENT_REPORT, N_SET, N_CREATE):
         raise ProtocolViolationError("none of the requests that are served")
-    sop_class, sop_instance = (_uid(elements.get(element, b"")) for element in (_SOP_CLASS, _SOP_INSTANCE))
+    subject = (_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE) if command == N_SET else (_SOP_CLASS, _SOP_INSTANCE)
+    sop_class, sop_instance = (_uid(elements.get(element, b"")) for element in subject)
     message_id = _number(elements, _MESSAGE_ID)
     event_type = _number(elements, _EVENT_TYPE) if command == N_EVENT_REPORT else 0
     return Request(context_id, command, message_id, sop_class, sop_instance, data, event_type)
@@ -243,7 +245,7 @@ def _uid(value: bytes) -> str:
 
 
 def _command(request: Request, response: Response) -> bytes:
-    """Command set of the response to a request (PS3.7 tables 9.3-13, 9.3-2, 9.3-4 and 10.3-2)."""
+    """Command set of the response to a request (PS3.7 tables 9.3-2, 9.3-4 and 9.3-13, 10.3-2, 10.3-6 and 10.3-10)."""
     comment = response.comment[:_COMMENT_CHARACTERS].encode("ascii", "replace")
     values = {
         _SOP_CLASS: _padded(request.sop_class_uid),

@@ -84,13 +84,13 @@ class Reception:
             self._audit.record(failed(transferred(_of(progress.transfer, instances)), code))
 
 
+def sender_of(address: str, title: str) -> Participant:
+    """Return a sender as it is named on record, by its IP address and AE title."""
+    return Participant(address, ae_titles=(title,), address=address, is_requestor=True)
+
+
 def _transfer(instance: Received, process: Participant) -> Transfer:
-    sender = Participant(
-        instance.peer_address,
-        ae_titles=(instance.calling_ae_title,),
-        address=instance.peer_address,
-        is_requestor=True,
-    )
+    sender = sender_of(instance.peer_address, instance.calling_ae_title)
     receiver = replace(process, ae_titles=(instance.called_ae_title,))
     return Transfer(sender, receiver, AuditedStudy(instance.study_instance_uid, instance.patient_id))
 

@@ -3,8 +3,6 @@
 import logging
 import socket
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from socketserver import BaseServer
@@ -14,28 +12,23 @@ from typing import Any, Self, cast
 
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association, ServiceUser
+from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.presentation import build_context
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from zweitblick.audit import codes
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.audit.codes import Outcome
 from zweitblick.audit.events import security_alert
-from zweitblick.catalogue.search import Search
-from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
-from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig, cannot_listen
-from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION, accepted
-from zweitblick.dimse.find import Find
+from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.identity import is_bound
 from zweitblick.dimse.instance import Keeper
-from zweitblick.dimse.messages import C_FIND, C_STORE, N_EVENT_REPORT, Request, Response
 from zweitblick.dimse.reception import Reception
-from zweitblick.dimse.status import SUCCESS
+from zweitblick.dimse.services import NO_MORE, Provider, Services
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
 from zweitblick.silence import silence
@@ -68,9 +61,9 @@ class Unobserved:
 
 
 class DicomServer:
-    """C-ECHO, C-STORE and C-FIND provider, and user of storage commitment, listening from construction until `close`.
+    """Provider of C-ECHO, C-STORE, C-FIND and performed procedure steps, user of storage commitment.
 
-    Use as a context manager, or close it.
+    It listens from construction until `close`; use as a context manager, or close it.
 
     Parameters
     ----------
@@ -82,10 +75,8 @@ class DicomServer:
         Counts associations and instances.
     audit
         Has what associations bring on record; what cannot be put there is refused.
-    committed
-        Is told what peers commit themselves to keep (PS3.4 section J.3.3); if not given, such reports are not taken.
-    search
-        Answers queries (PS3.4 section C.4.1); if not given, none is taken.
+    services
+        What it provides besides C-ECHO and C-STORE.
 
     Raises
     ------
@@ -100,15 +91,14 @@ class DicomServer:
         *,
         observer: Observer | None = None,
         audit: Auditor | None = None,
-        committed: Committed | None = None,
-        search: Search | None = None,
+        services: Services = NO_MORE,
     ) -> None:
         observer = observer or Unobserved()
         audit = audit or Unrecorded()
         silence("pynetdicom")
         try:
-            services = _Services(Storage(keeper, observer), committed, None if search is None else Find(search, audit))
-            self._listener = _Listener(config, services, observer, audit=audit)
+            provider = Provider(Storage(keeper, observer), services, audit)
+            self._listener = _Listener(config, provider, observer, audit)
         except OSError as error:
             raise cannot_listen(config.host, config.port, error) from error
         self._thread = Thread(target=self._listener.serve_forever, args=(_POLL_S,), name="dicom-listener")
@@ -168,7 +158,7 @@ class _Handler(RequestHandler):
         association = Acceptor(
             self.ae,
             self.server.config.maximum_instance_bytes,
-            serve=partial(self.server.services.serve, reception=reception),
+            serve=partial(self.server.provider.serve, reception=reception),
             ended=lambda: _ended(observer, reception),
         )
         association._server = self.server  # noqa: SLF001  # as the base class does
@@ -191,27 +181,6 @@ def _ended(observer: Observer, reception: Reception) -> None:
     reception.end()
 
 
-@dataclass(frozen=True)
-class _Services:
-    """What is provided besides C-ECHO; None is not."""
-
-    storage: Storage
-    committed: Committed | None
-    find: Find | None
-
-    def serve(
-        self, request: Request, context: PresentationContext, requestor: ServiceUser, *, reception: Reception
-    ) -> Iterable[Response]:
-        """Serve a request that its context allows, and give its responses."""
-        if request.command == C_STORE:
-            return [Response(self.storage.serve(request, context, requestor, reception=reception))]
-        if request.command == N_EVENT_REPORT and self.committed is not None:
-            return [Response(serve_report(request, context, self.committed))]
-        if request.command == C_FIND and self.find is not None:
-            return self.find.serve(request, context, requestor)
-        return [Response(SUCCESS)]  # of C-ECHO
-
-
 class _Listener(ThreadedAssociationServer):
     """The listening socket."""
 
@@ -220,13 +189,12 @@ class _Listener(ThreadedAssociationServer):
     def __init__(
         self,
         config: ListenerConfig,
-        services: _Services,
+        provider: Provider,
         observer: Observer,
-        *,
         audit: Auditor,
     ) -> None:
         self.config = config
-        self.services = services
+        self.provider = provider
         self.observer = observer
         self.audit = audit
         self._associations: set[Acceptor] = set()
@@ -247,8 +215,8 @@ class _Listener(ThreadedAssociationServer):
             return
         acceptor.acceptor.supported_contexts = accepted(
             request.presentation_context_definition_list,
-            also=frozenset() if self.services.find is None else frozenset({STUDY_ROOT_FIND}),
-            reversed_roles=frozenset() if self.services.committed is None else frozenset({STORAGE_COMMITMENT}),
+            also=self.provider.provided,
+            reversed_roles=self.provider.used,
         )
 
     def _is_themselves(self, association: Acceptor, request: A_ASSOCIATE) -> bool:

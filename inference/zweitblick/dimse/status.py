@@ -1,4 +1,6 @@
-"""DIMSE status of every error that ends a C-STORE or a C-FIND, as one table each."""
+"""DIMSE status of every error that ends a request, as one table for each kind of request."""
+
+from collections.abc import Mapping
 
 from zweitblick.errors import (
     AuditError,
@@ -7,10 +9,16 @@ from zweitblick.errors import (
     KeyHolderError,
     MismatchedInstanceError,
     RequestError,
+    StepAttributeError,
+    StepEndedError,
+    StepExistsError,
+    StepUidError,
+    StepValueError,
     StoreError,
     StoreFullError,
     StoreUnavailableError,
     TooManyMatchesError,
+    UnknownStepError,
     ZweitblickError,
 )
 
@@ -36,7 +44,26 @@ STATUS: dict[type[ZweitblickError], int] = {
     StoreUnavailableError: PROCESSING_FAILURE,
     StoreError: PROCESSING_FAILURE,
 }
+"""Of a C-STORE."""
 
+STEP_STATUS: dict[type[ZweitblickError], int] = {
+    # PS3.7 section C.5, in the order of its codes
+    StepValueError: 0x0106,
+    StepEndedError: PROCESSING_FAILURE,  # as PS3.4 table F.7.2-2 has it
+    DamagedInstanceError: PROCESSING_FAILURE,
+    StoreError: PROCESSING_FAILURE,
+    StepExistsError: 0x0111,
+    UnknownStepError: 0x0112,
+    StepUidError: 0x0117,
+    MismatchedInstanceError: 0x0118,
+    StepAttributeError: 0x0120,
+    # Resource limitation; a sender tries these again
+    StoreFullError: 0x0213,
+    AuditError: 0x0213,
+    InstanceTooLargeError: 0x0213,
+    KeyHolderError: 0x0213,
+}
+"""Of an N-CREATE or N-SET of a performed procedure step."""
 
 FIND_STATUS: dict[type[ZweitblickError], int] = {
     # Refused: Out of Resources (PS3.4 table C.4-1)
@@ -52,9 +79,9 @@ FIND_STATUS: dict[type[ZweitblickError], int] = {
 }
 
 
-def status_of(error: ZweitblickError) -> int:
-    """Status that the sender is given; that of the nearest class in `STATUS`, else 0x0110."""
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), PROCESSING_FAILURE)
+def status_of(error: ZweitblickError, statuses: Mapping[type[ZweitblickError], int] = STATUS) -> int:
+    """Status that the sender is given; that of the nearest class in a table, else 0x0110."""
+    return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), PROCESSING_FAILURE)
 
 
 def find_status_of(error: ZweitblickError) -> int:

@@ -106,6 +106,13 @@
     │   ├── WorkitemExistsError         workitem.exists
     │   ├── WorkitemStateError          workitem.state
     │   └── TransactionError            workitem.transaction
+    ├── ProcedureStepError              what a modality tells of its work is refused
+    │   ├── StepUidError                step.uid
+    │   ├── StepAttributeError          step.attribute
+    │   ├── StepValueError              step.value
+    │   ├── StepExistsError             step.exists
+    │   ├── UnknownStepError            step.unknown
+    │   └── StepEndedError              step.ended
     ├── PeerError                       a destination has not acknowledged what was sent
     │   ├── PeerUnreachableError        peer.unreachable
     │   ├── PeerTimeoutError            peer.timeout
@@ -210,6 +217,15 @@ from zweitblick.errors.prior import (
     PriorOrderError,
     PriorPatientError,
     PriorVersionError,
+)
+from zweitblick.errors.procedure_steps import (
+    ProcedureStepError,
+    StepAttributeError,
+    StepEndedError,
+    StepExistsError,
+    StepUidError,
+    StepValueError,
+    UnknownStepError,
 )
 from zweitblick.errors.reading import (
     BundleDamagedError,
@@ -346,17 +362,18 @@ __all__ = [
     "NotForUsError", "NotMRError", "OutputError", "PeerAnswerError", "PeerBrokenOffError", "PeerBusyError",
     "PeerContextError", "PeerCredentialsError", "PeerError", "PeerRefusedError", "PeerRejectedError",
     "PeerTimeoutError", "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError",
-    "PriorMismatchError", "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProviderError", "QueryError",
-    "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError", "ReceiverError", "RegistrationError",
-    "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
+    "PriorMismatchError", "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProcedureStepError",
+    "ProviderError", "QueryError", "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError", "ReceiverError",
+    "RegistrationError", "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
     "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError", "SigningError",
-    "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StoreDamagedError", "StoreError",
-    "StoreFullError", "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError",
-    "SyslogSettingError", "TokenError", "TooManyFilesError", "TooManyMatchesError", "TooManyRequestsError",
-    "TrailBrokenError", "TransactionError", "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError",
-    "UnknownKekError", "UnknownObjectError", "UnknownRoundError", "UnknownStudyError", "UnknownWorkitemError",
-    "UnsafeArchiveError", "UnsupportedMediaError", "UsersError", "VaultError", "VoxelError", "WeakCryptographyError",
-    "WorkerError", "WorkerRunningError", "WorkitemContentError", "WorkitemError", "WorkitemExistsError",
-    "WorkitemQueryError", "WorkitemStateError", "WrongSignerError", "ZweitblickError",
+    "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StepAttributeError", "StepEndedError",
+    "StepExistsError", "StepUidError", "StepValueError", "StoreDamagedError", "StoreError", "StoreFullError",
+    "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError",
+    "TooManyFilesError", "TooManyMatchesError", "TooManyRequestsError", "TrailBrokenError", "TransactionError",
+    "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError", "UnknownObjectError",
+    "UnknownRoundError", "UnknownStepError", "UnknownStudyError", "UnknownWorkitemError", "UnsafeArchiveError",
+    "UnsupportedMediaError", "UsersError", "VaultError", "VoxelError", "WeakCryptographyError", "WorkerError",
+    "WorkerRunningError", "WorkitemContentError", "WorkitemError", "WorkitemExistsError", "WorkitemQueryError",
+    "WorkitemStateError", "WrongSignerError", "ZweitblickError",
 ]
 # fmt: on

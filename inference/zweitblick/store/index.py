@@ -5,7 +5,11 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import insert, select
 
+from zweitblick.store.database import Database
+from zweitblick.store.keyring import INDEX, Keyring
+from zweitblick.store.schema import identities
 from zweitblick.vault.data_key import KEY_BYTES, DataKey
 
 
@@ -21,6 +25,7 @@ class Indexed(StrEnum):
     CONTENT = "content"
     WORKITEM = "workitem uid"
     DESTINATION = "destination"
+    STEP = "procedure step uid"
 
 
 class KeyedIndex:
@@ -49,3 +54,16 @@ class KeyedIndex:
             encoded = part.encode("utf-8", "surrogatepass")
             mac.update(len(encoded).to_bytes(4, "big") + encoded)
         return mac.finalize()
+
+
+def index_key(data: Database, keyring: Keyring) -> DataKey:
+    """Return the store's index key; made where there is none, and refused where the data know another."""
+    with data.reading() as transaction:
+        known = transaction.execute(select(identities.c.index_key_id)).scalar_one_or_none()
+    if known is not None:
+        return keyring.index_key(known)
+    key = keyring.make(INDEX)
+    with data.writing() as transaction:
+        if not transaction.execute(select(identities)).all():
+            transaction.execute(insert(identities).values(index_key_id=key.id))
+    return key

@@ -10,6 +10,7 @@ from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 
 from zweitblick.errors import EventError, UnknownRoundError
 from zweitblick.store.life import TURNS, Actor, Event, State, after
+from zweitblick.store.procedure_steps import ALL_LISTED_ARE_KEPT
 from zweitblick.store.rows import fresh_id, microseconds, moment
 from zweitblick.store.schema import events, rounds, studies
 
@@ -204,10 +205,11 @@ def of_study(transaction: Transaction, study: str) -> list[Round]:
     return _rounds(transaction.execute(select(rounds).where(rounds.c.study == study).order_by(rounds.c.number)).all())
 
 
-def quiet_at(transaction: Transaction, now: datetime) -> list[Round]:
-    """Return the rounds whose quiet time is over, the longest ago first."""
-    over = (rounds.c.state == State.RECEIVING) & (rounds.c.quiet_us <= microseconds(now))
-    return _rounds(transaction.execute(select(rounds).where(over).order_by(rounds.c.quiet_us)).all())
+def complete_at(transaction: Transaction, now: datetime) -> list[Round]:
+    """Return the rounds being received whose quiet time is over, or whose images modalities list and are all there."""
+    complete = (rounds.c.quiet_us <= microseconds(now)) | ALL_LISTED_ARE_KEPT
+    found = select(rounds).where(rounds.c.state == State.RECEIVING, complete).order_by(rounds.c.quiet_us)
+    return _rounds(transaction.execute(found).all())
 
 
 def standing(transaction: Transaction) -> dict[State, Standing]:

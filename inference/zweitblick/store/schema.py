@@ -153,6 +153,23 @@ subscriptions = Table(
 )
 """``workitem`` is NULL for a subscription to all work items, also those to come."""
 
+procedure_steps = Table(
+    "procedure_steps",
+    data,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.token", ondelete="CASCADE"), nullable=False, index=True),
+    Column("uid_index", LargeBinary(32), nullable=False, unique=True),
+    Column("state", String(12), nullable=False),
+)
+"""What modalities tell of their work, as far as it says when a study is complete; nothing else of it is kept."""
+
+listed_instances = Table(
+    "listed_instances",
+    data,
+    Column("step", ForeignKey("procedure_steps.id", ondelete="CASCADE"), primary_key=True),
+    Column("identity_index", LargeBinary(32), primary_key=True),
+)
+"""Instances that a procedure step has made, hashed as in `objects`."""
 
 deliveries = Table(
     "deliveries",

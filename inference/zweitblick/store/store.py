@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from sqlalchemy import insert, select
-
 from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
 from zweitblick.audit.events import AuditedStudy, study_deleted
 from zweitblick.errors import StoreKeyError, UnknownStudyError
@@ -17,24 +15,24 @@ from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
 from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.headers import Headers
-from zweitblick.store.index import Indexed, KeyedIndex
+from zweitblick.store.index import Indexed, KeyedIndex, index_key
 from zweitblick.store.ingest import Ingest
-from zweitblick.store.keyring import INDEX, Keyring
+from zweitblick.store.keyring import Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
 from zweitblick.store.lookups import Lookups
 from zweitblick.store.objects import KeptInstance, KeptResult, Kind, Objects
 from zweitblick.store.places import StorePlaces
+from zweitblick.store.procedure_steps import ProcedureSteps
 from zweitblick.store.received import Received
 from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause, LifeEvent, Round, Standing
-from zweitblick.store.schema import identities
 from zweitblick.store.studies import KeptStudy, Studies
 from zweitblick.store.work import Work
 from zweitblick.store.workitems import Workitems
-from zweitblick.vault.data_key import DataKey, KeyIds
+from zweitblick.vault.data_key import KeyIds
 from zweitblick.vault.keyholders import KeyHolder
 from zweitblick.vault.pool import KeyPool, PoolLimits
 
@@ -69,14 +67,16 @@ class Store:
 
     Attributes
     ----------
+    clock
+        As given.
     work
         What workers ask of the store.
     listing
         Lists of studies and series.
     workitems
-        The procedure steps that are kept.
-    lookups
-        Of earlier studies elsewhere.
+        The procedure steps that are to be performed.
+    procedure_steps
+        Those that modalities perform.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class Store:
         pool: PoolLimits = NO_POOL,
         audit: Auditor | None = None,
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self._audit = audit or Unrecorded()
         with ExitStack() as opening:
             keys = Database(places.keys, tables="keys")
@@ -110,7 +110,7 @@ class Store:
             spare_keys = KeyPool(holder, pool)
             opening.callback(spare_keys.close)
             keyring = Keyring(keys, holder, spare_keys)
-            index = KeyedIndex(_index_key(self._data, keyring))
+            index = KeyedIndex(index_key(self._data, keyring))
             folder = ObjectFolder(places.objects)
             opening.callback(folder.close)
             self._rooms = Rooms(self._data, folder, keyring, index, Studies(self._data, keyring, index))
@@ -125,6 +125,7 @@ class Store:
             opening.callback(self._ingest.close)
             self.workitems = Workitems(self._rooms, clock)
             self.lookups = Lookups(self._rooms)
+            self.procedure_steps = ProcedureSteps(self._rooms)
             spare_keys.start()
             self._closing = opening.pop_all()
 
@@ -321,12 +322,16 @@ class Store:
             If it cannot happen in the round's state, or not by this actor.
         """
         with self._data.writing() as transaction:
-            return rounds.advance(transaction, round_id, Cause(event, by), at=self._clock())
+            return rounds.advance(transaction, round_id, Cause(event, by), at=self.clock())
 
     def stable_after(self, now: datetime) -> list[Round]:
-        """Return the rounds that are being received and have been quiet for long enough at a time; changes nothing."""
+        """Return the rounds that are being received and are complete; changes nothing.
+
+        They have been quiet for long enough at a time, or every instance is there that the study's performed procedure
+        steps list, and none of these is in progress.
+        """
         with self._data.reading() as transaction:
-            return rounds.quiet_at(transaction, now)
+            return rounds.complete_at(transaction, now)
 
     def standing(self) -> dict[State, Standing]:
         """Return how many rounds are in each state; a state that no round is in is left out."""
@@ -386,16 +391,3 @@ class Store:
             return nullcontext()
         named = AuditedStudy(study.study_instance_uid, study.patient_id, accession_number=study.accession_number)
         return recorded(self._audit, study_deleted(named, replace(self._audit.process, is_requestor=True)))
-
-
-def _index_key(data: Database, keyring: Keyring) -> DataKey:
-    """Return the store's index key; made where there is none, and refused where the data know another."""
-    with data.reading() as transaction:
-        known = transaction.execute(select(identities.c.index_key_id)).scalar_one_or_none()
-    if known is not None:
-        return keyring.index_key(known)
-    key = keyring.make(INDEX)
-    with data.writing() as transaction:
-        if not transaction.execute(select(identities)).all():
-            transaction.execute(insert(identities).values(index_key_id=key.id))
-    return key

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from zweitblick.store import rounds
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ERROR, ResultName, keep_fault, keep_reading
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause, LifeEvent, Round, life_event
-from zweitblick.store.schema import events, workers
+from zweitblick.store.rows import moment
+from zweitblick.store.schema import events, objects, receptions, workers
 from zweitblick.store.schema import rounds as rows
 
 _JSON = "application/json"
@@ -74,6 +75,20 @@ class Work:
         """
         with self._database.reading() as transaction:
             return rounds.one(transaction, round_id)
+
+    def first_arrival(self, round_id: str) -> datetime:
+        """Return when the first instance of a round came.
+
+        Raises
+        ------
+        UnknownRoundError
+            If there is no such round.
+        """
+        with self._database.reading() as transaction:
+            study = rounds.one(transaction, round_id).study
+            query = select(func.min(receptions.c.at_us)).join(objects, receptions.c.object == objects.c.id)
+            query = query.where(receptions.c.study == study, objects.c.round == round_id)
+            return moment(transaction.execute(query).scalar_one())
 
     def rounds_in(self, states: Collection[State]) -> list[Round]:
         """Return the rounds in some states, those whose instances came first first."""

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -114,9 +115,11 @@ class ReadingStep:
             if any(entry.event is Event.READ for entry in history):
                 return happened(self._store, turn, Event.READ)
             _check_breaks(history)
+            self._time_before(turn, history)
             made = self._made(turn, Stamp(datetime.fromisoformat(stamp)), share)
             self._audit.record(self._access(turn, Action.CREATE))
-            state = work.keep_reading(turn.round, self._results(turn, made), turn=turn.number)
+            with self._metrics.stage("seal"):
+                state = work.keep_reading(turn.round, self._results(turn, made), turn=turn.number)
         except (*AWAY, UnknownRoundError, NetworkClosedError):
             raise
         except (EventError, NetworkCancelledError):  # nobody wants it any more, or another was faster
@@ -125,6 +128,13 @@ class ReadingStep:
             return self._failed(turn, Fault.of(error))
         self._metrics.read()
         return state
+
+    def _time_before(self, turn: Turn, history: Sequence[LifeEvent]) -> None:
+        """Time what was before a round's first reading."""
+        at = {entry.event: entry.at for entry in history}
+        if Counter(entry.event for entry in history)[Event.STARTED] == 1:
+            self._metrics.waited("receive", self._store.work.first_arrival(turn.round), at[Event.COMPLETED])
+            self._metrics.waited("stable", at[Event.COMPLETED], at[Event.STARTED])
 
     def _failed(self, turn: Turn, fault: Fault) -> State:
         log.warning("round %s of study %s cannot be read: %s", turn.round, turn.study, fault.code)
