@@ -188,8 +188,9 @@ def test_one_flipped_bit_of_an_image_is_found_and_named(reading: Reading, receip
     assert STUDY_UID not in str(caught.value)
 
 
-def test_a_file_without_preamble_is_all_data_set() -> None:
-    assert instance_digest(b"\x08\x00\x16\x00") == hashlib.sha256(b"\x08\x00\x16\x00").hexdigest()
+@pytest.mark.parametrize("content", [b"\x08\x00\x16\x00", bytes(128) + b"DICM", bytes(128) + b"DICM\x02\x00\x10\x00"])
+def test_a_file_that_does_not_say_where_its_data_set_begins_counts_as_a_whole(content: bytes) -> None:
+    assert instance_digest(content) == hashlib.sha256(content).hexdigest()
 
 
 def test_every_field_is_signed(receipt: Receipt) -> None:

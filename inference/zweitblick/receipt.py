@@ -16,8 +16,8 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from zweitblick.audit.head import SignedHead
-from zweitblick.dicom.file import begins_as_file, data_set_of
-from zweitblick.errors import ReceiptFormatError, ReceiptMismatchError
+from zweitblick.dicom.file import data_set_of
+from zweitblick.errors import DamagedInstanceError, ReceiptFormatError, ReceiptMismatchError
 from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.pipeline import REPORTING_LIMIT_ML
 from zweitblick.reading import Reading
@@ -217,19 +217,18 @@ def instance_digest(content: bytes) -> str:
     """SHA-256 of an instance's data set as it came, hex.
 
     What stands before the data set in a file is made anew by everyone who keeps it (PS3.10 section 7.1), so that it is
-    left out: the digest is that of what a C-STORE has brought. A file without preamble is all data set.
+    left out: the digest is that of what a C-STORE has brought. A file that does not say where its data set begins
+    counts as a whole.
 
     Parameters
     ----------
     content
         The file.
-
-    Raises
-    ------
-    DamagedInstanceError
-        If it is a DICOM file that does not say where its data set begins.
     """
-    start = data_set_of(content)[1] if begins_as_file(content) else 0
+    try:
+        start = data_set_of(content)[1]
+    except DamagedInstanceError:
+        start = 0
     return hashlib.sha256(memoryview(content)[start:]).hexdigest()
 
 
