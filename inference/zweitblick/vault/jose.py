@@ -27,7 +27,10 @@ KEY_TRANSPORT, CIPHER, SIGNATURE = "RSA-OAEP-256", "A256GCM", "RS256"
 """Algorithms of RFC 7518; no other is read. An HSM's signers speak PKCS #1 v1.5."""
 
 MOST_BYTES = 2**26
-"""Longest that is sealed or opened, encoded."""
+"""Longest that is opened, encoded; a report is a thousandth of it."""
+
+_RSA_BYTES = 2**12
+"""Room for what RSA keys of up to 16384 bits encrypt or sign, encoded."""
 
 BEGINNING = b"eyJ"
 """Of a compact JWE: of the header's first two characters, ``{"``, in base64url."""
@@ -43,6 +46,7 @@ class _Encryption(jwe.JWERegistry):
     """One key transport, one cipher, no compression, and room for a report."""
 
     max_ciphertext_length = MOST_BYTES
+    max_encrypted_key_length = _RSA_BYTES
 
     def __init__(self) -> None:
         super().__init__(algorithms=[KEY_TRANSPORT, CIPHER])
@@ -53,6 +57,7 @@ class _Signature(jws.JWSRegistry):
 
     max_header_length = 2**16
     max_payload_length = MOST_BYTES
+    max_signature_length = _RSA_BYTES
 
     def __init__(self) -> None:
         time = HeaderParameter("Claimed signing time (ETSI TS 119 182-1 section 5.1.11)", "int")
