@@ -11,7 +11,7 @@ COPY inference inference
 COPY training training
 COPY models models
 RUN python -m venv /opt/zweitblick \
-    && /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt '.[openvino,postgres]'
+    && /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt '.[openvino,postgres,telemetry]'
 
 # A study for the image to read while it is built; what writes it is not in the image.
 FROM build AS sample
