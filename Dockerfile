@@ -10,7 +10,7 @@ COPY pyproject.toml constraints.txt requirements.lock README.md CHANGELOG.md LIC
 COPY inference inference
 COPY training training
 COPY models models
-# The extras hsm, openvino and postgres are in the lock (make lock).
+# The extras hsm, openvino, postgres and telemetry are in the lock (make lock).
 RUN python -m venv /opt/zweitblick \
     && /opt/zweitblick/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock \
     && /opt/zweitblick/bin/pip install --no-cache-dir --no-deps .

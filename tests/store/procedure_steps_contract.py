@@ -87,6 +87,17 @@ class ProcedureStepsContract:
             store.procedure_steps.begin(STEP, BegunStep(study_uid(2)))
         assert store.procedure_steps.study(STEP).study_instance_uid == study_uid(1)
 
+    def test_a_step_is_begun_anew_with_a_study_that_another_process_has_deleted(
+        self, store: Store, places: StorePlaces, holder: object, clock: Clock
+    ) -> None:
+        store.procedure_steps.begin(STEP, BegunStep(study_uid(1)))
+        before = store.token(study_uid(1))
+        with opened_store(places, holder, clock) as other:
+            other.shred(before)
+        store.procedure_steps.begin(STEP, BegunStep(study_uid(1)))
+        assert store.procedure_steps.study(STEP).study_instance_uid == study_uid(1)
+        assert store.token(study_uid(1)) != before
+
     def test_a_step_that_is_not_known_is_not_changed(self, store: Store) -> None:
         for ask in (store.procedure_steps.study, lambda uid: store.procedure_steps.change(uid, StepChange(COMPLETED))):
             with pytest.raises(UnknownStepError):

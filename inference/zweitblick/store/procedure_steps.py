@@ -9,11 +9,14 @@ from sqlalchemy.exc import IntegrityError
 
 from zweitblick.audit.events import AuditedStudy
 from zweitblick.dicom.performed_step import BegunStep, PerformedState, StepChange
-from zweitblick.errors import StepEndedError, StepExistsError, UnknownStepError
+from zweitblick.errors import StepEndedError, StepExistsError, StoreUnavailableError, UnknownStepError
 from zweitblick.store.index import Indexed
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rows import fresh_id
 from zweitblick.store.schema import listed_instances, objects, procedure_steps, rounds
+
+_TRIES = 5
+"""Another process that deletes the study is waited out so many times."""
 
 _of_study = procedure_steps.c.study == rounds.c.study
 _listed = listed_instances.c.step == procedure_steps.c.id
@@ -59,14 +62,17 @@ class ProcedureSteps:
         StoreError, VaultError
             If it cannot be kept.
         """
-        step_id, study = fresh_id(), self._rooms.studies.enlist(step.study_instance_uid)
-        row = {"id": step_id, "study": study, "uid_index": self._index_of(uid), "state": PerformedState.IN_PROGRESS}
-        try:
-            with self._rooms.database.writing() as transaction:
-                transaction.execute(insert(procedure_steps).values(row))
-                self._list(transaction, step_id, step.instances)
-        except IntegrityError:
-            raise StepExistsError("a procedure step of this UID is known already; change it instead") from None
+        for _ in range(_TRIES):
+            study = self._rooms.studies.enlist(step.study_instance_uid)
+            try:
+                self._insert(uid, study, step.instances)
+            except IntegrityError:
+                if self._is_known(uid):
+                    raise StepExistsError("a procedure step of this UID is known already; change it instead") from None
+                self._rooms.studies.forget(study)
+            else:
+                return
+        raise StoreUnavailableError("the step's study was deleted again and again; send it again later")
 
     def change(self, uid: str, change: StepChange) -> None:
         """Return once a change of a step is durable.
@@ -112,6 +118,17 @@ class ProcedureSteps:
             token = _found(transaction, self._query(uid)).study
         kept = self._rooms.studies.study(token)
         return AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
+
+    def _insert(self, uid: str, study: str, instances: Collection[str]) -> None:
+        step = fresh_id()
+        row = {"id": step, "study": study, "uid_index": self._index_of(uid), "state": PerformedState.IN_PROGRESS}
+        with self._rooms.database.writing() as transaction:
+            transaction.execute(insert(procedure_steps).values(row))
+            self._list(transaction, step, instances)
+
+    def _is_known(self, uid: str) -> bool:
+        with self._rooms.database.reading() as transaction:
+            return transaction.execute(self._query(uid)).first() is not None
 
     def _index_of(self, uid: str) -> bytes:
         return self._rooms.index.of(Indexed.STEP, uid)

@@ -171,8 +171,8 @@ class Worker:
     def _look(self) -> None:
         self._fleet.look()
         running = self._workflow.turns()  # before the store is asked, which then knows of all of them
-        for quiet in self._store.stable_after(self._clock()):
-            self.submit(quiet)
+        for complete in self._store.stable_after(self._clock()):
+            self.submit(complete)
         rounds = self._store.work.rounds_in(IN_WORK)
         self._workflow.cancel(running - {Turn.of(one) for one in rounds})
         self._backlog.fill(rounds, running)
