@@ -76,7 +76,7 @@ bench: .venv/dev.stamp
 	  $(BIN)/python -m benchmarks.repeatability ../shared/data; fi
 
 # What the image holds beside the Python of its base; see the Dockerfile.
-SHIPPED := --extra hsm --extra openvino --extra postgres
+SHIPPED := --extra hsm --extra openvino --extra postgres --extra telemetry
 lock: .venv/dev.stamp
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-options --constraint constraints.txt $(SHIPPED) \

@@ -147,7 +147,7 @@ def test_what_is_shipped_is_pinned_by_digest_at_the_versions_that_were_tested() 
 
 def test_the_lock_holds_all_that_we_ask_for_and_no_trainer() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [project["optional-dependencies"][extra] for extra in ("hsm", "openvino", "postgres")]
+    extras = [project["optional-dependencies"][extra] for extra in ("hsm", "openvino", "postgres", "telemetry")]
     for line in chain(project["dependencies"], *extras):
         asked = Requirement(line)
         assert asked.specifier.contains(locked()[canonical(asked.name)][0]), line

@@ -1,7 +1,7 @@
 """The service: store, receiver, worker and HTTP put together, and taken apart in the right order."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,9 +15,11 @@ from zweitblick.cli.receiving import receiving, store_of
 from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, recording
 from zweitblick.cli.seals import check_seals
 from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.delivery.route import Route
 from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.errors import SettingsError
 from zweitblick.metrics import Metrics
+from zweitblick.peers.destination import Archive
 from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store
@@ -53,7 +55,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         readers = stack.enter_context(_readers(settings, holder, trail))
         store, worker, partners = readers.store, readers.worker, readers.partners
         worklist = Worklist(store.workitems, Notices(), _now)
-        inputs = Inputs(store, [one.destination for one in settings.routes if one.inputs], audit=trail)
+        inputs = Inputs(store, _archives(settings, lambda route: route.inputs), audit=trail)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now, inputs=inputs))
         service = Service(
             store,
@@ -134,7 +136,7 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
         metrics = stack.enter_context(_metrics(settings, store))
         deliverer = Deliverer(store, settings.routes, audit=trail, observer=metrics.stage)
         notary = Notary(audit_signer(settings), trail.signed_head)
-        archives = [route.destination for route in settings.routes if route.priors]
+        archives = _archives(settings, lambda route: route.priors)
         lookup = PriorLookup(store, archives, clock=_now, audit=trail)
         partners = Partners(deliverer, metrics, trail, lookup, notary)
         place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
@@ -156,6 +158,10 @@ def _metrics(settings: Settings, store: Store) -> Iterator[Metrics]:
         raise SettingsError("otlp_endpoint needs an extra: pip install 'zweitblick[telemetry]'") from error
     with TracedMetrics(store.standing, clock=_now, spans=exported_to(settings.otlp_endpoint)) as metrics:
         yield metrics
+
+
+def _archives(settings: Settings, is_asked: Callable[[Route], bool]) -> list[Archive]:
+    return [one.destination for one in settings.routes if is_asked(one) and isinstance(one.destination, Archive)]
 
 
 @contextmanager

@@ -90,15 +90,11 @@ def _readers(table: Mapping[str, Any], readers: Readers) -> dict[str, Reader]:
         "senders": readers.titles,
         "modalities": _codes,
         "body_parts": _codes,
-        "ca": readers.path,
-        "certificate": readers.path,
-        "inputs": _truth,
-        "key": readers.path,
-        "priors": _truth,
     }
     if "folder" in table:
         return common | {"folder": readers.path}
     common |= {"ca": readers.path, "certificate": readers.path, "key": readers.path}
+    common |= {"inputs": _truth, "priors": _truth}
     if "url" in table:
         return common | {"url": readers.url, "token_file": readers.path, "password_file": readers.path}
     return common | {

@@ -92,4 +92,7 @@ class FolderDestination:
     folder: Path
 
 
-Destination = StoreDestination | StowDestination | FolderDestination
+Archive = StoreDestination | StowDestination
+"""A destination that studies can be fetched from, too."""
+
+Destination = Archive | FolderDestination

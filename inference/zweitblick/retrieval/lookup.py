@@ -18,7 +18,7 @@ from zweitblick.audit.auditor import INTERNAL, Auditor, Unrecorded
 from zweitblick.errors import EventError, PeerError, UnknownStudyError, ZweitblickError
 from zweitblick.peers.archive import RemoteStudy
 from zweitblick.peers.association import PATIENCE, Patience
-from zweitblick.peers.destination import Destination
+from zweitblick.peers.destination import Archive
 from zweitblick.retrieval.bounds import BOUNDS, Bounds, HandedBack
 from zweitblick.retrieval.candidates import Present, began, earlier, of_head, present
 from zweitblick.retrieval.source import Source
@@ -66,7 +66,7 @@ class PriorLookup:
     def __init__(
         self,
         store: Store,
-        places: Sequence[Destination],
+        places: Sequence[Archive],
         *,
         clock: Callable[[], datetime],
         audit: Auditor | None = None,

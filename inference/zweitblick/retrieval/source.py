@@ -22,7 +22,7 @@ from zweitblick.errors import (
 from zweitblick.intake.parts import boundary_of, media_type, parts
 from zweitblick.peers.archive import RemoteSeries, RemoteStudy
 from zweitblick.peers.association import PATIENCE, Patience
-from zweitblick.peers.destination import Destination, StoreDestination
+from zweitblick.peers.destination import Archive, StoreDestination
 from zweitblick.peers.dimse_archive import DimseArchive
 from zweitblick.peers.web_archive import WebArchive
 from zweitblick.retrieval.bounds import BOUNDS, Allowance, Bounds
@@ -50,7 +50,7 @@ class Source:
 
     def __init__(
         self,
-        destination: Destination,
+        destination: Archive,
         store: Store,
         audit: Auditor,
         *,

@@ -15,7 +15,7 @@ from pydicom import Dataset
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.errors import ZweitblickError
 from zweitblick.peers.association import PATIENCE, Patience
-from zweitblick.peers.destination import Destination, StoreDestination
+from zweitblick.peers.destination import Archive, StoreDestination
 from zweitblick.retrieval.bounds import BOUNDS, Bounds
 from zweitblick.retrieval.source import Source
 from zweitblick.store.store import Store
@@ -53,7 +53,7 @@ class Inputs:
     def __init__(
         self,
         store: Store,
-        places: Sequence[Destination] = (),
+        places: Sequence[Archive] = (),
         *,
         audit: Auditor | None = None,
         bounds: Bounds = BOUNDS,
@@ -95,7 +95,7 @@ class Inputs:
             self._tried[item_id] = time.monotonic()
 
 
-def has_input(place: Destination, content: Dataset) -> bool:
+def has_input(place: Archive, content: Dataset) -> bool:
     """Tell whether a work item says that its input can be retrieved from an archive.
 
     Over DIMSE by its AE title (DICOM Retrieval Sequence), over HTTP by a URL below its root that names the study
