@@ -42,7 +42,7 @@ class IdentityProvider:
         """Forget everything of before."""
         self.clock = clock
         self.keys = [new_key("first")]
-        self.person: dict[str, Any] = {"sub": "anna", "roles": ["radiologist"], "name": "Anna"}
+        self.person: dict[str, Any] = {"sub": "anna", "roles": ["radiologist"], "name": "Anna", "tenant": "north"}
         self.is_away = False
         self.asked: list[str] = []
         self.said: dict[str, Any] = {}  # in place of what discovery says

@@ -57,7 +57,7 @@ class Entrances:
         self.users = Users(users, PasswordHasher.from_parameters(CHEAPEST))
         self.provider.begin(self.clock)
         asked = Provider(self.provider.issuer, self._asking)
-        verifier = TokenVerifier(asked, AUDIENCE, ClaimRules(), self.clock)
+        verifier = TokenVerifier(asked, AUDIENCE, ClaimRules(tenant_claim="tenant", tenant="north"), self.clock)
         client = Client(CLIENT, f"{PUBLIC_URL}/login/callback", SECRET)
         doors = Doors(
             Sessions(self.clock),

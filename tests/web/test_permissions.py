@@ -1,12 +1,15 @@
 """Every route, before every role: what is not allowed is refused, and what nobody thought of is closed."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
 from access.identity_provider import unsigned
+from kept_study import sent
+from web.dicomweb_study import STUDY
 from web.entrances import Entrances
 from zweitblick.access.principal import Role
 from zweitblick.web.permissions import OPEN, PERMISSIONS, WEBSOCKET
@@ -71,6 +74,15 @@ def test_strangers_reach_nothing_but_health_and_log_in(entrances: Entrances) -> 
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
             assert answer.json()["code"] == "http.token"
     assert [stranger.get(path).status_code for path in ("/health", "/ready")] == [200, 200]
+
+
+def test_a_token_of_another_tenant_sees_no_study(entrances: Entrances, files: list[Path]) -> None:
+    entrances.store.keep(sent(files[0]))
+    for tenant, status in (("north", 200), ("south", 403), (None, 403)):
+        token = entrances.provider.access_token(tenant=tenant)
+        client = entrances.browser(Authorization=f"Bearer {token}")
+        for place in (f"/api/v1/reads/{STUDY}", f"/dicom-web/studies/{STUDY}/metadata", "/api/v1/reads"):
+            assert client.get(place).status_code == status
 
 
 def test_a_route_that_is_not_in_the_table_is_closed_to_everybody(entrances: Entrances) -> None:

@@ -4,7 +4,6 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from fastapi.requests import HTTPConnection
 
@@ -79,8 +78,8 @@ class Doors:
 
     def is_own_origin(self, connection: HTTPConnection) -> bool:
         """Return whether a page of this service asks (RFC 6454); a proxy may have changed the host's name."""
-        own = urlsplit(self.public_url).netloc or connection.headers.get("host", "")
-        return urlsplit(connection.headers.get("origin", "")).netloc == own
+        own = self.public_url or f"http://{connection.headers.get('host', '')}"
+        return connection.headers.get("origin") == own
 
     def visitor(self, connection: HTTPConnection) -> Visitor:
         """Return who asks.
