@@ -9,9 +9,11 @@ import pkcs11
 import pytest
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
+from vault.cms_house import signer
 from vault.holders import PIN, SOFTHSM, new_token
 from vault.test_key_file import WYCHEPROOF_KEK, WYCHEPROOF_MESSAGE, WYCHEPROOF_WRONG
 from zweitblick.errors import KeyHolderError, KeyUnwrapError
+from zweitblick.vault.cms.pkcs11 import TokenSigner
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import WrappedKey
 from zweitblick.vault.keyholders.pkcs11 import Pkcs11KeyHolder
@@ -162,6 +164,21 @@ def test_a_pin_that_was_refused_is_not_tried_again_before_its_file_changes(place
     holder.make_kek()
     assert holder.unwrap(holder.wrap(KEY)) == KEY
     holder.close()
+
+
+def test_a_signer_does_not_try_a_pin_again_either(place: TokenPlace) -> None:
+    with session(place) as opened:
+        opened.generate_keypair(KeyType.RSA, 3072, label="signing", store=True)
+    one = TokenSigner(place, "signing", signer().certificate)
+    place.pin_file.write_text("000000")
+    with pytest.raises(KeyHolderError, match="PinIncorrect"):
+        one.sign(b"a report")
+    with pytest.raises(KeyHolderError, match="has refused"):
+        one.sign(b"a report")
+    place.pin_file.write_text(f"{PIN}\n")
+    with pytest.raises(KeyHolderError, match="no private key other"):
+        TokenSigner(place, "other", signer().certificate).sign(b"a report")
+    assert len(one.sign(b"a report")) == 3072 // 8
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o620, 0o666])

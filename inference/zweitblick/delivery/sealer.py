@@ -51,7 +51,7 @@ class Sealer:
     def instances(self, delivery: Delivery, route: Route, seal: Seal) -> list[Outgoing]:
         """Return the results of a round as a destination gets them; the second time, the same bytes.
 
-        If the recipients have changed since, they are sealed anew, under the same UIDs.
+        If form or recipients have changed since, they are sealed anew, under the same UIDs.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ def filing(store: Store, study: str, destination: str) -> Filing:
 
 
 def _whose(study: KeptStudy) -> str:
-    """Tell patients apart; a study's UID, which has no letter, is no Patient ID after one."""
+    """Name whose study it is, by patient if that is known; the word before keeps the two kinds apart."""
     return f"patient {study.patient_id}" if study.patient_id else f"study {study.study_instance_uid}"
 
 
@@ -144,8 +144,8 @@ class _Work:
     now: datetime
 
     def name(self, result: str) -> str:
-        """Name what is kept: for whom it was sealed is part of it."""
-        return f"{self.delivery.destination}/{result}/{_fingerprint(self.parties.recipients)}"
+        """Name what is kept: in which form and for whom it was sealed are part of it."""
+        return f"{self.delivery.destination}/{result}/{self.form}/{_fingerprint(self.parties.recipients)}"
 
     def sealed(self, content: bytes) -> bytes:
         parties, now = self.parties, self.now

@@ -8,6 +8,10 @@ from pkcs11.exceptions import (
     FunctionFailed,
     GeneralError,
     NoSuchKey,
+    PinIncorrect,
+    PinInvalid,
+    PinLenRange,
+    PinLocked,
     UserAlreadyLoggedIn,
 )
 from pkcs11.types import DecryptMixin, SignMixin
@@ -15,13 +19,16 @@ from pkcs11.types import DecryptMixin, SignMixin
 from zweitblick.errors import AlteredError, KeyHolderError
 from zweitblick.vault.keyholders.pkcs11 import turn_of
 from zweitblick.vault.keyholders.places import TokenPlace
-from zweitblick.vault.keyholders.private import read_private
+from zweitblick.vault.keyholders.private import FileMark, read_private
 
 _WRONG_PADDING = (EncryptedDataInvalid, EncryptedDataLenRange, FunctionFailed, GeneralError)
 """What makers' modules return for it; SoftHSM 2.6 has but the last.
 
 A lost session may look the same: a file is then said to be altered until the HSM is back.
 """
+
+_refused: dict[TokenPlace, FileMark] = {}
+"""PIN files whose content a token has refused."""
 
 
 class Pkcs11Key:
@@ -106,10 +113,9 @@ class TokenSigner:
         KeyHolderError
             If the HSM cannot be used, has no such key, or does not let it sign.
         """
-        pin, _ = read_private(self._place.pin_file, "PIN file")
         with turn_of(self._place.module):
             try:
-                with self._opened(pin) as session:
+                with self._opened() as session:
                     key = session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=self._label)
                     return Pkcs11Key(key, self.certificate).sign(data)  # type: ignore[arg-type]  # of this class
             except NoSuchKey as error:
@@ -119,12 +125,20 @@ class TokenSigner:
             except PKCS11Error as error:
                 raise _unusable(error) from error
 
-    def _opened(self, pin: str) -> Session:
-        token = lib(str(self._place.module)).get_token(token_label=self._place.token)
+    def _opened(self) -> Session:
+        """Log in; with a PIN that was refused not before its file changes, since an HSM counts failures."""
+        place = self._place
+        pin, mark = read_private(place.pin_file, "PIN file")
+        if _refused.get(place) == mark:
+            raise KeyHolderError(f"token {place.token} has refused the PIN of {place.pin_file}; correct it")
+        token = lib(str(place.module)).get_token(token_label=place.token)
         try:
             return token.open(user_pin=pin)
         except UserAlreadyLoggedIn:
             return token.open()  # the log-in is the whole process's
+        except (PinIncorrect, PinLocked, PinInvalid, PinLenRange):
+            _refused[place] = mark
+            raise
 
 
 def _unusable(error: PKCS11Error) -> KeyHolderError:
