@@ -40,8 +40,9 @@ def settings(composition: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
     """Of the container, as the service itself reads them: one that is none would be refused."""
     variables = dict(part.split("=", 1) for line in instructions("ENV") for part in line.split())
     service = composition["services"]["zweitblick"]
-    ((source, target),) = [(config["source"], config["target"]) for config in service["configs"]]
-    assert service["command"] == ["serve", "--config", target]
+    (source,) = (
+        one["source"] for one in service["configs"] if service["command"] == ["serve", "--config", one["target"]]
+    )
     file = tmp_path_factory.mktemp("etc") / "zweitblick.toml"
     file.write_text(composition["configs"][source]["content"])
     return load_settings(file, variables | service["environment"])
@@ -82,8 +83,14 @@ def test_databases_are_made_whose_owners_know_the_password(
         if name.startswith("ORTHANC__POSTGRESQL__")
     }
     used = [(orthanc["HOST"], orthanc["DATABASE"], orthanc["USERNAME"], orthanc["PASSWORD"])]
+    passwords = {
+        one["target"]: dict(
+            re.findall(r"^postgres:5432:\*:(\w+):(.*)$", composition["configs"][one["source"]]["content"], re.M)
+        )
+        for one in services["zweitblick"]["configs"]
+    }
     ours = [make_url(url) for url in (settings.database, settings.keys_database)]
-    used += [(url.host, url.database, url.username, url.password) for url in ours]
+    used += [(url.host, url.database, url.username, passwords[url.query["passfile"]][url.username]) for url in ours]
     assert used == [("postgres", database, owner, roles[owner]) for database, owner in owners.items()]
     for name in ("zweitblick", "orthanc"):
         assert services[name]["depends_on"]["postgres"] == {"condition": "service_healthy"}

@@ -36,7 +36,9 @@ class House:
 
     def __init__(self, folder: Path, store: Store, clock: Clock) -> None:
         self.folder, self.store, self.clock, self.book = folder, store, clock, Book()
-        self.server = DicomServer(ListenerConfig(port=0), store, audit=self.book, steps=store.procedure_steps)
+        self.server = DicomServer(
+            ListenerConfig(port=0), store, audit=self.book, services=Services(steps=store.procedure_steps)
+        )
         self.port = self.server.port
 
     def send(self, number: int) -> None:

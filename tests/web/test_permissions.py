@@ -18,10 +18,10 @@ EVERYBODY = set(Role)
 READERS = {Role.RADIOLOGIST, Role.SERVICE}
 EXPECTED = [
     (r"GET /metrics", {Role.ADMINISTRATOR, Role.RESEARCHER, Role.SERVICE}),
-    (r"(GET|DELETE) /api/v1/session|GET /api/v1/openapi\.json", EVERYBODY),
+    (r"(GET|DELETE) /api/v1/session|GET /api/v1/openapi\.json|GET /fhir/metadata", EVERYBODY),
     (r"(POST|DELETE) /api/v1/emergencies.*", {Role.ADMINISTRATOR}),
     (r"GET /api/v1/emergencies", {Role.ADMINISTRATOR, Role.AUDITOR}),
-    (r"\w+ /(api/v1/reads|dicom-web)\b.*", READERS),
+    (r"\w+ /(api/v1/reads|dicom-web|fhir)\b.*", READERS),
 ]
 """Who may, by what a path begins with: findings, images and work items are for those who read, and nobody else."""
 

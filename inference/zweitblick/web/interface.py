@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
 from zweitblick.access.policy import able
+from zweitblick.web import fhir
 from zweitblick.web.doors import Doors
 from zweitblick.web.gate import CSRF_HEADER
 from zweitblick.web.permissions import PERMISSIONS
@@ -16,7 +17,7 @@ from zweitblick.web.problems import described
 PLACE = "/api/v1/openapi.json"
 
 _BEARER, _SESSION = "bearer", "session"
-_REFUSED = described(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def router(app: FastAPI) -> APIRouter:
@@ -60,7 +61,8 @@ def _say_access(operation: dict[str, Any], method: str, path: str) -> None:
         return
     operation["security"] = [{_BEARER: []}, {_SESSION: []}]
     operation["x-roles"] = able(needed)
-    for status, refused in _REFUSED.items():
+    refusals = fhir.described(*_REFUSALS) if path.startswith(f"{fhir.PREFIX}/") else described(*_REFUSALS)
+    for status, refused in refusals.items():
         operation["responses"].setdefault(str(status), refused)
 
 

@@ -1,8 +1,9 @@
 """Errors of FHIR routes: an OperationOutcome (FHIR R4 section 2.39) in place of a problem document."""
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from zweitblick.errors import ZweitblickError
 from zweitblick.web.private import PRIVATE
-from zweitblick.web.problems import STATUS
+from zweitblick.web.problems import STATUS, headers_of
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ _ISSUES = {
     HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not-found",
     HTTPStatus.NOT_ACCEPTABLE: "not-supported",
+    HTTPStatus.TOO_MANY_REQUESTS: "throttled",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-long",
     HTTPStatus.SERVICE_UNAVAILABLE: "transient",
 }
@@ -43,7 +45,8 @@ class OutcomeRoute(APIRoute):
             try:
                 return await answered(request)
             except ZweitblickError as error:
-                return _outcome(STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR), str(error), error.code)
+                status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+                return _outcome(status, str(error), error.code, headers=headers_of(error, status))
             except RequestValidationError:
                 return _outcome(HTTPStatus.BAD_REQUEST, "the request is not as the OpenAPI document describes", "")
 
@@ -56,10 +59,11 @@ def described(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {int(status): {"description": status.phrase, "content": content} for status in statuses}
 
 
-def _outcome(status: HTTPStatus, text: str, code: str) -> JSONResponse:
+def _outcome(
+    status: HTTPStatus, text: str, code: str, *, headers: Mapping[str, str] = MappingProxyType({})
+) -> JSONResponse:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("a request failed: %s", code)
     issue = {"severity": "error", "code": _ISSUES.get(status, "exception"), "details": {"text": text}}
     outcome = {"resourceType": "OperationOutcome", "issue": [issue | ({"diagnostics": code} if code else {})]}
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
-    return JSONResponse(outcome, status, PRIVATE | headers, MEDIA_TYPE)
+    return JSONResponse(outcome, status, {**PRIVATE, **headers}, MEDIA_TYPE)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 
 from zweitblick.errors import NotAcceptableError, UnknownObjectError, UnsupportedMediaError
+from zweitblick.intake.parts import media_type
 from zweitblick.web.access import Viewings, record_query
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.dicomweb.media import accepted
@@ -17,7 +18,6 @@ from zweitblick.web.fhir.capability import capability_statement
 from zweitblick.web.fhir.kept import Kept, Kind, Resource
 from zweitblick.web.fhir.outcomes import MEDIA_TYPE, OutcomeRoute, described
 from zweitblick.web.fhir.search import COUNT, OFFSET, PARAMETERS, Asked, Match, asked, matches
-from zweitblick.web.parts import media_type
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.service import Service
 
