@@ -251,7 +251,7 @@ def test_other_recipients_get_it_sealed_anew_under_the_same_uid(house: House, of
 def test_another_form_is_sealed_anew(house: House, office: Office, report: bytes) -> None:
     with house.store() as store:
         one = kept_round(store, report)
-        sealer = Sealer(store, clock=house.clock)
+        sealer = Sealer(store)
         (first,) = contents(sealed_by(sealer, one, office.share(form=Form.SEALED_FILE)))
         (second,) = contents(sealed_by(sealer, one, office.share(form=Form.ENCRYPTED_ATTRIBUTES)))
     assert opened_file(first, recipient(), TRUST, at=NOW).content == opened(second) == report
