@@ -150,14 +150,17 @@ def shown(rates: list[float], reference: list[float]) -> str:
 def crowd(folder: Path) -> None:
     """Send 2,000 instances over 20 senders at once; count what was refused, and what is there afterwards."""
     studies = [write_study(folder / f"crowd {number}", 256, CROWD_INSTANCES) for number in range(CROWD)]
-    table = Table(f"{CROWD_INSTANCES} instances from each of {CROWD} at once", "1/s", "refused", "rejected", "kept")
+    table = Table(f"{CROWD_INSTANCES} instances from each of {CROWD}", "1/s", "times storescp", "refused", "kept")
+    with storescp(fresh(folder / "crowd"), "--bit-preserving", "--fork") as running:
+        reference = rate(studies, running.port)
+    table.add_row(REFERENCE, f"{reference:.0f}", "1.00", "", str(len(list((folder / "crowd").iterdir()))))
     for count in sorted({1, CORES}):
         counts, place = Counts(), fresh(folder / "crowd")
         with ours(place, count, counts) as running:
             found = rate(studies, running.port)
-        refused = counts.statuses.total() - counts.statuses[0]
+        refused = counts.rejections + counts.statuses.total() - counts.statuses[0]
         name = f"{count} receiver{'s' * (count > 1)}"
-        table.add_row(name, f"{found:.0f}", str(refused), str(counts.rejections), str(kept(place, studies)))
+        table.add_row(name, f"{found:.0f}", f"{found / reference:.2f}", str(refused), str(kept(place, studies)))
     Console(width=WIDTH).print(table)
 
 

@@ -1,5 +1,6 @@
 """What receives: in the service's own process, or in several of which each has a store of its own."""
 
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -100,6 +101,7 @@ def receive(settings: Settings, pipe: Connection, port: int) -> None:
             config = replace(listener(settings.dicom), port=port, reuse_port=True)
             services = _services(store, link.committed)
             stack.enter_context(DicomServer(config, store, observer=link, audit=trail, services=services))
+            gc.freeze()  # what is there by now stays; pynetdicom collects every six seconds, for a tenth of one
             link.listening()
             link.serve(stopped.is_set)
     except ZweitblickError as error:
