@@ -27,7 +27,8 @@ from pynetdicom.association import Association
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
-from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION
+from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND
+from zweitblick.dimse.contexts import VERIFICATION
 from zweitblick.dimse.messages import C_ECHO, C_FIND, C_STORE, N_EVENT_REPORT, Messages, Request, Response
 from zweitblick.dimse.status import CANCELLED, PENDING
 from zweitblick.dimse.upper import TICK_S, UpperLayer

@@ -23,10 +23,11 @@ from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.catalogue.search import Search
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND
 from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.config import ListenerConfig
-from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION, accepted
+from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.find import Find
 from zweitblick.dimse.instance import Keeper
 from zweitblick.dimse.messages import C_FIND, C_STORE, N_EVENT_REPORT, Request, Response
