@@ -7,7 +7,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -50,6 +50,7 @@ class DimseArchive:
 
     def __init__(self, files: list[Path]) -> None:
         self.shelf, self.port, self.manner = Shelf(files), 0, "polite"
+        self.reached, self.over, self.closed = Event(), Event(), Event()
         entity = AE("ARCHIVE")
         entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         entity.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
@@ -96,6 +97,13 @@ class DimseArchive:
         if self.manner == "short":
             several = several[:1]
         yield len(several)
+        if self.manner == "slow":
+            connection = event.assoc.dul.socket.socket  # pynetdicom leaves it open if the peer is faster
+            self.reached.set()
+            assert self.over.wait(20)
+            connection.close()
+            self.closed.set()
+            return
         for one in several:
             yield 0xFF00, one
 
@@ -105,6 +113,9 @@ class DimseArchive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.over.set()
+        if self.reached.is_set():
+            assert self.closed.wait(20)
         self._server.shutdown()
 
 

@@ -162,6 +162,19 @@ def test_a_c_move_that_brings_not_all_fails(
             fetched(Source(archive.destination, store, Book()), ERIKA.uid)
 
 
+def test_a_c_move_that_is_not_wanted_any_more_is_broken_off(files: list[Path], store: Store) -> None:
+    with DimseArchive(files) as archive, DicomServer(ListenerConfig(port=0), store) as server:
+        archive.port, archive.manner = server.port, "slow"
+        source, closing = Source(archive.destination, store, Book()), threading.Event()
+        series = source.series(ERIKA.uid)
+        ending = threading.Thread(target=lambda: archive.reached.wait(20) and closing.set())
+        ending.start()
+        with pytest.raises(HandedBack):
+            source.fetch(ERIKA.uid, series, closing=closing)
+        ending.join()
+        assert closing.is_set()
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [

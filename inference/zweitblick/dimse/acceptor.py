@@ -28,7 +28,8 @@ from structlog.contextvars import bound_contextvars
 
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.performed_step import PERFORMED_STEP
-from zweitblick.dimse.contexts import STUDY_ROOT_FIND, VERIFICATION
+from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND
+from zweitblick.dimse.contexts import VERIFICATION
 from zweitblick.dimse.messages import (
     C_ECHO,
     C_FIND,

@@ -10,8 +10,6 @@ from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 VERIFICATION = UID("1.2.840.10008.1.1")
-STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
-"""Study Root Query/Retrieve Information Model - FIND (PS3.4 table C.6.2.3-1)."""
 _PLAIN = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
 """Transfer syntaxes of data sets without pixels."""
 

@@ -11,8 +11,8 @@ from zweitblick.audit.auditor import Auditor
 from zweitblick.catalogue.search import Search
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.performed_step import PERFORMED_STEP
+from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND
 from zweitblick.dimse.commitment import Committed, serve_report
-from zweitblick.dimse.contexts import STUDY_ROOT_FIND
 from zweitblick.dimse.find import Find
 from zweitblick.dimse.messages import C_FIND, C_STORE, N_CREATE, N_EVENT_REPORT, N_SET, Request, Response
 from zweitblick.dimse.procedure_steps import ProcedureSteps, StepKeeper

@@ -1,8 +1,9 @@
 """C-FIND and C-MOVE as a user (PS3.4 annex C, Study Root): studies of a patient, their series, and what sends them."""
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -11,6 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from zweitblick.dicom.header import integer, quietly, text, texts
+from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from zweitblick.errors import (
     PeerAnswerError,
     PeerBrokenOffError,
@@ -24,13 +26,10 @@ from zweitblick.peers.association import PATIENCE, Patience, associated
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.status import SUCCESS
 
-FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
-MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
-"""Study Root Query/Retrieve Information Model - FIND and - MOVE (PS3.4 table C.6.2.3-1)."""
-
 _PLAIN: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 _PENDING = frozenset({0xFF00, 0xFF01})
 """The second says that an optional key was not matched (PS3.4 table C.4-1)."""
+_WATCH_S = 0.25
 _DESTINATION_UNKNOWN = 0xA801
 """PS3.4 table C.4-2."""
 _STUDY_KEYS = ("StudyTime", "PatientBirthDate", "PatientSex", "StudyInstanceUID")
@@ -97,7 +96,7 @@ class DimseArchive:
                 for one in found
             ]
 
-    def move(self, study_uid: str, series_uid: str, *, within_s: float) -> None:
+    def move(self, study_uid: str, series_uid: str, *, within_s: float, closing: threading.Event) -> None:
         """Have a series sent to us; return once the archive says that all of it was.
 
         Parameters
@@ -106,6 +105,8 @@ class DimseArchive:
             Which.
         within_s
             So long it may take; then the association is aborted.
+        closing
+            Has it aborted early.
 
         Raises
         ------
@@ -114,15 +115,12 @@ class DimseArchive:
         """
         keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
         to = self._destination.calling_ae_title
-        with associated(self._destination, [build_context(MOVE, _PLAIN)], self._patience) as association:
-            late = threading.Timer(within_s, _aborted, [association])
-            late.start()
-            try:
-                answers = association.send_c_move(_identifier("SERIES", keys), to, MOVE)
-                statuses = [self._status(status) for status, _ in answers]
-            finally:
-                late.cancel()
-                late.join()
+        with (
+            associated(self._destination, [build_context(STUDY_ROOT_MOVE, _PLAIN)], self._patience) as association,
+            _aborted_when(association, closing, within_s),
+        ):
+            answers = association.send_c_move(_identifier("SERIES", keys), to, STUDY_ROOT_MOVE)
+            statuses = [self._status(status) for status, _ in answers]
         if statuses[-1:] != [SUCCESS]:
             raise self._refusal(statuses[-1] if statuses else 0)
 
@@ -136,20 +134,20 @@ class DimseArchive:
         PeerError
             If there is no association.
         """
-        contexts = [build_context(one, _PLAIN) for one in (FIND, MOVE)]
+        contexts = [build_context(one, _PLAIN) for one in (STUDY_ROOT_FIND, STUDY_ROOT_MOVE)]
         with associated(self._destination, contexts, self._patience) as association:
             accepted = {context.abstract_syntax for context in association.accepted_contexts}
-        for one in (FIND, MOVE):
+        for one in (STUDY_ROOT_FIND, STUDY_ROOT_MOVE):
             if one not in accepted:
                 raise PeerContextError(f"{self._destination.name} takes no {one.name}; allow it there")
 
     def _found(self, level: str, keys: dict[str, str]) -> list[Dataset]:
-        contexts = [build_context(FIND, _PLAIN)]
+        contexts = [build_context(STUDY_ROOT_FIND, _PLAIN)]
         with associated(self._destination, contexts, self._patience) as association:
             return list(self._matches(association, _identifier(level, keys)))
 
     def _matches(self, association: Association, identifier: Dataset) -> Iterator[Dataset]:
-        for count, (status, match) in enumerate(association.send_c_find(identifier, FIND), start=1):
+        for count, (status, match) in enumerate(association.send_c_find(identifier, STUDY_ROOT_FIND), start=1):
             code = self._status(status)
             if code == SUCCESS:
                 return
@@ -188,6 +186,22 @@ def _identifier(level: str, keys: dict[str, str]) -> Dataset:
     return identifier
 
 
-def _aborted(association: Association) -> None:
-    with suppress(RuntimeError, OSError):  # it ends by itself at this moment
-        association.abort()
+@contextmanager
+def _aborted_when(association: Association, closing: threading.Event, within_s: float) -> Iterator[None]:
+    """Abort an association if the block takes too long, or is not wanted any more."""
+    done, end = threading.Event(), time.monotonic() + within_s
+
+    def watch() -> None:
+        while not done.wait(_WATCH_S):
+            if closing.is_set() or time.monotonic() >= end:
+                # what pynetdicom itself puts there when the peer aborts; whoever waits for a response then aborts
+                association.dimse.msg_queue.put((None, None))
+                return
+
+    watcher = threading.Thread(target=watch, name="c-move")
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()

@@ -15,6 +15,7 @@ from zweitblick.errors import (
     InstanceTooLargeError,
     MalformedBodyError,
     PeerAnswerError,
+    PeerError,
     UnknownStudyError,
     UnsupportedMediaError,
     ZweitblickError,
@@ -110,10 +111,17 @@ class Source:
         allowance = Allowance(self._bounds, closing, self.name)
         for one in series:
             if isinstance(self._archive, DimseArchive):
-                self._archive.move(study_uid, one.uid, within_s=allowance.left_s())
+                self._move(self._archive, study_uid, one.uid, allowance)
             else:
                 self._download(self._archive, study_uid, one.uid, allowance)
         self._check_came(study_uid, series)
+
+    def _move(self, archive: DimseArchive, study_uid: str, series_uid: str, allowance: Allowance) -> None:
+        try:
+            archive.move(study_uid, series_uid, within_s=allowance.left_s(), closing=allowance.closing)
+        except PeerError:
+            allowance.left_s()  # says so if it was we who ended it
+            raise
 
     def _download(self, archive: WebArchive, study_uid: str, series_uid: str, allowance: Allowance) -> None:
         kept: Counter[str] = Counter()
