@@ -44,6 +44,7 @@ class Entrances:
     def __init__(self, store: Store, clock: Clock, provider: IdentityProvider, *, public_url: str = "") -> None:
         self.store, self.clock, self.provider = store, clock, provider
         self._public_url = public_url
+        self.ticks = 0.0
         self._asking = httpx.Client()
         self._clients: list[httpx.Client] = []
         self.server = HttpServer(self, host="127.0.0.1", port=0, is_proxied=bool(public_url))
@@ -66,6 +67,7 @@ class Entrances:
             code_flow=CodeFlow(asked, client, verifier, self.clock),
             users=self.users,
             public_url=self._public_url,
+            ticks=lambda: self.ticks,
         )
         worklist = Worklist(self.store.workitems, Notices(), self.clock)
         service = Service(self.store, lambda _: None, lambda: True, worklist, self.book)

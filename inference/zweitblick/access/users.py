@@ -31,6 +31,7 @@ MOST_PASSWORD_CHARACTERS = 1024
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TOKEN_BYTES = 32
+_WRONG = "name and password do not belong together; try again"
 _PEOPLE, _MACHINES = "people", "machines"
 
 Entries = dict[str, dict[str, Any]]
@@ -67,11 +68,11 @@ class Users:
         stored = self._of_nobody if found is None else str(found["password"])
         try:
             with self._hashing:
-                self._hasher.verify(stored, password[:MOST_PASSWORD_CHARACTERS])
+                self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError) as error:
-            raise LoginError("name and password do not belong together; try again") from error
+            raise LoginError(_WRONG) from error
         if found is None:
-            raise LoginError("name and password do not belong together; try again")
+            raise LoginError(_WRONG)
         return _principal(name, found, Means.PASSWORD)
 
     def check_current(self, principal: Principal) -> None:

@@ -1,6 +1,8 @@
 """Doors: the ways in, and who comes by which."""
 
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -56,6 +58,8 @@ class Doors:
         Local users and machines.
     public_url
         How browsers reach the service; empty if they are on this machine.
+    ticks
+        Seconds that only grow: what limits are counted by.
     """
 
     sessions: Sessions
@@ -65,6 +69,7 @@ class Doors:
     code_flow: CodeFlow | None = None
     users: Users | None = None
     public_url: str = ""
+    ticks: Callable[[], float] = time.monotonic
 
     @property
     def is_over_tls(self) -> bool:

@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import time
 from typing import Protocol
 
 from fastapi import WebSocketException
@@ -64,8 +63,8 @@ class Gate:
         self._doors = doors
         self._audit = audit
         self._observer = observer
-        self._requests = Limit(REQUESTS, time.monotonic)
-        self._refusals = Limit(REFUSALS, time.monotonic)
+        self._requests = Limit(REQUESTS, doors.ticks)
+        self._refusals = Limit(REFUSALS, doors.ticks)
 
     def __call__(self, connection: HTTPConnection) -> None:
         """Let a request pass.

@@ -1,6 +1,5 @@
 """Log-in and log-out of people with browsers: at the identity provider, or with a local password."""
 
-import time
 from http import HTTPStatus
 from typing import Annotated
 
@@ -89,6 +88,10 @@ class Entrance:
         self._audit = service.audit
         self._doors = doors
 
+    def limit(self, rate: Rate) -> Limit:
+        """Return a limit of log-ins."""
+        return Limit(rate, self._doors.ticks)
+
     def let_in(self, request: Request, principal: Principal, answer: Response) -> None:
         """Open a session, and have its secret in a cookie; the session of before ends.
 
@@ -132,7 +135,7 @@ class Entrance:
 
 
 def _add_password(routes: APIRouter, entrance: Entrance, users: Users) -> None:
-    attempts, attempts_of_address = Limit(ATTEMPTS, time.monotonic), Limit(ATTEMPTS_OF_ADDRESS, time.monotonic)
+    attempts, attempts_of_address = entrance.limit(ATTEMPTS), entrance.limit(ATTEMPTS_OF_ADDRESS)
 
     @routes.post("/login", openapi_extra=described_form(Credentials), status_code=204, response_class=Response)
     def log_in(request: Request, given: Annotated[Credentials, Depends(form_of(Credentials))]) -> Response:
@@ -153,7 +156,7 @@ def _add_password(routes: APIRouter, entrance: Entrance, users: Users) -> None:
 
 
 def _add_provider(routes: APIRouter, entrance: Entrance, flow: CodeFlow) -> None:
-    attempts = Limit(ATTEMPTS_OF_ADDRESS, time.monotonic)
+    attempts = entrance.limit(ATTEMPTS_OF_ADDRESS)
 
     @routes.get("/login", status_code=303, response_class=RedirectResponse)
     def begin(request: Request) -> Response:
