@@ -12,8 +12,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from zweitblick.device import PROCESSOR, Device
 from zweitblick.errors import BundleDamagedError, BundleMissingError
-from zweitblick.model.runtime import RUNTIME_ERRORS, Network, computes_bf16, opened
+from zweitblick.model.runtime import RUNTIME_ERRORS, Network, computes_bf16, opened, runs_on_card
 
 SELF_TEST_TOLERANCE = {"fp32": 1e-2, "int8": 0.2}
 """Largest difference of a probability from the golden output, by the precision that made it: other processors sum in
@@ -40,6 +41,8 @@ class Bundle:
         From this size on nine in ten lesions were found in validation; 0 for networks that look for none.
     runtime
         What runs it and in which precision, for people to read.
+    device
+        Where it takes its input from without a copy.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Bundle:
     network: Network
     validated_ml: float
     runtime: str
+    device: Device = PROCESSOR
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ def load_bundle(folder: Path) -> Bundle:
 
     Of several networks that a bundle may hold, the one is opened that its metadata names as ``network``; where the
     processor computes bfloat16, the one named as ``bfloat16``: as fast as int8 there, and next to fp32 in what it says.
+    That one, which is not quantised, is opened on a CUDA card too: ONNX Runtime has no int8 convolutions there.
 
     Raises
     ------
@@ -109,10 +114,10 @@ def load_bundle(folder: Path) -> Bundle:
     _verify_files(folder, metadata)
     made_with = _precision(folder, metadata)
     precision, hint = made_with, "f32"
-    if "bfloat16" in metadata and computes_bf16():
+    if "bfloat16" in metadata and (runs_on_card() or computes_bf16()):
         name = _network_name(folder, metadata, "bfloat16")
         digest = _listed_digest(folder, metadata, name)
-        precision, hint = "bf16", "bf16"
+        precision, hint = ("fp32", "f32") if runs_on_card() else ("bf16", "bf16")
     network = opened(folder / name, hint=hint)
     _self_test(folder, network, SELF_TEST_TOLERANCE[made_with])
     return Bundle(
@@ -122,6 +127,7 @@ def load_bundle(folder: Path) -> Bundle:
         network=network,
         validated_ml=_validated_ml(folder, metadata),
         runtime=f"{network.runtime}, {precision}",
+        device=network.device,
     )
 
 
