@@ -22,9 +22,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from benchmarks.figures import publish
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
-from rich.console import Console
 from rich.table import Table
 
 from zweitblick.dimse import DicomServer, Keeper, ListenerConfig, Received
@@ -81,7 +81,7 @@ def compare(studies: list[Path], folder: Path) -> None:
     table = Table("receiver", *(f"{count} sender{'s' * (count > 1)}, instances/s (spread)" for count in SENDERS))
     for name in receivers:
         table.add_row(name, *(shown(rates[name, count]) for count in SENDERS))
-    Console(width=120).print(table)
+    publish("receive", table)
 
 
 def shown(rates: list[float]) -> str:
