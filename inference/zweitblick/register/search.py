@@ -1,11 +1,12 @@
 """Search for the rigid map of greatest normalised mutual information between two levels.
 
-L-BFGS-B (Byrd 1995, SIAM J Sci Comput 16:1190) in SciPy with exact derivatives: a climb takes some twenty evaluations,
-where searching along one direction after the other takes two hundred.
+BFGS (Nocedal and Wright, Numerical Optimization, 2006, section 6.1) in SciPy with exact derivatives: a climb takes some
+twenty evaluations, where searching along one direction after the other takes two hundred. Not L-BFGS-B, whose tiny
+matrices wake OpenBLAS's threads, which then keep the other cores busy.
 """
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from zweitblick.errors import RegistrationError
 from zweitblick.register.information import Information, Samples
@@ -55,16 +56,26 @@ def refined(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed
     information = Information(Samples.between_voxels(fixed, fixed.region, SAMPLES, seed), moving)
     if not information.meets(start):
         raise apart(fixed, moving, start)
-    center = fixed.center_lps
+    center, scale, before = fixed.center_lps, 1.0, 0.0
 
     def cost(steps: Float64) -> tuple[float, Float64]:
         motion, slopes = _motion(steps * step_mm, center)
         value, by_map = information.with_gradient(start @ motion)
         by_steps = np.tensordot(start[:3, :3] @ slopes, by_map, 2)
-        return -value, -by_steps * step_mm
+        return -value * scale, -by_steps * step_mm * scale
 
-    options = {"ftol": TOLERANCE * fixed.volume.spacing_mm[0] ** 2, "gtol": FLAT}
-    found = minimize(cost, np.zeros(6), method="L-BFGS-B", jac=True, options=options)
+    def stop_where_flat(intermediate_result: OptimizeResult) -> None:
+        nonlocal before
+        before, now = intermediate_result.fun, before - intermediate_result.fun
+        if now < TOLERANCE * fixed.volume.spacing_mm[0] ** 2 * scale:
+            raise StopIteration
+
+    before, slope = cost(np.zeros(6))
+    scale = 1 / max(float(np.linalg.norm(slope)), FLAT)  # so that the first step has the length it should
+    before *= scale
+    found = minimize(
+        cost, np.zeros(6), method="BFGS", jac=True, callback=stop_where_flat, options={"gtol": FLAT * scale}
+    )
     return np.asarray(start @ _motion(found.x * step_mm, center)[0], np.float64)
 
 
