@@ -19,9 +19,9 @@ RADIUS_MM = 70.0
 SAMPLES = 80_000
 """Places at which the two images are compared, at most."""
 
-TOLERANCE = 3e-8
+TOLERANCE = 1e-7
 """A climb ends when a step gains less than this, relatively, times the square of a voxel's edge in mm: near a maximum
-the gain falls with the square of the way. A tenth of it makes no result better."""
+the gain falls with the square of the way. A third of it makes no result better."""
 
 FLAT = 1e-6
 """It ends as well when no direction promises more on the way of a first step."""
@@ -66,8 +66,8 @@ def refined(fixed: Level, moving: Level, start: Float64, *, step_mm: float, seed
 
     def stop_where_flat(intermediate_result: OptimizeResult) -> None:
         nonlocal before
-        before, now = intermediate_result.fun, before - intermediate_result.fun
-        if now < TOLERANCE * fixed.volume.spacing_mm[0] ** 2 * scale:
+        before, gained = intermediate_result.fun, before - intermediate_result.fun
+        if gained < TOLERANCE * fixed.volume.spacing_mm[0] ** 2 * scale:
             raise StopIteration
 
     before, slope = cost(np.zeros(6))
