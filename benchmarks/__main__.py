@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import torch
+from benchmarks.figures import publish
 from benchmarks.reference_stack import itk_image, registered
-from rich.console import Console
 from rich.table import Table
 
 from zweitblick.dicom.read import read_study
@@ -52,7 +52,7 @@ def main() -> None:
     network = load_bundles(default_models()).tumour.network
     x = np.random.default_rng(0).standard_normal((1, 4, *CROP), np.float32)
     compare(table, "tumour network", "torch eager, fp32", lambda: network(x), torch_network(x))
-    Console().print(table)
+    publish("stages", table)
 
 
 def compare(table: Table, stage: str, reference: str, ours: Callable[[], object], other: Callable[[], object]) -> None:

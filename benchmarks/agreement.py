@@ -13,7 +13,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
+from benchmarks.figures import publish
 from rich.table import Table
 from scipy import ndimage
 
@@ -59,7 +59,7 @@ def main() -> None:
         )
     mean = np.mean(differences, axis=0)
     table.add_row("mean", *(text for difference in mean for text in ("", "", f"{difference:+.4f}")))
-    Console(width=140).print(table)
+    publish("Dice, fast and slow path", table)
 
 
 def served_file(digest: str) -> Path:
@@ -74,11 +74,11 @@ def slowly(case: RawCase, bundles: Bundles, network: OnnxNetwork) -> Prediction:
     brain = brain_mask(reference, bundles.brain_mask.network)
     grid = canonical_grid(brain, reference.grid)
     inside = interpolated(Volume(brain.astype(np.float32), reference.grid), grid) >= 0.5
-    images = {}
+    channels = {}
     for sequence, volume in case.volumes.items():
         values = interpolated(volume, grid)
-        images[sequence] = Volume(normalised(values, inside), grid)
-    prepared = Prepared(images, inside, grid, dict.fromkeys(images, 1.0))
+        channels[sequence] = normalised(values, inside)
+    prepared = Prepared(channels, inside, grid, dict.fromkeys(channels, 1.0))
     outline = np.where(inside, network(prepared.tensor())[0], np.float32(0))
     return Prediction(without_specks(outline, voxel_ml=grid.voxel_ml), inside, grid)
 

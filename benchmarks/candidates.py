@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
+from benchmarks.figures import publish
 from rich.table import Table
 
 from zweitblick.model.prepare import CHANNELS, STRIDE
@@ -54,7 +54,7 @@ def main() -> None:
                 f"{mine[0]:.2f}-{mine[-1]:.2f}",
                 f"{reference / statistics.median(mine):.1f}",
             )
-    Console().print(table)
+    publish("candidates", table)
 
 
 def seconds(network: OnnxNetwork, x: np.ndarray) -> float:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.figures import publish
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
-from rich.console import Console
 from rich.table import Table
 
 from zweitblick.store.database import Database
@@ -74,7 +74,8 @@ def main() -> None:
                 for threads in THREADS:
                     compare(table, store, folder, size=size, threads=threads)
         profile(steps, folder)
-    Console().print(table, steps)
+    publish("ingest", table)
+    publish("ingest, one thread", steps)
 
 
 def compare(table: Table, store: Store, folder: Path, *, size: str, threads: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.end_to_end import THIN
-from rich.console import Console
+from benchmarks.figures import publish
 from rich.table import Table
 
 from zweitblick.dicom.read import read_study
@@ -39,15 +39,26 @@ def main() -> None:
     seconds, gib = (
         [statistics.median(run[size][which] for run in measured) for size in range(len(studies))] for which in (0, 1)
     )
-    table = Table("slice, mm", "Mvoxel", "seconds", "off the line", "peak, GiB", "off the line")
+    table = Table(
+        "slice, mm", "Mvoxel", "seconds", "off the line", "ns a voxel", "peak, GiB", "off the line", "bytes a voxel"
+    )
     rows = zip(
         SLICES_MM, megavoxels, seconds, off_line(megavoxels, seconds), gib, off_line(megavoxels, gib), strict=True
     )
     for spacing_mm, size, time_s, time_off, memory, memory_off in rows:
         table.add_row(
-            f"{spacing_mm:g}", f"{size:.0f}", f"{time_s:.2f}", f"{time_off:+.1%}", f"{memory:.2f}", f"{memory_off:+.1%}"
+            f"{spacing_mm:g}",
+            f"{size:.0f}",
+            f"{time_s:.2f}",
+            f"{time_off:+.1%}",
+            f"{time_s / size * 1e3:.0f}",
+            f"{memory:.2f}",
+            f"{memory_off:+.1%}",
+            f"{memory * 2**30 / size / 1e6:.0f}",
         )
-    Console().print(table)
+    (time_slope, _), (memory_slope, _) = (line(megavoxels, values) for values in (seconds, gib))
+    table.add_row("the line", "", "", "", f"{time_slope * 1e3:.0f}", "", "", f"{memory_slope * 2**30 / 1e6:.0f}")
+    publish("linearity", table)
 
 
 def read(study: Path, out: Path) -> tuple[float, float]:
@@ -67,9 +78,15 @@ def count(study: Path) -> int:
     return sum(rows * columns for series in found.series for rows, columns in (frame.shape for frame in series.frames))
 
 
-def off_line(sizes: list[float], values: list[float]) -> list[float]:
-    """How far each value lies off the straight line through all of them, as a share of the value."""
+def line(sizes: list[float], values: list[float]) -> tuple[float, float]:
+    """Slope and start of the straight line through all values."""
     slope, start = np.polyfit(sizes, values, 1)
+    return float(slope), float(start)
+
+
+def off_line(sizes: list[float], values: list[float]) -> list[float]:
+    """How far each value lies off the line, as a share of the value."""
+    slope, start = line(sizes, values)
     return [(value - (start + slope * size)) / value for size, value in zip(sizes, values, strict=True)]
 
 

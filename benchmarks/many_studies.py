@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.end_to_end import THIN
-from rich.console import Console
+from benchmarks.figures import publish
 from rich.table import Table
 
 from zweitblick import pipeline
@@ -50,7 +50,7 @@ def main() -> None:
         house = House(sorted((Path(room) / "study").rglob("*.dcm")), Path(room), bundles, batcher)
         alone = measured(house, ALONE + 1, in_flight=1)
         many = measured(house, arguments.studies, in_flight=arguments.in_flight)
-    Console().print(summary(alone, many))
+    publish("many studies", summary(alone, many))
 
 
 @dataclass

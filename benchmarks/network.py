@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.figures import publish
 from benchmarks.reference_stack import segresnet
 from onnx import TensorProto, helper, numpy_helper
-from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -64,7 +64,7 @@ def main() -> None:
         rates.append({name: WIDE_OPERATIONS / seconds(network, WIDE_INPUT) for name, network in wide.items()})
         times.append({name: seconds(network, x) for name, network in networks.items()})
     peaks = {precision: max(row[precision] for row in rates) for precision in wide}
-    Console().print(table_of(times[1:], operations, peaks))
+    publish("network", table_of(times[1:], operations, peaks))
 
 
 def table_of(times: list[dict[Name, float]], operations: dict[Name, float], peaks: dict[str, float]) -> Table:

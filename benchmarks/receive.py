@@ -31,10 +31,10 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from benchmarks.figures import publish
 from benchmarks.ingest import Sender, milliseconds
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
-from rich.console import Console
 from rich.table import Table
 
 from zweitblick.cli.receiving import receive
@@ -63,7 +63,6 @@ CROWD, CROWD_INSTANCES = 20, 100
 HERE = "127.0.0.1"
 UNDELAYED = os.environ | {"TCP_NODELAY": "1"}
 REFERENCE = "storescp --bit-preserving --fork"
-WIDTH = 170
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def compare(folder: Path) -> None:
     table = Table("voxels", "senders", *(f"{name}, instances/s (spread), times storescp" for name in receivers))
     for case in CASES:
         table.add_row(*map(str, case), *(shown(found[case], rates[REFERENCE][case]) for found in rates.values()))
-    Console(width=WIDTH).print(table)
+    publish("receive", table)
 
 
 def shown(rates: list[float], reference: list[float]) -> str:
@@ -161,7 +160,7 @@ def crowd(folder: Path) -> None:
         refused = counts.rejections + counts.statuses.total() - counts.statuses[0]
         name = f"{count} receiver{'s' * (count > 1)}"
         table.add_row(name, f"{found:.0f}", f"{found / reference:.2f}", str(refused), str(kept(place, studies)))
-    Console(width=WIDTH).print(table)
+    publish("receive from a crowd", table)
 
 
 def kept(folder: Path, studies: Sequence[Path]) -> int:
@@ -281,7 +280,7 @@ def profile(folder: Path) -> None:
         table.add_row("in all", *(f"{1000 / rate(each[:1], running.port):.2f}" for each in studies.values()))
     for name, step in steps(folder).items():
         table.add_row(name, *(f"{milliseconds(step, instance_of(each[0])):.2f}" for each in studies.values()))
-    Console(width=WIDTH).print(table)
+    publish("receive from a crowd", table)
     profile_threads(studies["512×512"][0], fresh(folder / "profiled"))
 
 

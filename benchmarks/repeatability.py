@@ -15,9 +15,9 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
+from benchmarks.figures import publish
 from benchmarks.registration import rigid
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from zweitblick import pipeline
@@ -64,7 +64,7 @@ def main() -> None:
     for name in CASES:
         for row in rows(read_packed(data, "brats", name).volumes, bundles):
             table.add_row(name, *row)
-    Console(width=160).print(table)
+    publish("repeatability", table)
 
 
 def rows(volumes: Volumes, bundles: Bundles) -> Iterator[tuple[str, ...]]:

@@ -19,8 +19,8 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks import vault_share
+from benchmarks.figures import publish
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
-from rich.console import Console
 from rich.table import Table
 
 from zweitblick.vault.data_key import DataKey
@@ -56,9 +56,9 @@ def main() -> None:
     compare(table, "seal 1000 objects of 128 KiB", lambda: seal_many(small), 1000 * SMALL, openssl(SMALL))
     decrypting = openssl(SMALL, "-decrypt")
     compare(table, "open 1000 objects of 128 KiB", lambda: open_many(sealed_small), 1000 * SMALL, decrypting)
-    Console().print(table)
+    publish("sealing", table)
     if SOFTHSM.exists():
-        Console().print(wrapping())
+        publish("wrapping keys", wrapping())
     vault_share.main()
 
 

@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.end_to_end import THIN
+from benchmarks.figures import publish
 from benchmarks.ingest import SIZES, Sender
-from rich.console import Console
 from rich.table import Table
 
 from zweitblick.dicom.file import data_set_of
@@ -82,7 +82,7 @@ def main() -> None:
     for size in SIZES:
         add(table, f"ingest, {size}, one sender", ingests(SIZES[size]), INGEST_AIM)
     add(table, "a warm reading", readings(), READING_AIM)
-    Console().print(table)
+    publish("the share of the vault", table)
 
 
 def add(table: Table, what: str, pairs: Sequence[Pair], aim: float) -> None:

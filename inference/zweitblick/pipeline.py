@@ -129,14 +129,14 @@ def prepared_head(
     with observer("register"):
         jobs = _alignment_jobs(volumes, reference, frozenset(volumes), seed)
         alignments = {sequence: job.result() for sequence, job in jobs.items()}
-    return _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer), alignments
+    return _prepared(volumes, alignments, volumes[reference], bundles, observer), alignments
 
 
 def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
     """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, 0 outside the brain and without specks."""
     probabilities = Windowed(bundle.network)(prepared.tensor())[0]
-    inside = np.where(prepared.brain, probabilities, np.float32(0))
-    return without_specks(inside, voxel_ml=prepared.grid.voxel_ml)
+    inside = np.where(prepared.device.held(prepared.brain, np.bool_), probabilities, np.float32(0))
+    return without_specks(prepared.device.host(inside), voxel_ml=prepared.grid.voxel_ml)
 
 
 def read(
@@ -190,7 +190,7 @@ def _read_alone(
     with observer("register"):
         alignments, notices = _alignments(chosen, volumes, reference, stamp.seed)
     volumes = {sequence: volumes[sequence] for sequence in alignments}
-    prepared = _prepared(volumes, alignments, volumes[reference], bundles.brain_mask, observer)
+    prepared = _prepared(volumes, alignments, volumes[reference], bundles, observer)
     prediction = _predicted(prepared, volumes[reference], bundles.tumour, stamp.seed, observer)
     with observer("measure"):
         findings = _measured(prediction, volumes, bundles.tumour)
@@ -368,14 +368,15 @@ def _prepared(
     volumes: Mapping[Sequence, Volume],
     alignments: Mapping[Sequence, Alignment],
     reference: Volume,
-    bundle: Bundle,
+    bundles: Bundles,
     observer: Observer,
 ) -> Prepared:
     with observer("brain mask"):
-        brain = brain_mask(reference, bundle.network)
+        brain = brain_mask(reference, bundles.brain_mask.network)
     with observer("prepare"):
         moves = {sequence: alignment.moving_from_reference_lps for sequence, alignment in alignments.items()}
-        return prepare(volumes, brain, reference=reference.grid, own_from_reference=moves)
+        device = bundles.tumour.device
+        return prepare(volumes, brain, reference=reference.grid, own_from_reference=moves, device=device)
 
 
 def _predicted(prepared: Prepared, reference: Volume, bundle: Bundle, seed: int, observer: Observer) -> Prediction:
@@ -384,7 +385,7 @@ def _predicted(prepared: Prepared, reference: Volume, bundle: Bundle, seed: int,
     with observer("midline"):
         # Air must be dark here; in the normalised images it lies amid the tissues.
         head = head_from_lps(reference.resampled(prepared.grid), prepared.brain, seed=seed)
-    return Prediction(outline, prepared.brain, prepared.grid, head)
+    return Prediction(outline, prepared.brain, prepared.grid, head, device=bundle.device)
 
 
 def _measured(prediction: Prediction, volumes: Mapping[Sequence, Volume], bundle: Bundle) -> Findings:

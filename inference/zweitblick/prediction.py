@@ -1,14 +1,15 @@
 """Prediction: what the tumour network says of every voxel."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from zweitblick.device import PROCESSOR, Device
 from zweitblick.errors import VoxelError
 from zweitblick.extent import box_around
-from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, frozen
+from zweitblick.volume import Bool, Float32, Float64, Grid, frozen
 
 
 class Region(StrEnum):
@@ -44,6 +45,8 @@ class Prediction:
         A voxel belongs to a region from this probability on.
     uncertainty
         ``(K, J, I)`` float32, binary entropy of WT in bits (0 sure, 1 undecided).
+    device
+        What interpolates the probabilities; they lie in the host's memory.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class Prediction:
     grid: Grid
     head_from_lps: Float64 = field(default_factory=lambda: np.eye(4))
     threshold: float = 0.5
+    device: Device = PROCESSOR
 
     def __post_init__(self) -> None:
         if self.probabilities.shape != (len(REGIONS), *self.grid.shape) or self.brain.shape != self.grid.shape:
@@ -102,14 +106,16 @@ class Prediction:
         own_from_grid_lps
             ``(4, 4)`` map from the target's LPS mm to this prediction's; identity if they share a frame of reference.
         """
-        regions = [
-            Volume(region, self.grid).resampled(grid, own_from_grid_lps=own_from_grid_lps).voxels
-            for region in self.probabilities
-        ]
-        brain = Volume(self.brain.astype(np.float32), self.grid).resampled(grid, own_from_grid_lps=own_from_grid_lps)
         move = np.eye(4) if own_from_grid_lps is None else np.asarray(own_from_grid_lps, np.float64)
+        own_from_grid_index = self.grid.index_from_lps @ move @ grid.lps_from_index
+        *regions, brain = (
+            self.device.host(self.device.interpolated(voxels, own_from_grid_index, grid.shape, fill=0.0))
+            for voxels in (*self.probabilities, self.brain.astype(np.float32))
+        )
         nested = np.maximum.accumulate(np.clip(np.stack(regions), 0.0, 1.0), axis=0)
-        return Prediction(nested, brain.voxels >= 0.5, grid, self.head_from_lps @ move, self.threshold)
+        return replace(
+            self, probabilities=nested, brain=brain >= 0.5, grid=grid, head_from_lps=self.head_from_lps @ move
+        )
 
     def labels_on(self, grid: Grid) -> NDArray[np.uint8]:
         """Label map on another grid of the same frame of reference: what `resampled` would give, much sooner.
@@ -134,6 +140,4 @@ class Prediction:
         """
         move = np.asarray(other_from_own_lps, np.float64)
         grid = Grid(self.grid.shape, move @ self.grid.lps_from_index)
-        return Prediction(
-            self.probabilities, self.brain, grid, self.head_from_lps @ np.linalg.inv(move), self.threshold
-        )
+        return replace(self, grid=grid, head_from_lps=self.head_from_lps @ np.linalg.inv(move))

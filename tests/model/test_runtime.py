@@ -15,7 +15,10 @@ import pytest
 from zweitblick.errors import BundleDamagedError, BundleMissingError, ProviderError
 from zweitblick.model.bundle import default_models, load_bundle
 from zweitblick.model.runtime import (
+    CPU,
+    CUDA,
     PROVIDERS,
+    TENSORRT,
     Network,
     OnnxNetwork,
     OpenVinoNetwork,
@@ -23,6 +26,8 @@ from zweitblick.model.runtime import (
     check_providers,
     computes_bf16,
     opened,
+    runs_on_card,
+    wanted_providers,
 )
 
 MODELS = default_models()
@@ -74,7 +79,38 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 def test_a_silent_fall_back_to_the_processor_is_an_error() -> None:
     with pytest.raises(ProviderError, match="CUDAExecutionProvider is installed but CPUExecutionProvider runs"):
-        check_providers(list(PROVIDERS), ["CPUExecutionProvider"])
+        check_providers([CUDA, CPU], [CPU])
+    with pytest.raises(ProviderError, match="TensorrtExecutionProvider is installed but CUDAExecutionProvider runs"):
+        check_providers(PROVIDERS, [CUDA, CPU])
+    check_providers(PROVIDERS, PROVIDERS)
+
+
+@pytest.mark.parametrize(
+    ("built_in", "packages", "wanted"),
+    [
+        ([CPU], {"tensorrt", "openvino"}, [CPU]),
+        (["AzureExecutionProvider", CPU], set(), [CPU]),
+        ([TENSORRT, CUDA, CPU], set(), [CUDA, CPU]),
+        ([CPU, CUDA, TENSORRT], {"tensorrt"}, [TENSORRT, CUDA, CPU]),
+    ],
+)
+def test_the_fastest_provider_whose_libraries_are_there_goes_first(
+    built_in: list[str], packages: set[str], wanted: list[str]
+) -> None:
+    assert wanted_providers(built_in, packages.__contains__) == wanted
+
+
+@pytest.mark.parametrize("built_in", [[CUDA, CPU], [TENSORRT, CUDA, CPU]])
+def test_a_card_that_does_not_start_is_not_passed_over(monkeypatch: pytest.MonkeyPatch, built_in: list[str]) -> None:
+    """This ONNX Runtime is said to have CUDA and has not, as one whose driver is broken."""
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: built_in)
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: None)
+    assert runs_on_card()
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider' is not in available provider names"),
+        pytest.raises(ProviderError, match="CUDAExecutionProvider is installed but CPUExecutionProvider runs"),
+    ):
+        opened(MODELS / "sequence" / "models" / "model.onnx")
 
 
 def test_a_silent_fall_back_to_another_precision_is_an_error() -> None:
@@ -83,11 +119,11 @@ def test_a_silent_fall_back_to_another_precision_is_an_error() -> None:
 
 
 def test_the_provider_in_force_is_the_first_that_is_installed() -> None:
-    installed = [one for one in PROVIDERS if one in onnxruntime.get_available_providers()]
-    assert OnnxNetwork(TUMOUR / "model.onnx").runtime == f"ONNX Runtime {onnxruntime.__version__}, {installed[0]}"
+    first = wanted_providers()[0]
+    assert OnnxNetwork(TUMOUR / "model.onnx").runtime == f"ONNX Runtime {onnxruntime.__version__}, {first}"
 
 
-@pytest.mark.skipif(PROVIDERS[0] in onnxruntime.get_available_providers(), reason="CUDA goes first")
+@pytest.mark.skipif(runs_on_card(), reason="a card goes first")
 def test_openvino_goes_before_onnx_runtime_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened(TUMOUR / "model.onnx").runtime.startswith("OpenVINO 20")
     monkeypatch.setattr("zweitblick.model.runtime.importlib.util.find_spec", lambda _: None)
@@ -128,6 +164,18 @@ def test_two_calls_give_the_same_bytes_and_do_not_touch_each_others_results(runt
     kept = first.tobytes()
     network(noise((1, 4, 48, 32, 64), seed=1))
     assert first.tobytes() == kept == network(x).tobytes() == runtime(TUMOUR / "model-int8.onnx")(x).tobytes()
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", ["brain-mask", "sequence", "tumour"])
+def test_an_input_of_any_layout_is_read_and_not_touched(runtime: Runtime, name: str) -> None:
+    network = runtime(MODELS / name / "models" / "model.onnx")
+    with np.load(MODELS / name / "golden.npz") as golden:
+        x = golden["input"]
+    expected = network(x.copy())
+    x.flags.writeable = False
+    np.testing.assert_array_equal(network(x), expected)
+    np.testing.assert_array_equal(network(np.asfortranarray(x)), expected)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from zweitblick.register.information import BINS, NOTHING, Information, Samples, information_of_foregrounds
 from zweitblick.register.level import Level
@@ -57,6 +59,37 @@ def test_images_that_hardly_meet_tell_nothing() -> None:
     information = information_of_foregrounds(fixed, fixed)
     assert not information.meets(far)
     assert information(far) == NOTHING
+
+
+def test_the_gradient_is_that_of_finite_differences() -> None:
+    noise = [ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(GRID.shape), 3.0) for seed in (0, 1)]
+    fixed, moving = (
+        Level(Volume(one.astype(np.float32), GRID), EVERYWHERE, EVERYWHERE)
+        for one in (noise[0], np.exp(5 * noise[0]) + noise[1])
+    )
+    inner = np.zeros(GRID.shape, np.bool_)
+    inner[4:-4, 4:-4, 4:-4] = True
+    information = Information(Samples.between_voxels(fixed, inner, 2000, 0), moving)
+    start = np.eye(4)
+    start[:3, :3] = Rotation.from_euler("xyz", (4, -3, 5), degrees=True).as_matrix()
+    start[:3, 3] = (0.7, -0.4, 1.1)
+    value, gradient = information.with_gradient(start)
+    assert value == pytest.approx(information(start), abs=1e-12)
+    nudge = np.zeros((4, 4))
+    for row, column in np.ndindex(3, 4):
+        nudge[:] = 0
+        nudge[row, column] = 1e-5 if column == 3 else 1e-6
+        slope = (information(start + nudge) - information(start - nudge)) / (2 * nudge[row, column])
+        assert gradient[row, column] == pytest.approx(slope, rel=0.02, abs=0.02 * np.abs(gradient[:, column]).max())
+
+
+def test_a_map_under_which_images_hardly_meet_has_no_slope() -> None:
+    fixed = level_of(drawn(0))
+    far = np.eye(4)
+    far[2, 3] = 46.0
+    value, gradient = information_of_foregrounds(fixed, fixed).with_gradient(far)
+    assert value == NOTHING
+    assert not gradient.any()
 
 
 def test_samples_are_those_of_their_seed() -> None:

@@ -12,9 +12,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from zweitblick.device import PROCESSOR, Device
 from zweitblick.errors import BundleDamagedError, BundleMissingError
 from zweitblick.model.manifest import RELEASED, BundleFiles, ModelTrust, check_inside, read_files
-from zweitblick.model.runtime import RUNTIME_ERRORS, Network, NetworkFile, computes_bf16, opened
+from zweitblick.model.runtime import RUNTIME_ERRORS, Network, NetworkFile, computes_bf16, opened, runs_on_card
 from zweitblick.reading import ModelIdentity
 
 SELF_TEST_TOLERANCE = {"fp32": 1e-2, "int8": 0.2}
@@ -52,6 +53,8 @@ class Bundle:
         SHA-256 of the manifest of all files of the bundle, hex; empty where it was not opened from a folder.
     signed_by
         Id of the key that has signed it; None where it was let pass unsigned.
+    device
+        Where it takes its input from without a copy.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Bundle:
     network: Network
     validated_ml: float
     runtime: str
+    device: Device = PROCESSOR
     manifest_digest: str = ""
     signed_by: str | None = None
 
@@ -114,6 +118,7 @@ def load_bundle(folder: Path, trust: ModelTrust = RELEASED) -> Bundle:
 
     Of several networks that a bundle may hold, the one is opened that its metadata names as ``network``; where the
     processor computes bfloat16, the one named as ``bfloat16``: as fast as int8 there, and next to fp32 in what it says.
+    That one, which is not quantised, is opened on a CUDA card too: ONNX Runtime has no int8 convolutions there.
 
     Parameters
     ----------
@@ -138,10 +143,10 @@ def load_bundle(folder: Path, trust: ModelTrust = RELEASED) -> Bundle:
     _compare_listed(files, metadata)
     made_with = _precision(files, metadata)
     precision, hint = made_with, "f32"
-    if "bfloat16" in metadata and computes_bf16():
+    if "bfloat16" in metadata and (runs_on_card() or computes_bf16()):
         name = _network_name(files, metadata, "bfloat16")
         digest = _listed_digest(files, metadata, name)
-        precision, hint = "bf16", "bf16"
+        precision, hint = ("fp32", "f32") if runs_on_card() else ("bf16", "bf16")
     network = opened(NetworkFile(f"bundle {files.bundle}: {name}", files.content(name)), hint=hint)
     _self_test(files, network, SELF_TEST_TOLERANCE[made_with])
     return Bundle(
@@ -153,6 +158,7 @@ def load_bundle(folder: Path, trust: ModelTrust = RELEASED) -> Bundle:
         runtime=f"{network.runtime}, {precision}",
         manifest_digest=files.manifest_digest,
         signed_by=files.signed_by,
+        device=network.device,
     )
 
 

@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from zweitblick.device import PROCESSOR, Device
 from zweitblick.errors import NotAHeadError, VoxelError
 from zweitblick.extent import row_ends
-from zweitblick.interpolation import interpolated_within
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Float32, Float64, Grid, Volume, axis_aligned_grid
 
@@ -39,26 +40,33 @@ class Prepared:
 
     Parameters
     ----------
-    images
-        Normalised sequences, all on ``grid``, 0 outside the brain; only those that were given.
+    channels
+        Normalised sequences ``(K, J, I)`` float32 on ``device``, 0 outside the brain; only those that were given.
     brain
         ``(K, J, I)`` bool.
     grid
         Canonical grid: 1 mm isotropic, along the patient axes, around the brain.
     seen
-        Share of the brain that lies in each sequence's field of view, 0 to 1; the rest is 0 in its image.
+        Share of the brain that lies in each sequence's field of view, 0 to 1; the rest is 0 in its channel.
+    device
+        Where the network takes its input from.
     """
 
-    images: Mapping[Sequence, Volume]
+    channels: Mapping[Sequence, Float32]
     brain: Bool
     grid: Grid
     seen: Mapping[Sequence, float]
+    device: Device = PROCESSOR
+
+    @cached_property
+    def images(self) -> Mapping[Sequence, Volume]:
+        """The channels as volumes, in the host's memory."""
+        return {one: Volume(self.device.host(channel), self.grid) for one, channel in self.channels.items()}
 
     def tensor(self) -> Float32:
-        """Network input ``(1, 4, K, J, I)`` float32; a missing sequence is a channel of zeros."""
-        empty = np.zeros(self.grid.shape, np.float32)
-        channels = [self.images[sequence].voxels if sequence in self.images else empty for sequence in CHANNELS]
-        return np.stack(channels)[np.newaxis]
+        """Network input ``(1, 4, K, J, I)`` float32 on the device; a missing sequence is a channel of zeros."""
+        empty = self.device.held(np.zeros(self.grid.shape, np.float32), np.float32)
+        return np.stack([self.channels.get(sequence, empty) for sequence in CHANNELS])[np.newaxis]
 
 
 def canonical_grid(brain: Bool, grid: Grid) -> Grid:
@@ -96,9 +104,9 @@ def normalised(voxels: Float32, brain: Bool) -> Float32:
     Parameters
     ----------
     voxels
-        ``(K, J, I)`` float32, any unit.
+        ``(K, J, I)`` float32, any unit; on any device.
     brain
-        ``(K, J, I)`` bool.
+        ``(K, J, I)`` bool on the same.
 
     Raises
     ------
@@ -110,13 +118,18 @@ def normalised(voxels: Float32, brain: Bool) -> Float32:
         raise VoxelError(f"{inside.size} brain voxels hold a single value; the series has no contrast to read")
     low, high = np.percentile(inside, CLIP_PERCENT)
     clipped = np.clip(inside, low, high)
-    scaled = np.zeros(voxels.shape, np.float32)
+    scaled = np.zeros_like(voxels)
     scaled[brain] = (clipped - clipped.mean()) / max(float(clipped.std()), np.finfo(np.float32).eps)
     return scaled
 
 
 def prepare(
-    volumes: Mapping[Sequence, Volume], brain: Bool, *, reference: Grid, own_from_reference: Mapping[Sequence, Float64]
+    volumes: Mapping[Sequence, Volume],
+    brain: Bool,
+    *,
+    reference: Grid,
+    own_from_reference: Mapping[Sequence, Float64],
+    device: Device = PROCESSOR,
 ) -> Prepared:
     """Bring every sequence onto the canonical grid in one interpolation and normalise it.
 
@@ -130,6 +143,8 @@ def prepare(
         Grid of the reference series; its patient coordinates are those of the result.
     own_from_reference
         ``(4, 4)`` map from the reference's LPS mm to each sequence's own.
+    device
+        Where the network takes its input from.
 
     Raises
     ------
@@ -138,21 +153,26 @@ def prepare(
     """
     grid = canonical_grid(brain, reference)
     mask = Volume(brain.astype(np.float32), reference).resampled(grid).voxels >= 0.5
+    marked = device.held(mask, np.bool_)
     with ThreadPoolExecutor() as pool:
         jobs = {
-            sequence: pool.submit(_laid_down, volume, own_from_reference[sequence], mask, grid)
+            sequence: pool.submit(_laid_down, volume, own_from_reference[sequence], marked, grid, device)
             for sequence, volume in volumes.items()
         }
     laid = {sequence: job.result() for sequence, job in jobs.items()}
-    images = {sequence: image for sequence, (image, _) in laid.items()}
-    return Prepared(images, mask, grid, {sequence: seen for sequence, (_, seen) in laid.items()})
+    channels = {sequence: channel for sequence, (channel, _) in laid.items()}
+    seen = {sequence: float(count / mask.sum()) for sequence, (_, count) in laid.items()}
+    return Prepared(channels, mask, grid, seen, device)
 
 
-def _laid_down(volume: Volume, own_from_reference: Float64, mask: Bool, grid: Grid) -> tuple[Volume, float]:
-    """Interpolate and normalise one sequence within the brain; say what share of the brain it shows."""
+def _laid_down(
+    volume: Volume, own_from_reference: Float64, mask: Bool, grid: Grid, device: Device
+) -> tuple[Float32, int]:
+    """Interpolate and normalise one sequence within the brain; count the voxels of the brain that it shows."""
     own_from_grid_index = volume.grid.index_from_lps @ own_from_reference @ grid.lps_from_index
-    voxels, covered = interpolated_within(volume.voxels, own_from_grid_index, mask)
-    return Volume(normalised(voxels, covered), grid), float(covered.sum() / mask.sum())
+    voxels, covered = device.interpolated_within(volume.voxels, own_from_grid_index, mask)
+    channel = normalised(voxels, covered)
+    return channel, int(covered.sum())
 
 
 def _snapped(grid: Grid, lattice: Grid) -> Grid:

@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from zweitblick.device import PROCESSOR, Device, address, cuda_card, lies_on_card
 from zweitblick.errors import BundleDamagedError, BundleMissingError, ProviderError
 
 Tensor = NDArray[np.float32]
@@ -33,8 +34,11 @@ RUNTIME_ERRORS = (
 """What the runtimes raise; ONNX Runtime's own exceptions share no base class, OpenVINO's are RuntimeErrors."""
 
 
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-"""ONNX Runtime's, in order of preference; the first is there only where onnxruntime-gpu is in onnxruntime's place."""
+TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
+PROVIDERS = (TENSORRT, CUDA, CPU)
+"""ONNX Runtime's, in order of preference; the last alone is there unless onnxruntime-gpu is in onnxruntime's place."""
+
+ON_CARD = (TENSORRT, CUDA)
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,15 @@ class Network(Protocol):
     """A network with one input and one output."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map ``(batch, channel, K, J, I)`` float32 to probabilities of the same spatial size."""
+        """Map ``(batch, channel, K, J, I)`` float32 to probabilities of the same spatial size, where the input lies."""
         ...
 
 
 class OnnxNetwork:
-    """An ONNX file on ONNX Runtime: on CUDA where onnxruntime-gpu is installed, else on the processor.
+    """An ONNX file on ONNX Runtime: on a CUDA card where onnxruntime-gpu is installed, else on the processor.
+
+    Where input and output are of one size, both are bound: ONNX Runtime reads and writes our arrays, copies nothing
+    and, if they lie on the card, leaves them there.
 
     Parameters
     ----------
@@ -91,7 +98,8 @@ class OnnxNetwork:
     BundleDamagedError
         If the runtime cannot load it.
     ProviderError
-        If CUDA is installed but does not start; ONNX Runtime would fall back to the processor without a word.
+        If TensorRT or CUDA is installed but does not start, as ONNX Runtime would fall back without a word; or if what
+        else a card needs is missing.
     """
 
     def __init__(self, source: Path | NetworkFile, *, threads: int = 0) -> None:
@@ -99,7 +107,8 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        wanted = [provider for provider in PROVIDERS if provider in onnxruntime.get_available_providers()]
+        wanted = wanted_providers()
+        _preload(wanted[0])
         try:
             self._session = onnxruntime.InferenceSession(file.content, options, providers=wanted)
         except RUNTIME_ERRORS as error:
@@ -107,16 +116,40 @@ class OnnxNetwork:
                 f"{file.name} is not a network that ONNX Runtime loads; install it anew"
             ) from error
         check_providers(wanted, self._session.get_providers())
-        self._input = self._session.get_inputs()[0].name
+        self._device: Device = cuda_card() if wanted[0] in ON_CARD else PROCESSOR
+        self._input, self._output = self._session.get_inputs()[0], self._session.get_outputs()[0]
 
     @property
     def runtime(self) -> str:
         """What runs: ONNX Runtime with its version and the provider in force."""
         return f"ONNX Runtime {onnxruntime.__version__}, {self._session.get_providers()[0]}"
 
+    @property
+    def device(self) -> Device:
+        """Where it takes its input from without a copy."""
+        return self._device
+
     def __call__(self, x: Tensor) -> Tensor:
-        """Run the network on ``(batch, channel, K, J, I)`` float32."""
-        output: Tensor = self._session.run(None, {self._input: np.ascontiguousarray(x, np.float32)})[0]
+        """Run the network on ``(batch, channel, K, J, I)`` float32; the answer lies where the input lies."""
+        if self._keeps_size():
+            return self._bound(x)
+        output: Tensor = self._session.run(None, {self._input.name: np.ascontiguousarray(x, np.float32)})[0]
+        return output
+
+    def _keeps_size(self) -> bool:
+        """Whether the file says that output and input have the same batch and spatial size."""
+        given, answered = self._input.shape, self._output.shape
+        return bool([given[0], *given[2:]] == [answered[0], *answered[2:]])
+
+    def _bound(self, x: Tensor) -> Tensor:
+        device, kind = (self._device, "cuda") if lies_on_card(x) else (PROCESSOR, "cpu")
+        x = device.held(x, np.float32)
+        output = device.empty((x.shape[0], self._output.shape[1], *x.shape[2:]))
+        binding = self._session.io_binding()
+        binding.bind_input(self._input.name, kind, 0, np.float32, x.shape, address(x))
+        binding.bind_output(self._output.name, kind, 0, np.float32, output.shape, address(output))
+        device.finish()  # ONNX Runtime has a stream of its own and does not wait for others
+        self._session.run_with_iobinding(binding)
         return output
 
 
@@ -156,13 +189,18 @@ class OpenVinoNetwork:
         """What runs: OpenVINO with its version."""
         return f"OpenVINO {silent_openvino().__version__.partition('-')[0]}, CPU"
 
+    @property
+    def device(self) -> Device:
+        """Where it takes its input from without a copy."""
+        return PROCESSOR
+
     def __call__(self, x: Tensor) -> Tensor:
         """Run the network on ``(batch, channel, K, J, I)`` float32; threads wait for each other."""
         return self._compiled(np.ascontiguousarray(x, np.float32))
 
 
 def opened(source: Path | NetworkFile, *, hint: str = "f32") -> OnnxNetwork | OpenVinoNetwork:
-    """Open a network on the first of CUDA, OpenVINO and ONNX Runtime on the processor that is installed.
+    """Open a network on the first of TensorRT, CUDA, OpenVINO and ONNX Runtime on the processor that is installed.
 
     Parameters
     ----------
@@ -177,6 +215,28 @@ def opened(source: Path | NetworkFile, *, hint: str = "f32") -> OnnxNetwork | Op
         See `OnnxNetwork` and `OpenVinoNetwork`. What is installed but does not work is never passed over.
     """
     return OpenVinoNetwork(source, hint=hint) if _takes_openvino() else OnnxNetwork(source)
+
+
+def wanted_providers(
+    built_in: Collection[str] | None = None, is_installed: Callable[[str], bool] | None = None
+) -> list[str]:
+    """Return the execution providers that ONNX Runtime is asked for, first choice first.
+
+    Parameters
+    ----------
+    built_in
+        Those that ONNX Runtime was built with (by default, of the one that is installed).
+    is_installed
+        Whether a package is. ONNX Runtime's builds for CUDA list TensorRT whether or not its libraries are there.
+    """
+    built_in = onnxruntime.get_available_providers() if built_in is None else built_in
+    is_installed = is_installed or _is_installed
+    return [one for one in PROVIDERS if one in built_in and (one != TENSORRT or is_installed("tensorrt"))]
+
+
+def runs_on_card() -> bool:
+    """Whether a network would be opened on a CUDA card."""
+    return wanted_providers()[0] in ON_CARD
 
 
 def computes_bf16() -> bool:
@@ -256,8 +316,9 @@ class _CompiledNetwork:
 
     def __call__(self, x: Tensor) -> Tensor:
         with self._free:
-            # A copy: the request's own output is overwritten by the next call.
-            return np.array(self._request.infer([x])[0], np.float32)
+            # The input is read where it lies; the answer is copied, as the next call overwrites the request's own.
+            answer = self._request.infer([x], share_inputs=True, share_outputs=True)[0]
+            return np.array(answer, np.float32)
 
 
 _COMPILED: dict[tuple[str, int, str], _CompiledNetwork] = {}
@@ -292,8 +353,19 @@ def _compiled_model(file: NetworkFile, threads: int, hint: str) -> Any:
 
 
 def _takes_openvino() -> bool:
-    on_gpu = PROVIDERS[0] in onnxruntime.get_available_providers()
-    return not on_gpu and importlib.util.find_spec("openvino") is not None
+    return not runs_on_card() and _is_installed("openvino")
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _preload(provider: str) -> None:
+    """Load the libraries of a provider that lie in wheels of their own, where ONNX Runtime does not look."""
+    if provider == TENSORRT:
+        importlib.import_module("tensorrt")
+    if provider in ON_CARD:
+        onnxruntime.preload_dlls()
 
 
 def _as_text(value: Any) -> str:

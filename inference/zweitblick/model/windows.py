@@ -6,7 +6,7 @@ alone. A window carries that surrounding as a halo and keeps its centre: nothing
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,11 @@ class Windowed:
 
     def _in_windows(self, x: Tensor) -> Tensor:
         cut_k, cut_j, cut_i = self._cut(x)
-        return np.block([[[self._centre(x, k, j, i) for i in cut_i] for j in cut_j] for k in cut_k])
+        return _joined(
+            2,
+            cut_k,
+            lambda k: _joined(3, cut_j, lambda j: _joined(4, cut_i, lambda i: self._centre(x, k, j, i))),
+        )
 
     def _centre(self, x: Tensor, k: "_Window", j: "_Window", i: "_Window") -> Tensor:
         output = self._network(x[:, :, k.whole, j.whole, i.whole])
@@ -130,6 +134,11 @@ class _Window:
 
 _Cut = tuple[_Window, ...]
 """Windows of one axis, from its first voxel to its last."""
+
+
+def _joined(axis: int, cut: _Cut, part: Callable[[_Window], Tensor]) -> Tensor:
+    """Join what belongs to the windows of one axis (not `numpy.block`, which CuPy lacks)."""
+    return np.concatenate([part(window) for window in cut], axis)
 
 
 def _largest_voxels(cuts: Iterable[_Cut]) -> int:

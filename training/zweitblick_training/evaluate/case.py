@@ -91,8 +91,8 @@ class CaseReader:
         """
         shown = {sequence: volume for sequence, volume in self.case.volumes.items() if sequence in subset}
         prepared, alignments = self._laid_on(reference_of(shown))
-        images = {sequence: image for sequence, image in prepared.images.items() if sequence in shown}
-        probabilities = outlined(replace(prepared, images=images), self._bundles.tumour)
+        channels = {sequence: channel for sequence, channel in prepared.channels.items() if sequence in shown}
+        probabilities = outlined(replace(prepared, channels=channels), self._bundles.tumour)
         prediction = Prediction(probabilities, prepared.brain, prepared.grid)
         return prediction.carried(alignments[next(iter(shown))].moving_from_reference_lps)
 
