@@ -9,15 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from zweitblick.dicom.identity import is_ae_title
 from zweitblick.study import Priority
 
 LONGEST_QUIET_TIME_S = 86400.0
 MOST_RECEIVERS = 64
 LOG_FORMATS = ("console", "json")
 """Lines for people, and one JSON object a line."""
-
-_AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
-"""PS3.5 section 6.2."""
 
 _SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret"})
 """Parameters of a PostgreSQL URL that are secrets themselves, and not names of files."""
@@ -92,7 +90,7 @@ def as_upload_bytes(raw: object) -> int:
 
 def as_title(raw: object) -> str:
     """Take an AE title."""
-    if not isinstance(raw, str) or not _AE_TITLE.fullmatch(raw):
+    if not isinstance(raw, str) or not is_ae_title(raw):
         raise ValueError(f"{raw!r} is no AE title; give 1 to 16 ASCII characters, no backslash, no outer spaces")
     return raw
 

@@ -19,13 +19,10 @@ from opentelemetry.trace import Status, StatusCode
 from structlog.contextvars import get_contextvars
 
 import zweitblick
-from zweitblick.errors import ZweitblickError
+from zweitblick.errors.root import code_of
 from zweitblick.metrics import Metrics
 from zweitblick.store.life import State
 from zweitblick.store.rounds import Standing
-
-INTERNAL = "internal"
-"""Status of a stage that a defect of ours has ended."""
 
 _TOKENS = ("study", "round")
 """Of `structlog.contextvars`, as in each line of the log; whoever works at a round binds them."""
@@ -86,7 +83,7 @@ class TracedMetrics(Metrics):
             try:
                 yield
             except Exception as error:
-                code = error.code if isinstance(error, ZweitblickError) else INTERNAL
+                code = code_of(error)
                 span.set_status(Status(StatusCode.ERROR, code))
                 raise
 

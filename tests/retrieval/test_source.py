@@ -27,8 +27,9 @@ from zweitblick.errors import (
     UnknownStudyError,
 )
 from zweitblick.peers.archive import RemoteSeries
-from zweitblick.retrieval.bounds import Bounds, HandedBack
+from zweitblick.retrieval.bounds import Bounds
 from zweitblick.retrieval.source import Source
+from zweitblick.store.absence import HandedBack
 from zweitblick.store.store import Store
 from zweitblick.volume import Volume, axis_aligned_grid
 

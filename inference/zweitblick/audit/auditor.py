@@ -6,10 +6,7 @@ from typing import Protocol
 
 from zweitblick.audit.events import failed
 from zweitblick.audit.message import AuditEvent, Participant
-from zweitblick.errors import ZweitblickError
-
-INTERNAL = "internal"
-"""Code of a defect of ours."""
+from zweitblick.errors.root import code_of
 
 
 class Auditor(Protocol):
@@ -54,5 +51,5 @@ def recorded(auditor: Auditor, event: AuditEvent) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        auditor.record(failed(event, error.code if isinstance(error, ZweitblickError) else INTERNAL))
+        auditor.record(failed(event, code_of(error)))
         raise

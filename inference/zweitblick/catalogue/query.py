@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from zweitblick.catalogue.catalogue import Model, first, values
+from zweitblick.dicom.identity import is_uid
 from zweitblick.errors import NoUidError, QueryError
 
 STUDY_UID, SERIES_UID, SOP_UID = "0020000D", "0020000E", "00080018"
@@ -23,8 +24,6 @@ MOST_VALUES = 1_000
 
 _LISTS = (STUDY_UID, SERIES_UID, SOP_UID, MODALITIES)
 _UIDS = (STUDY_UID, SERIES_UID, SOP_UID)
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-_UID_CHARACTERS = 64
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _DATES = re.compile(r"[0-9]{8}|[0-9]{8}-|-[0-9]{8}|[0-9]{8}-[0-9]{8}")
 
@@ -87,7 +86,7 @@ def checked_uid(value: str) -> str:
     NoUidError
         If it is none.
     """
-    if len(value) > _UID_CHARACTERS or not _UID.fullmatch(value):
+    if not is_uid(value):
         raise NoUidError("a UID has 1 to 64 digits and dots; give one that a search has returned")
     return value
 

@@ -16,10 +16,9 @@ from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, reco
 from zweitblick.cli.seals import check_seals
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.route import Route
-from zweitblick.dimse.server import OWN_AE_TITLE
 from zweitblick.errors import SettingsError
 from zweitblick.metrics import Metrics
-from zweitblick.peers.destination import Archive
+from zweitblick.peers.destination import OWN_AE_TITLE, Archive
 from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store

@@ -25,11 +25,9 @@ from zweitblick.delivery.route import Route
 from zweitblick.delivery.sealer import Sealer
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.errors import (
-    AuditError,
     CertificateExpiredError,
     CertificateNotYetValidError,
     CmsKeyError,
-    KeyHolderError,
     KeyUsageError,
     NotCommittedError,
     PeerAnswerError,
@@ -40,19 +38,19 @@ from zweitblick.errors import (
     PeerTimeoutError,
     PeerUnreachableError,
     ResultChangedError,
-    StoreFullError,
-    StoreUnavailableError,
     UnknownDestinationError,
     UnknownRoundError,
     WeakCryptographyError,
     ZweitblickError,
 )
+from zweitblick.errors.root import INTERNAL
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.commitment import ask_commitment
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import Outgoing, outgoing
 from zweitblick.peers.sender import sender
 from zweitblick.pipeline import Observer, silent
+from zweitblick.store.absence import AWAY, HandedBack, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
 from zweitblick.store.results import ERROR, ResultName
@@ -65,11 +63,6 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 5.0, 600.0
 
 AT_ONCE = 4
 """So many destinations are sent to at once."""
-
-AWAY_S = 5.0
-"""After so long it is tried again, for as long as store or key holder are away."""
-
-AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError, AuditError)
 
 PASSING = (
     PeerUnreachableError,
@@ -88,15 +81,9 @@ PASSING = (
 )
 """After these it is tried again, for ever; whatever else goes wrong with an attempt, ends it."""
 
-INTERNAL = "internal"
-"""Code of a defect of ours, which is tried again."""
 
 _QUEUE = "deliver"
 _POLL_S = 0.5
-
-
-class HandedBack(BaseException):
-    """The deliverer is closing. No `Exception`: DBOS records no outcome, and resumes the workflow at its next start."""
 
 
 def back_off(attempts: int) -> float:
@@ -246,15 +233,12 @@ class Deliverer:
         """Try a step again for as long as store or key holder are away; ``shredded`` is what it ends with if so."""
 
         def trying(*arguments: object) -> str:
-            while True:
-                try:
-                    return step(*arguments)
-                except UnknownRoundError:
-                    return shredded
-                except AWAY as error:
-                    log.warning("a delivery waits: %s", error.code)
-                    if self._closing.wait(AWAY_S):
-                        raise HandedBack from error
+            try:
+                return until_there(
+                    partial(step, *arguments), self._closing, partial(log.warning, "a delivery waits: %s")
+                )
+            except UnknownRoundError:
+                return shredded
 
         return trying
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from zweitblick.audit.auditor import INTERNAL, Auditor
+from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.codes import Action
 from zweitblick.audit.events import AuditedStudy, Transfer, failed, transfer_begun, transferred
 from zweitblick.audit.message import Participant
-from zweitblick.errors import ZweitblickError
+from zweitblick.errors.root import code_of
 from zweitblick.peers.destination import Destination, FolderDestination, StoreDestination
 from zweitblick.peers.instance import Outgoing
 from zweitblick.store.studies import KeptStudy
@@ -51,7 +51,7 @@ def recorded_transfer(
     try:
         yield
     except Exception as error:
-        audit.record(failed(done, error.code if isinstance(error, ZweitblickError) else INTERNAL))
+        audit.record(failed(done, code_of(error)))
         raise
     audit.record(done)
 

@@ -25,6 +25,7 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """Value representations whose length takes four bytes (PS3.5 table 7.1-1)."""
 _UID = re.compile(rb"[0-9]+(?:\.[0-9]+)*")
+_AE_TITLE = re.compile(r"(?! )[\x20-\x5B\x5D-\x7E]{1,16}(?<! )")
 _UID_BYTES = 64
 _TEXT_BYTES = 256
 """64 characters of LO (PS3.5 table 6.2-1), of four bytes at most."""
@@ -69,9 +70,15 @@ def identity(data: bytes, transfer_syntax_uid: str) -> Identity:
     return Identity(*texts)
 
 
-def is_uid(value: bytes) -> bool:
+def is_uid(value: str | bytes) -> bool:
     """Tell whether a value is a UID (PS3.5 section 9.1), leading zeros of its components let pass."""
-    return len(value) <= _UID_BYTES and _UID.fullmatch(value) is not None
+    encoded = value.encode("ascii", "replace") if isinstance(value, str) else value
+    return len(encoded) <= _UID_BYTES and _UID.fullmatch(encoded) is not None
+
+
+def is_ae_title(value: str) -> bool:
+    """Tell whether a text is an AE title, without padding (PS3.5 section 6.2)."""
+    return _AE_TITLE.fullmatch(value) is not None
 
 
 def _inflated(data: bytes) -> bytes:

@@ -80,7 +80,7 @@ def begun_step(attributes: Dataset) -> BegunStep:
         named = [text(item, "StudyInstanceUID") for item in attributes.get("ScheduledStepAttributesSequence") or ()]
         if not named or not named[0]:
             raise StepAttributeError("StudyInstanceUID in ScheduledStepAttributesSequence must be given")
-        if not is_uid(named[0].encode("ascii", "replace")):
+        if not is_uid(named[0]):
             raise StepValueError("StudyInstanceUID in ScheduledStepAttributesSequence is no UID")
         return BegunStep(named[0], text(attributes, "PatientID"), _instances(attributes) or frozenset())
 

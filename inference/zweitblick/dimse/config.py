@@ -1,15 +1,12 @@
 """How the DICOM server listens; safe by default."""
 
 import ipaddress
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from zweitblick.dicom.identity import is_ae_title
 from zweitblick.errors import DimseSettingError
-
-_AE_TITLE = re.compile(r"[\x20-\x5B\x5D-\x7E]{1,16}")
-"""PS3.5 section 6.2: at most 16 characters of the default repertoire, no backslash, no control characters."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def _check_range(name: str, value: float, least: float, most: float) -> None:
 
 
 def _check_title(name: str, title: str) -> None:
-    if not _AE_TITLE.fullmatch(title) or title != title.strip():
+    if not is_ae_title(title):
         raise DimseSettingError(
             f"{name} has {title!r}; an AE title is 1 to 16 ASCII characters without backslash or outer spaces"
         )

@@ -87,7 +87,7 @@ class ProcedureSteps:
         uid = request.sop_instance_uid
         if request.sop_class_uid != PERFORMED_STEP:
             raise MismatchedInstanceError("request and context are not of one SOP class; repair the sender")
-        if not is_uid(uid.encode()):
+        if not is_uid(uid):
             raise StepUidError("the SOP Instance UID of a procedure step is absent or no UID; repair the sender")
         attributes = data_set_of(request, context)
         if request.command == N_CREATE:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from zweitblick.audit.auditor import INTERNAL, Auditor
+from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import AuditedStudy, Transfer, failed, transfer_begun, transferred
 from zweitblick.audit.message import Participant
 from zweitblick.dimse.instance import Received
-from zweitblick.errors import AuditError, ZweitblickError
+from zweitblick.errors import AuditError
+from zweitblick.errors.root import code_of
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Reception:
         try:
             yield
         except Exception as error:
-            code = error.code if isinstance(error, ZweitblickError) else INTERNAL
+            code = code_of(error)
             progress.refused.setdefault(code, Counter())[instance.sop_class_uid] += 1
             raise
         progress.kept[instance.sop_class_uid] += 1

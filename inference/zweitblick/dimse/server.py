@@ -31,12 +31,10 @@ from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.services import NO_MORE, Provider, Services
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection
+from zweitblick.peers.destination import OWN_AE_TITLE
 from zweitblick.silence import silence
 
 log = logging.getLogger(__name__)
-
-OWN_AE_TITLE = "ZWEITBLICK"
-"""What we call ourselves where senders may use any called AE title."""
 
 CONNECTIONS_PER_ASSOCIATION = 2
 """So many times ``maximum_associations`` connections are open at most, the others being told that they are rejected."""

@@ -1,15 +1,12 @@
 """What an archive that is asked says of its studies and series, over DIMSE as over HTTP."""
 
-import re
 from dataclasses import dataclass, field
 
+from zweitblick.dicom.identity import is_uid
 from zweitblick.errors import PeerAnswerError
 
 MOST_FOUND = 200
 """Studies or series that an answer may name; a patient has fewer of MR."""
-
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-_UID_CHARACTERS = 64
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def checked_uid(uid: str, *, name: str) -> str:
     PeerAnswerError
         If it is none.
     """
-    if len(uid) > _UID_CHARACTERS or not _UID.fullmatch(uid):
+    if not is_uid(uid):
         raise PeerAnswerError(f"{name} named something that is no UID; see to it")
     return uid
 

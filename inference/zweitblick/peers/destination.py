@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 OWN_AE_TITLE = "ZWEITBLICK"
-"""Our calling AE title, where none is set."""
+"""Our AE title, where none is set."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from zweitblick.errors import PeerAnswerError, PeerTimeoutError
-
-
-class HandedBack(BaseException):
-    """The service is closing. No `Exception`: DBOS records no outcome, and resumes the workflow at its next start."""
+from zweitblick.store.absence import HandedBack
 
 
 @dataclass(frozen=True)

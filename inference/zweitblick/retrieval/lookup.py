@@ -14,14 +14,16 @@ from datetime import datetime, timedelta
 
 from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
 
-from zweitblick.audit.auditor import INTERNAL, Auditor, Unrecorded
+from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.errors import EventError, PeerError, UnknownStudyError, ZweitblickError
+from zweitblick.errors.root import INTERNAL
 from zweitblick.peers.archive import RemoteStudy
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.destination import Archive
-from zweitblick.retrieval.bounds import BOUNDS, Bounds, HandedBack
+from zweitblick.retrieval.bounds import BOUNDS, Bounds
 from zweitblick.retrieval.candidates import Present, began, earlier, of_head, present
 from zweitblick.retrieval.source import Source
+from zweitblick.store.absence import HandedBack
 from zweitblick.store.life import WAS_READ, Actor, Event, State
 from zweitblick.store.lookups import LookupOutcome
 from zweitblick.store.rounds import Round

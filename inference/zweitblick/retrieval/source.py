@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from zweitblick.audit.auditor import INTERNAL, Auditor
+from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import AuditedStudy, Transfer, failed, queried, transfer_begun, transferred
 from zweitblick.audit.message import Participant
 from zweitblick.errors import (
@@ -18,8 +18,8 @@ from zweitblick.errors import (
     PeerError,
     UnknownStudyError,
     UnsupportedMediaError,
-    ZweitblickError,
 )
+from zweitblick.errors.root import code_of
 from zweitblick.intake.parts import boundary_of, media_type, parts
 from zweitblick.peers.archive import RemoteSeries, RemoteStudy
 from zweitblick.peers.association import PATIENCE, Patience
@@ -161,7 +161,7 @@ class Source:
         try:
             yield
         except Exception as error:
-            code = error.code if isinstance(error, ZweitblickError) else INTERNAL
+            code = code_of(error)
             self._audit.record(failed(transferred(done()), code))
             raise
         self._audit.record(transferred(done()))

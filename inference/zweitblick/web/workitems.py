@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from zweitblick.dicom.identity import is_ae_title
 from zweitblick.errors import UnknownWorkitemError, WorkitemContentError, WorkitemQueryError
 from zweitblick.web.access import record_access, record_query
 from zweitblick.web.private import PRIVATE
@@ -159,7 +160,7 @@ def _keys(request: Request) -> list[Key]:
 
 
 def _subscriber(ae_title: str) -> str:
-    if not 1 <= len(ae_title) <= 16 or not ae_title.isascii() or not ae_title.isprintable() or "\\" in ae_title:
+    if not is_ae_title(ae_title):
         raise WorkitemContentError("the subscriber is no AE title; give 1 to 16 ASCII characters, no backslash")
     return ae_title
 

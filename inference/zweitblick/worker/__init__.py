@@ -12,14 +12,16 @@ checkpoint made before anything else, and of it come all UIDs of the results.
 The study's instances are opened into memory and never written in clear.
 """
 
+from zweitblick.errors.root import INTERNAL
+from zweitblick.store.absence import AWAY, AWAY_S
 from zweitblick.worker.backlog import RECHECK
-from zweitblick.worker.faults import AWAY, INTERNAL, RETRIES, delay
+from zweitblick.worker.faults import RETRIES, delay
 from zweitblick.worker.fleet import BEAT, DEAD
 from zweitblick.worker.launch import WorkPlace
 from zweitblick.worker.partners import Notary, Partners
 from zweitblick.worker.reading_step import BREAKS
 from zweitblick.worker.worker import POLL_S, STUDIES_AT_ONCE, Worker
-from zweitblick.worker.workflow import AWAY_S, SHREDDED
+from zweitblick.worker.workflow import SHREDDED
 
 __all__ = [
     "AWAY",

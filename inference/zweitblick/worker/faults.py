@@ -5,29 +5,20 @@ from datetime import timedelta
 from typing import Self
 
 from zweitblick.errors import (
-    AuditError,
     EventError,
-    KeyHolderError,
     NetworkDeadlineError,
     NetworkMemoryError,
     SinkError,
-    StoreFullError,
-    StoreUnavailableError,
     ZweitblickError,
 )
+from zweitblick.errors.root import INTERNAL
 from zweitblick.store.life import Event, State
 from zweitblick.store.store import Store
 from zweitblick.store.work import failures
 from zweitblick.worker.turn import Turn, happened
 
-INTERNAL = "internal"
-"""Code of a defect of ours."""
-
 MAY_PASS = (NetworkMemoryError, NetworkDeadlineError, SinkError, MemoryError, OSError)
 """These tell of the machine at that time, and nothing of the study."""
-
-AWAY = (StoreUnavailableError, StoreFullError, KeyHolderError, AuditError)
-"""These say nothing of the study; it waits, however long."""
 
 FIRST, LONGEST = timedelta(seconds=10), timedelta(minutes=10)
 RETRIES = 8

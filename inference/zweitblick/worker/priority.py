@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from zweitblick.dicom.header import quietly, read_header, tags_of, text
 from zweitblick.errors import DamagedInstanceError, StoreError, VaultError
+from zweitblick.store.absence import AWAY
 from zweitblick.store.objects import KeptInstance
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.study import Priority
-from zweitblick.worker.faults import AWAY
 from zweitblick.worker.inputs import inputs
 
 log = logging.getLogger(__name__)

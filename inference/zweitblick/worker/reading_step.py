@@ -32,12 +32,13 @@ from zweitblick.priors import prior_of, with_lookup
 from zweitblick.reading import Reading, Stamp
 from zweitblick.receipt import receipt_of, signed_receipt
 from zweitblick.signing import jws
+from zweitblick.store.absence import AWAY
 from zweitblick.store.life import Event, State
 from zweitblick.store.results import FHIR_BUNDLE, FINDINGS, ResultName
 from zweitblick.store.rounds import LifeEvent
 from zweitblick.store.store import Store
 from zweitblick.timings import Timings
-from zweitblick.worker.faults import AWAY, Fault, failed
+from zweitblick.worker.faults import Fault, failed
 from zweitblick.worker.inputs import inputs
 from zweitblick.worker.partners import Notary, Partners
 from zweitblick.worker.turn import Turn, happened

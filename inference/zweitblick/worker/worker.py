@@ -14,19 +14,19 @@ from dbos import DBOS
 from zweitblick.errors import EventError, UnknownRoundError
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
+from zweitblick.store.absence import AWAY, AWAY_S
 from zweitblick.store.life import IN_WORK, Actor, Event, State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.study import Priority
 from zweitblick.worker.backlog import RECHECK, Backlog
-from zweitblick.worker.faults import AWAY
 from zweitblick.worker.fleet import Fleet
 from zweitblick.worker.launch import WorkPlace, launch, seated
 from zweitblick.worker.partners import Partners
 from zweitblick.worker.priority import priority
 from zweitblick.worker.reading_step import ReadingStep
 from zweitblick.worker.turn import Turn
-from zweitblick.worker.workflow import AWAY_S, Workflow
+from zweitblick.worker.workflow import Workflow
 
 log = logging.getLogger(__name__)
 

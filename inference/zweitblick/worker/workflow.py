@@ -14,25 +14,18 @@ from structlog.contextvars import bound_contextvars
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.errors import NetworkClosedError, UnknownRoundError
 from zweitblick.model.batcher import Batcher, Share
+from zweitblick.store.absence import HandedBack, until_there
 from zweitblick.store.life import Event
 from zweitblick.store.store import Store
-from zweitblick.worker.faults import AWAY
 from zweitblick.worker.reading_step import ReadingStep
 from zweitblick.worker.turn import Turn, happened
 
 log = logging.getLogger(__name__)
 
-AWAY_S = 5.0
-"""After so long a step is tried again, for as long as store or key holder are away."""
-
 SHREDDED = "shredded"
 
 Life = Callable[[str, str, int], str]
 """The workflow: of a study's token, a round's id and the number of its turn; returns the state at its end."""
-
-
-class HandedBack(BaseException):
-    """The worker is closing. No `Exception`: DBOS records no outcome, and resumes the workflow at its next start."""
 
 
 @dataclass(eq=False)
@@ -147,16 +140,11 @@ class Workflow:
         """Checkpoint a step, which is tried again for as long as store or key holder are away."""
 
         def trying() -> str:
-            while True:
-                try:
-                    return step()
-                except UnknownRoundError:
-                    return SHREDDED
-                except NetworkClosedError as error:
-                    raise HandedBack from error
-                except AWAY as error:
-                    log.warning("round %s waits: %s", turn.round, error.code)
-                    if self._closing.wait(AWAY_S):
-                        raise HandedBack from error
+            try:
+                return until_there(step, self._closing, partial(log.warning, "round %s waits: %s", turn.round))
+            except UnknownRoundError:
+                return SHREDDED
+            except NetworkClosedError as error:
+                raise HandedBack from error
 
         return DBOS.run_step({"name": name}, trying)
