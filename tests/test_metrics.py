@@ -92,7 +92,8 @@ def test_instances_are_counted_by_status_with_their_bytes(metrics: Metrics, stor
         size = len(encoded(instance(study="1.2.3")))
         assert found["zweitblick_dicom_received_bytes_total", ""] == 2 * size
         with RawPeer(server.port) as peer:
-            peer.associate()
+            peer.associate((MR, [EXPLICIT]))
+            peer.store(b"", "1.2.3")  # once it is answered, its association was counted
             assert samples(metrics)["zweitblick_dicom_associations_open", ""] >= 1
     found = samples(metrics)
     assert found["zweitblick_dicom_associations_total", "accepted"] == 2

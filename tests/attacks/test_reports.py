@@ -8,7 +8,8 @@ from pydicom.filewriter import write_dataset
 from pynetdicom.presentation import build_context
 
 from zweitblick.dicom.commitment import COMMITMENT_INSTANCE, STORAGE_COMMITMENT, CommitmentReport
-from zweitblick.dimse.commitment import REPORT_BYTES, serve_report
+from zweitblick.dimse.commitment import serve_report
+from zweitblick.dimse.data_set import LONGEST_BYTES
 from zweitblick.dimse.messages import N_EVENT_REPORT, BoundedBuffer, Request
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -61,4 +62,4 @@ def test_a_valid_one_that_is_damaged_is_refused_or_taken(data: st.DataObject) ->
 
 
 def test_one_that_is_too_long_is_not_read() -> None:
-    assert served(bytes(REPORT_BYTES + 1)) == (0xC000, [])
+    assert served(bytes(LONGEST_BYTES + 1)) == (0xA700, [])

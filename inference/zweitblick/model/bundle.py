@@ -63,9 +63,9 @@ class Bundle:
     network: Network
     validated_ml: float
     runtime: str
-    device: Device = PROCESSOR
     manifest_digest: str = ""
     signed_by: str | None = None
+    device: Device = PROCESSOR
 
     @property
     def identity(self) -> ModelIdentity:
