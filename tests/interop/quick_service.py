@@ -21,6 +21,7 @@ from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.metrics import Metrics
 from zweitblick.model.bundle import default_models, load_bundles
 from zweitblick.peers.destination import StoreDestination
+from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
@@ -48,7 +49,8 @@ def serve(folder: Path, urls: list[str], deliver_to: int | None) -> None:
         store = stack.enter_context(Store(places, FileKeyHolder(folder / "key"), clock=now, quiet_time=lambda _: QUIET))
         bundles = quick(load_bundles(default_models()), network)
         routes = [Route(StoreDestination("PACS", "127.0.0.1", deliver_to, "PEER"))] if deliver_to else []
-        partners = Partners(Deliverer(store, routes), Metrics(store.standing, clock=now), Unrecorded())
+        metrics, lookup = Metrics(store.standing, clock=now), PriorLookup(store, (), clock=now)
+        partners = Partners(Deliverer(store, routes), metrics, Unrecorded(), lookup)
         stack.enter_context(Worker(store, bundles, work, clock=now, partners=partners))
         port = 0 if urls else stack.enter_context(DicomServer(ListenerConfig(port=0), store)).port
         sys.stdout.write(f"{port}\n")

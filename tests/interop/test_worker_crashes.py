@@ -65,7 +65,7 @@ class CrashingWork(Work):
 class Crashing(Store):
     def crash_at(self, crashes: Crashes) -> None:
         self.crashes = crashes
-        self.work = CrashingWork(self._rooms, self._clock)
+        self.work = CrashingWork(self._rooms, self.clock)
         self.work.crashes = crashes
 
     def advance(self, round_id: str, event: Event, *, by: Actor) -> State:
