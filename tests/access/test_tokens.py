@@ -1,5 +1,6 @@
 """Tokens that hold name somebody; all others do not, however well they are made."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 
@@ -7,7 +8,17 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from access.identity_provider import AUDIENCE, CLIENT, IdentityProvider, new_key, parts, seconds, shared, unsigned
+from access.identity_provider import (
+    AUDIENCE,
+    CLIENT,
+    IdentityProvider,
+    base64url,
+    new_key,
+    parts,
+    seconds,
+    shared,
+    unsigned,
+)
 from kept_study import Clock
 from zweitblick.access.principal import Means, Role
 from zweitblick.access.provider import FRESH_S, PAUSE_S, STALE_S, Provider
@@ -81,6 +92,11 @@ def spliced(signature_of: str, claims_of: str) -> str:
     return f"{header}.{claims_of.split('.')[1]}.{signature}"
 
 
+def headed(header: object) -> str:
+    """Write a token by hand with any JSON for a header."""
+    return f"{base64url(json.dumps(header).encode())}.e30.AAAA"
+
+
 FORGED: dict[str, Forge] = {
     "for another service": lambda idp: idp.access_token(aud="https://other.example"),
     "for others": lambda idp: idp.access_token(aud=["https://other.example", CLIENT]),
@@ -105,6 +121,14 @@ FORGED: dict[str, Forge] = {
     "with other claims": lambda idp: spliced(idp.access_token(), idp.access_token(roles=["administrator"])),
     "without signature": lambda idp: idp.access_token().rpartition(".")[0] + ".",
     "with a critical header": lambda idp: idp.access_token(header={"crit": ["exp2"], "exp2": 1}),
+    "with a critical header of a number": lambda _: headed({"alg": "RS256", "crit": 5}),
+    "with a critical header of a list": lambda _: headed({"alg": "RS256", "crit": [[1]]}),
+    "with a critical header of nothing": lambda _: headed({"alg": "RS256", "crit": None}),
+    "whose header is a list": lambda _: headed(["alg"]),
+    "whose header is a word": lambda _: headed("alg"),
+    "whose header is a number": lambda _: headed(5),
+    "whose algorithm is a list": lambda _: headed({"alg": ["RS256"]}),
+    "whose key's id is a table": lambda _: headed({"alg": "RS256", "kid": {}}),
     "far too long": lambda idp: idp.access_token(padding="x" * 20_000),
     "no token": lambda _: "no token",
     "nothing": lambda _: "",
@@ -156,7 +180,10 @@ def test_the_token_of_another_tenant_is_refused(provider: IdentityProvider, aske
 @pytest.mark.parametrize(
     ("rules", "claims", "roles"),
     [
-        (ClaimRules(), {"roles": "auditor service"}, {Role.AUDITOR, Role.SERVICE}),
+        (ClaimRules(), {"roles": "auditor"}, {Role.AUDITOR}),
+        (ClaimRules(), {"roles": "auditor service"}, set()),
+        (ClaimRules("scope"), {"scope": "auditor service"}, {Role.AUDITOR, Role.SERVICE}),
+        (ClaimRules("group", {"chief auditor": Role.AUDITOR}), {"group": "chief auditor"}, {Role.AUDITOR}),
         (ClaimRules(), {"roles": [7, None, "Radiologist"]}, set()),
         (ClaimRules(), {"roles": {"radiologist": True}}, set()),
         (ClaimRules("realm.roles"), {"realm": {"roles": ["auditor"]}}, {Role.AUDITOR}),
