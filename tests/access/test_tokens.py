@@ -3,6 +3,8 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import httpx
 import pytest
@@ -285,6 +287,62 @@ def answer(request: httpx.Request, key_set: object) -> httpx.Response:
     return httpx.Response(
         200, json=key_set if request.url.path == "/jwks" else {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks"}
     )
+
+
+@pytest.fixture
+def hanging(ticks: Seconds) -> Iterator["Hanging"]:
+    made = Hanging()
+    with httpx.Client(transport=httpx.MockTransport(made.answer)) as client:
+        made.provider = Provider(ISSUER, client, clock=ticks)
+        yield made
+        made.go_on.set()
+
+
+class Hanging:
+    """A provider with one key that takes as long to tell it as it is let."""
+
+    provider: Provider
+
+    def __init__(self) -> None:
+        self.is_asked, self.go_on = Event(), Event()
+        self.key_set = KeySet([new_key("first")]).as_dict(private=False)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/jwks":
+            self.is_asked.set()
+            assert self.go_on.wait(30)
+        return answer(request, self.key_set)
+
+
+def test_keys_that_hold_are_not_waited_for_while_one_thread_asks_for_newer(hanging: Hanging, ticks: Seconds) -> None:
+    hanging.go_on.set()
+    hanging.provider.key("first")
+    hanging.is_asked.clear()
+    hanging.go_on.clear()
+    ticks.now += FRESH_S
+    with ThreadPoolExecutor(4) as pool:
+        asking = pool.submit(hanging.provider.key, "first")
+        assert hanging.is_asked.wait(30)
+        try:
+            others = [pool.submit(hanging.provider.key, kid) for kid in ("first", None)]
+            unknown = pool.submit(hanging.provider.key, "second")
+            assert [one.result(timeout=30).kid for one in others] == ["first", "first"]
+            with pytest.raises(IdentityProviderError):  # it may be among those that come
+                unknown.result(timeout=30)
+            assert pool.submit(hanging.provider.endpoint, "jwks_uri").result(timeout=30)
+            assert not asking.done()
+        finally:
+            hanging.go_on.set()
+        assert asking.result(timeout=30).kid == "first"
+
+
+def test_the_first_keys_are_fetched_once_for_all_who_wait(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zweitblick.access.provider.WAIT_S", 30.0)  # however busy the machine is
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(hanging.provider.key, "first") for _ in range(4)]
+        assert hanging.is_asked.wait(30)
+        hanging.go_on.set()
+        assert {one.result(timeout=30).kid for one in asking} == {"first"}
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"keys": 7}', b"x" * 2**21])
