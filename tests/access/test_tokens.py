@@ -304,11 +304,12 @@ class Hanging:
     provider: Provider
 
     def __init__(self) -> None:
-        self.is_asked, self.go_on = Event(), Event()
+        self.is_asked, self.go_on, self.count = Event(), Event(), 0
         self.key_set = KeySet([new_key("first")]).as_dict(private=False)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/jwks":
+            self.count += 1
             self.is_asked.set()
             assert self.go_on.wait(30)
         return answer(request, self.key_set)
@@ -343,6 +344,7 @@ def test_the_first_keys_are_fetched_once_for_all_who_wait(hanging: Hanging, monk
         assert hanging.is_asked.wait(30)
         hanging.go_on.set()
         assert {one.result(timeout=30).kid for one in asking} == {"first"}
+    assert hanging.count == 1
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"keys": 7}', b"x" * 2**21])

@@ -30,7 +30,7 @@ REFUSALS = Rate(per_s=1, burst=60)
 CSRF_HEADER = "X-CSRF-Token"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_UNAUTHORISED = 3000
+UNAUTHORISED = 3000
 """WebSocket close code (IANA registry)."""
 
 
@@ -85,7 +85,24 @@ class Gate:
         except ZweitblickError as error:
             self._observer.refused(error.code)
             if connection.scope["type"] == "websocket":
-                raise WebSocketException(_UNAUTHORISED) from error
+                raise WebSocketException(UNAUTHORISED) from error
+            raise
+
+    def check_again(self, connection: HTTPConnection) -> None:
+        """Check that who was let pass still would be, of a connection that stays open.
+
+        Raises
+        ------
+        TokenError, ForbiddenError
+            If their session or token has ended, or their right.
+        IdentityProviderError, UsersError
+            If it cannot be found out.
+        """
+        try:
+            route = (WEBSOCKET, connection.scope["route"].path)
+            self._check(connection, self._doors.listener(connection), PERMISSIONS[route])
+        except ZweitblickError as error:
+            self._observer.refused(error.code)
             raise
 
     def _pass(self, connection: HTTPConnection) -> None:
