@@ -1,9 +1,12 @@
-"""No command leaves a core dump, whatever becomes of it."""
+"""No command leaves a core dump, nor a process that it starts, whatever becomes of it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 COMMANDS = {
     "serve": ["serve", "--config", "nowhere"],
@@ -53,3 +56,38 @@ def test_no_command_leaves_a_core_dump(tmp_path: Path) -> None:
         assert after["owner"] == 0, "nobody else of the account may open its memory"
         assert not after["core"]
     assert not list(tmp_path.iterdir())
+
+
+STARTED = {
+    "decoder": "runpy.run_module('zweitblick.dicom.decoder', run_name='__main__')",
+    "receiver": "receive(replace(load_settings(None, {'HOME': '.'}), keys=None), Pipe()[0], 0)",
+}
+"""Each ends soon: nobody asks the decoder, and the receiver meets a defect where it looks for its settings."""
+
+STARTED_SCRIPT = """
+import ctypes, json, resource, runpy, sys, warnings
+from dataclasses import replace
+from multiprocessing import Pipe
+from zweitblick.cli.receiving import receive
+from zweitblick.settings import load_settings
+
+code = 0
+try:
+    exec(sys.argv[1])
+except SystemExit as end:
+    code = end.code
+limit, dumpable = resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+if code:
+    warnings.warn("SECRET in a header")
+print(json.dumps({"code": code, "limit": limit, "dumpable": dumpable}))
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("decoder", 0), ("receiver", os.EX_SOFTWARE)])
+def test_no_process_that_a_command_starts_leaves_a_core_dump(tmp_path: Path, name: str, code: int) -> None:
+    command = [sys.executable, "-c", STARTED_SCRIPT, STARTED[name]]
+    done = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"code": code, "limit": [0, 0], "dumpable": 0}
+    assert "Traceback" not in done.stderr
+    assert "SECRET" not in done.stderr
+    assert ("AttributeError" in done.stderr) == (name == "receiver"), "of a defect the kind alone is told"

@@ -176,6 +176,8 @@ def test_the_images_that_were_read_are_known_wherever_they_were_kept(
     renamed = replace(series.instances[0], sop_instance_uid="1.2.3")
     more = replace(series, instances=(renamed, *series.instances))
     assert check_study(receipt, replace(reading.study, series=(more,))) == (count, 1)
+    twice = replace(series, instances=(series.instances[1], *series.instances[1:]))
+    assert check_study(receipt, replace(reading.study, series=(twice,))) == (count - 1, 0), "a copy makes up for none"
     other_preamble = copied(reading, tmp_path, 3, flip=False)
     assert check_study(receipt, replace(reading.study, series=(other_preamble,))) == (count, 0)
 

@@ -22,6 +22,21 @@ def test_machines_need_no_client(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://ZB.Example", "https://zb.example"),
+        ("https://zb.example:443", "https://zb.example"),
+        ("https://zb.example:8443", "https://zb.example:8443"),
+        ("https://[2001:db8::443]", "https://[2001:db8::443]"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("http://127.0.0.1:443", "http://127.0.0.1:443"),
+    ],
+)
+def test_the_public_address_is_the_origin_that_browsers_send(tmp_path: Path, given: str, origin: str) -> None:
+    assert loaded(tmp_path, f"[access]\npublic_url = '{given}'").access.public_url == origin
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("[access]\naudience = 'zb'", "access.audience needs access.issuer"),

@@ -118,10 +118,10 @@ def _issuer(raw: object) -> str:
 
 
 def _public_url(raw: object) -> str:
-    """Take an origin: what pages and cookies belong to."""
+    """Take an origin, what pages and cookies belong to, and write it as browsers do (RFC 6454 section 6.2)."""
     if not isinstance(raw, str) or not re.fullmatch(r"https://[^/\s?#]+|http://(127\.0\.0\.1|localhost)(:\d+)?", raw):
         raise ValueError(f"{raw!r} is no address such as https://zweitblick.example, without a path")
-    return raw
+    return raw.lower().removesuffix(":443" if raw.startswith("https:") else ":80")
 
 
 def _word(raw: object) -> str:

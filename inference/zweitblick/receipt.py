@@ -277,7 +277,8 @@ def check_study(receipt: Receipt, study: Study) -> tuple[int, int]:
     Returns
     -------
     tuple
-        How many of those that were read are there, each as it was; and how many are there that were not read.
+        How many of those that were read are there, each as it was, a copy not counted again; and how many are there
+        that were not read.
 
     Raises
     ------
@@ -287,18 +288,20 @@ def check_study(receipt: Receipt, study: Study) -> tuple[int, int]:
     if study.uid != receipt.study_uid:
         raise ReceiptMismatchError("the receipt is another study's; give the receipt of this study")
     read, uids = set(receipt.instances), {one.sop_instance_uid for one in receipt.instances}
-    same = others = 0
+    same: set[ReadInstance] = set()
+    others = 0
     for series in study.series:
         for instance in series.instances:
             if instance.sop_instance_uid not in uids:
                 others += 1
-            elif ReadInstance(instance.sop_instance_uid, _digest(instance)) in read:
-                same += 1
-            else:
+                continue
+            one = ReadInstance(instance.sop_instance_uid, _digest(instance))
+            if one not in read:
                 raise ReceiptMismatchError(
                     f"instance {instance.number} of {series.name} is not as it was read; get it from its source again"
                 )
-    return same, others
+            same.add(one)
+    return len(same), others
 
 
 def _digest(instance: Instance) -> str:

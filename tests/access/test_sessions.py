@@ -38,6 +38,16 @@ def test_it_ends_when_it_rests(sessions: Sessions, clock: Clock) -> None:
         sessions.find(secret)
 
 
+def test_who_only_listens_does_not_keep_it(sessions: Sessions, clock: Clock) -> None:
+    secret = sessions.open(ANNA)
+    clock.move((IDLE - timedelta(seconds=1)).total_seconds())
+    assert sessions.check(secret).principal is ANNA
+    clock.move(1)
+    for look in (sessions.check, sessions.find):
+        with pytest.raises(TokenError, match="ended"):
+            look(secret)
+
+
 def test_it_ends_after_a_shift_however_busy(sessions: Sessions, clock: Clock) -> None:
     secret = sessions.open(ANNA)
     step = timedelta(minutes=20)

@@ -1,13 +1,26 @@
 """Tokens that hold name somebody; all others do not, however well they are made."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import httpx
 import pytest
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from access.identity_provider import AUDIENCE, CLIENT, IdentityProvider, new_key, parts, seconds, shared, unsigned
+from access.identity_provider import (
+    AUDIENCE,
+    CLIENT,
+    IdentityProvider,
+    base64url,
+    new_key,
+    parts,
+    seconds,
+    shared,
+    unsigned,
+)
 from kept_study import Clock
 from zweitblick.access.principal import Means, Role
 from zweitblick.access.provider import FRESH_S, PAUSE_S, STALE_S, Provider
@@ -81,6 +94,11 @@ def spliced(signature_of: str, claims_of: str) -> str:
     return f"{header}.{claims_of.split('.')[1]}.{signature}"
 
 
+def headed(header: object) -> str:
+    """Write a token by hand with any JSON for a header."""
+    return f"{base64url(json.dumps(header).encode())}.e30.AAAA"
+
+
 FORGED: dict[str, Forge] = {
     "for another service": lambda idp: idp.access_token(aud="https://other.example"),
     "for others": lambda idp: idp.access_token(aud=["https://other.example", CLIENT]),
@@ -105,6 +123,14 @@ FORGED: dict[str, Forge] = {
     "with other claims": lambda idp: spliced(idp.access_token(), idp.access_token(roles=["administrator"])),
     "without signature": lambda idp: idp.access_token().rpartition(".")[0] + ".",
     "with a critical header": lambda idp: idp.access_token(header={"crit": ["exp2"], "exp2": 1}),
+    "with a critical header of a number": lambda _: headed({"alg": "RS256", "crit": 5}),
+    "with a critical header of a list": lambda _: headed({"alg": "RS256", "crit": [[1]]}),
+    "with a critical header of nothing": lambda _: headed({"alg": "RS256", "crit": None}),
+    "whose header is a list": lambda _: headed(["alg"]),
+    "whose header is a word": lambda _: headed("alg"),
+    "whose header is a number": lambda _: headed(5),
+    "whose algorithm is a list": lambda _: headed({"alg": ["RS256"]}),
+    "whose key's id is a table": lambda _: headed({"alg": "RS256", "kid": {}}),
     "far too long": lambda idp: idp.access_token(padding="x" * 20_000),
     "no token": lambda _: "no token",
     "nothing": lambda _: "",
@@ -156,7 +182,10 @@ def test_the_token_of_another_tenant_is_refused(provider: IdentityProvider, aske
 @pytest.mark.parametrize(
     ("rules", "claims", "roles"),
     [
-        (ClaimRules(), {"roles": "auditor service"}, {Role.AUDITOR, Role.SERVICE}),
+        (ClaimRules(), {"roles": "auditor"}, {Role.AUDITOR}),
+        (ClaimRules(), {"roles": "auditor service"}, set()),
+        (ClaimRules("scope"), {"scope": "auditor service"}, {Role.AUDITOR, Role.SERVICE}),
+        (ClaimRules("group", {"chief auditor": Role.AUDITOR}), {"group": "chief auditor"}, {Role.AUDITOR}),
         (ClaimRules(), {"roles": [7, None, "Radiologist"]}, set()),
         (ClaimRules(), {"roles": {"radiologist": True}}, set()),
         (ClaimRules("realm.roles"), {"realm": {"roles": ["auditor"]}}, {Role.AUDITOR}),
@@ -258,6 +287,64 @@ def answer(request: httpx.Request, key_set: object) -> httpx.Response:
     return httpx.Response(
         200, json=key_set if request.url.path == "/jwks" else {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks"}
     )
+
+
+@pytest.fixture
+def hanging(ticks: Seconds) -> Iterator["Hanging"]:
+    made = Hanging()
+    with httpx.Client(transport=httpx.MockTransport(made.answer)) as client:
+        made.provider = Provider(ISSUER, client, clock=ticks)
+        yield made
+        made.go_on.set()
+
+
+class Hanging:
+    """A provider with one key that takes as long to tell it as it is let."""
+
+    provider: Provider
+
+    def __init__(self) -> None:
+        self.is_asked, self.go_on, self.count = Event(), Event(), 0
+        self.key_set = KeySet([new_key("first")]).as_dict(private=False)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/jwks":
+            self.count += 1
+            self.is_asked.set()
+            assert self.go_on.wait(30)
+        return answer(request, self.key_set)
+
+
+def test_keys_that_hold_are_not_waited_for_while_one_thread_asks_for_newer(hanging: Hanging, ticks: Seconds) -> None:
+    hanging.go_on.set()
+    hanging.provider.key("first")
+    hanging.is_asked.clear()
+    hanging.go_on.clear()
+    ticks.now += FRESH_S
+    with ThreadPoolExecutor(4) as pool:
+        asking = pool.submit(hanging.provider.key, "first")
+        assert hanging.is_asked.wait(30)
+        try:
+            others = [pool.submit(hanging.provider.key, kid) for kid in ("first", None)]
+            unknown = pool.submit(hanging.provider.key, "second")
+            assert [one.result(timeout=30).kid for one in others] == ["first", "first"]
+            with pytest.raises(IdentityProviderError):  # it may be among those that come
+                unknown.result(timeout=30)
+            assert pool.submit(hanging.provider.endpoint, "jwks_uri").result(timeout=30)
+            assert not asking.done()
+        finally:
+            hanging.go_on.set()
+        assert asking.result(timeout=30).kid == "first"
+
+
+def test_the_first_keys_are_fetched_once_for_all_who_wait(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zweitblick.access.provider.WAIT_S", 30.0)  # however busy the machine is
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(hanging.provider.key, "first") for _ in range(4)]
+        assert hanging.is_asked.wait(30)
+        hanging.go_on.set()
+        assert {one.result(timeout=30).kid for one in asking} == {"first"}
+    assert hanging.count == 1
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"keys": 7}', b"x" * 2**21])

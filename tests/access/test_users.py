@@ -1,6 +1,8 @@
 """Local users: who is in the file gets in with the right password, and a wrong one costs what an unknown name does."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,40 @@ def test_passwords_are_long(users: Users, password: str) -> None:
 def test_a_person_and_a_machine_do_not_share_a_name(users: Users) -> None:
     with pytest.raises(UsersError, match="people already"):
         users.add_machine("anna", [Role.SERVICE])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_what_root_writes_stays_the_services(path: Path, hasher: Counting) -> None:
+    def owners() -> set[tuple[int, int]]:
+        return {(one.stat().st_uid, one.stat().st_gid) for one in path.parent.iterdir()}
+
+    os.chown(path.parent, 1234, 1235)
+    users = Users(path, hasher)
+    users.add_machine("pacs", [Role.SERVICE])
+    assert owners() == {(1234, 1235)}
+    os.chown(path, 2234, 2235)
+    users.add_machine("ris", [Role.SERVICE])
+    users.remove("pacs")
+    assert owners() == {(2234, 2235)}
+
+
+def test_of_changes_at_the_same_time_none_is_lost(path: Path, hasher: Counting) -> None:
+    names = {f"machine-{number}" for number in range(24)}
+
+    def add(name: str) -> None:
+        Users(path, hasher).add_machine(name, [Role.SERVICE])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, sorted(names)))
+    assert Users(path, hasher).roles().keys() == names
+
+
+def test_a_file_that_cannot_be_opened_is_told_from_one_that_is_damaged(path: Path, hasher: Counting) -> None:
+    path.mkdir()
+    with pytest.raises(UsersError, match="Is a directory"):
+        Users(path, hasher).roles()
+    with pytest.raises(UsersError, match=r"cannot be written \(No such file"):
+        Users(path / "absent" / "users.json", hasher).add_machine("pacs", [Role.SERVICE])
 
 
 @pytest.mark.parametrize(

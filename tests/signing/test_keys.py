@@ -1,5 +1,7 @@
 """Keys sign as RFC 8032 says, and files that hold none, or are open to others, are refused."""
 
+import resource
+import signal
 import stat
 from pathlib import Path
 
@@ -70,6 +72,29 @@ def test_a_new_key_is_its_owners_alone_and_its_public_key_is_beside_it(tmp_path:
 def test_a_key_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SigningKeyError):
         make_signing_key(tmp_path / "absent" / "key.pem")
+
+
+@pytest.mark.parametrize("there", ["key.pem", "key.pem.pub"])
+def test_a_pair_is_written_whole_or_not_at_all(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).write_bytes(b"another's")
+    with pytest.raises(SigningKeyError, match="is there already"):
+        make_signing_key(tmp_path / "key.pem")
+    assert [one.name for one in tmp_path.iterdir()] == [there]
+    assert (tmp_path / there).read_bytes() == b"another's"
+
+
+def test_a_disk_that_is_full_leaves_nothing_of_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(SigningKeyError, match="cannot be written"):
+            make_signing_key(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.iterdir())
 
 
 OTHER = rsa.generate_private_key(65537, 2048)

@@ -59,6 +59,12 @@ def test_it_opens_nothing_to_others_and_nothing_but_to_see(house: Entrances, adm
     assert administrator.post(f"/dicom-web/studies/{STUDY}").status_code == 403
 
 
+def test_it_ends_with_the_right_to_open_it(house: Entrances, administrator: httpx.Client) -> None:
+    broken(administrator)
+    assert seen(house.machine(Role.RESEARCHER)) == [403] * 5
+    assert seen(house.machine(Role.ADMINISTRATOR)) == [200, 200, 403, 403, 403]
+
+
 def test_it_is_on_record_and_raises_an_alarm(
     house: Entrances, administrator: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -192,6 +192,24 @@ def test_a_form_finds_the_same_and_its_values_are_in_no_address(kept: WebHouse) 
     assert b"ZB-0815" in query.objects[0].query
 
 
+def test_pages_of_a_form_are_had_by_the_same_form_and_no_link_tells_its_values(kept: WebHouse) -> None:
+    form = {"patient.identifier": "ZB-0815", "_count": "1"}
+    ids, following = [], "/fhir/ImagingStudy/_search"
+    while following:
+        bundle = resource(kept.client.post(following, data=form))
+        assert not [one for one in bundle["link"] if "ZB-0815" in one["url"]]
+        ids += [one["resource"]["id"] for one in bundle["entry"]]
+        following = next((one["url"] for one in bundle["link"] if one["relation"] == "next"), "")
+    assert ids == [one["id"] for one in found(kept, "ImagingStudy", **{"patient.identifier": "ZB-0815"})]
+    assert len(ids) == 2
+
+
+def test_pages_of_a_form_keep_what_its_address_said(kept: WebHouse) -> None:
+    answer = kept.client.post("/fhir/Observation/_search?_id=nothing", data={"patient.identifier": "ZB-0815"})
+    (link,) = resource(answer)["link"]
+    assert link["url"].endswith("/fhir/Observation/_search?_id=nothing")
+
+
 def test_pages_together_are_the_whole(kept: WebHouse) -> None:
     whole = found(kept, "Observation")
     pages, following = [], "/fhir/Observation?_count=3"
@@ -238,7 +256,9 @@ def test_another_type_of_the_same_id_is_not_read(kept: WebHouse) -> None:
 def test_forms_that_are_none_are_an_outcome(kept: WebHouse) -> None:
     address = "/fhir/Observation/_search"
     assert problem(kept.client.post(address, json={}))[0] == 415
-    assert problem(kept.client.post(address, data={"_id": "a" * 70_000}))[0] == 413
+    too_long = kept.client.post(address, data={"_id": "a" * 70_000})
+    assert problem(too_long)[0] == 413
+    assert too_long.headers["Connection"] == "close", "the rest of the body is not waited for"
 
 
 @pytest.mark.parametrize("path", ["metadata", "DiagnosticReport", "DiagnosticReport/1", "Nothing"])

@@ -124,6 +124,45 @@ def test_a_cookie_is_for_our_own_pages_over_tls_only(entrances: Entrances, proxi
     assert not [part for part in sealed if part.startswith("Domain")]
 
 
+def test_the_way_back_is_tied_to_the_way_there_by_a_cookie_that_no_other_host_sets(
+    entrances: Entrances, proxied: Entrances
+) -> None:
+    plain, sealed = (one.browser().get("/login").headers["set-cookie"].split("; ") for one in (entrances, proxied))
+    assert plain[0].startswith("zweitblick-login=")
+    assert sealed[0].startswith("__Host-zweitblick-login=")
+    assert {"HttpOnly", "SameSite=lax", "Path=/", "Secure"} <= set(sealed)
+    assert not [part for part in sealed if part.startswith("Domain")]
+
+
+def test_each_refusal_is_counted(entrances: Entrances) -> None:
+    add(entrances)
+    browser = entrances.browser()
+    browser.post("/login", json={"name": "anna", "password": PASSWORD}, headers={"Origin": "https://evil.example"})
+    log_in(browser, "bea")
+    browser.get("/login/callback?code=x&state=y")
+    for _ in range(ATTEMPTS.burst + 1):
+        log_in(browser, "anna", "wrong")
+    failed = ["access.login"] * ATTEMPTS.burst
+    assert entrances.counts.codes == ["access.csrf", "access.login", "http.token", *failed, "access.too-many"]
+
+
+def test_log_ins_that_are_too_many_are_on_record_once_a_minute(entrances: Entrances) -> None:
+    browser = entrances.browser()
+
+    def throttled() -> int:
+        answers = [log_in(browser).status_code for _ in range(3 * ATTEMPTS.burst)]
+        assert answers[-1] == 429
+        recorded = [event for event in entrances.book.events if event.outcome_description == "access.too-many"]
+        assert {(one.participants[0].user_id, int(one.outcome)) for one in recorded} == {("anna", 8)}
+        return len(recorded)
+
+    assert throttled() == 1
+    entrances.ticks += 59
+    assert throttled() == 1
+    entrances.ticks += 60
+    assert throttled() == 2
+
+
 def test_failed_log_ins_look_alike(entrances: Entrances) -> None:
     """That they take the same work is in tests/access/test_users.py."""
     add(entrances)

@@ -1,12 +1,14 @@
 """UPS-RS over HTTP: the life of a work item between a requester and a performer, and events over the WebSocket."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from pydicom import Dataset
 from pynetdicom import sop_class
 from websockets.exceptions import ConnectionClosed
@@ -14,12 +16,17 @@ from websockets.sync.client import connect
 
 from kept_study import Clock, new_store
 from worklist.work import PATIENT, STUDY_UID, UID, new_item, performed
+from zweitblick.access.emergencies import Emergencies
+from zweitblick.access.principal import Role
+from zweitblick.access.sessions import Sessions
+from zweitblick.access.users import Users
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.store import Store
-from zweitblick.web import HttpServer, Service, create_app, one_token
+from zweitblick.web import Doors, HttpServer, Service, create_app
 from zweitblick.worklist import Notices, Worklist
 
 TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
+PASSWORD = "correct horse battery staple"  # noqa: S105 -- of this test alone
 CLAIM = "1.2.3.4"
 ITEMS = "/dicom-web/workitems"
 ALL = "1.2.840.10008.5.1.4.34.5"
@@ -28,11 +35,13 @@ ALL = "1.2.840.10008.5.1.4.34.5"
 class House:
     """A served worklist."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, users: Path) -> None:
         self.store, self.clock = store, clock
+        self.users = Users(users, PasswordHasher.from_parameters(CHEAPEST))
+        doors = Doors(Sessions(clock), Emergencies(clock), token=TOKEN, users=self.users)
         worklist = Worklist(store.workitems, Notices(), clock)
         service = Service(store, lambda _: None, lambda: True, worklist)
-        self.server = HttpServer(create_app(service, doors=one_token(TOKEN)), host="127.0.0.1", port=0)
+        self.server = HttpServer(create_app(service, doors=doors), host="127.0.0.1", port=0)
         self.bearer = {"Authorization": f"Bearer {TOKEN}"}
         self.client = httpx.Client(base_url=self.server.address, headers=self.bearer)
 
@@ -56,15 +65,20 @@ class House:
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/dicom+json")
         return Dataset.from_json(answer.json()[0])
 
-    def listening(self, subscriber: str = "WATCHER"):
+    def listening(self, **headers: str):
         place = self.server.address.replace("http", "ws")
-        return connect(f"{place}/dicom-web/subscribers/{subscriber}", additional_headers=self.bearer)
+        return connect(f"{place}/dicom-web/subscribers/WATCHER", additional_headers=headers or self.bearer)
+
+    def closed_with(self, socket) -> int:
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=10)
+        return closed.value.rcvd.code
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     clock = Clock()
-    with new_store(tmp_path, clock) as store, closing(House(store, clock)) as made:
+    with new_store(tmp_path, clock) as store, closing(House(store, clock, tmp_path / "users.json")) as made:
         yield made
 
 
@@ -202,6 +216,38 @@ def test_a_subscription_to_all_brings_what_is_made_later_until_it_is_suspended(h
         told = json.loads(socket.recv(timeout=10))
         assert (told["00001000"]["Value"], told["00741000"]["Value"]) == ([UID], ["IN PROGRESS"])
         assert house.client.delete(f"{ITEMS}/{ALL}/subscribers/WATCHER").status_code == 200
+
+
+def without_its_role(house: House, path: Path) -> None:
+    path.write_text(path.read_text().replace("service", "researcher"))
+
+
+@pytest.mark.parametrize("end", [lambda house, _: house.users.remove("watcher"), without_its_role])
+def test_who_may_listen_no_longer_is_told_nothing_more(
+    house: House, tmp_path: Path, end: Callable[[House, Path], None]
+) -> None:
+    token = house.users.add_machine("watcher", [Role.SERVICE])
+    house.client.post(f"{ITEMS}/{ALL}/subscribers/WATCHER")
+    with house.listening(Authorization=f"Bearer {token}") as socket:
+        house.create()
+        assert json.loads(socket.recv(timeout=10))["00001000"]["Value"] == [UID]
+        end(house, tmp_path / "users.json")
+        house.create(uid="2.25.2")
+        assert house.closed_with(socket) == 3000
+
+
+def test_the_channel_of_who_has_logged_out_is_closed_without_an_event(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zweitblick.web.subscribers.CHECKED_EVERY_S", 0.05)
+    house.users.add_person("anna", PASSWORD, [Role.RADIOLOGIST])
+    with httpx.Client(base_url=house.server.address) as browser:
+        browser.post("/login", json={"name": "anna", "password": PASSWORD})
+        cookie, origin = f"zweitblick={browser.cookies['zweitblick']}", house.server.address
+        with house.listening(Cookie=cookie, Origin=origin) as socket:
+            csrf = browser.get("/api/v1/session").json()["csrf_token"]
+            assert browser.delete("/api/v1/session", headers={"X-CSRF-Token": csrf}).status_code == 204
+            assert house.closed_with(socket) == 3000
 
 
 def test_a_channel_ends_with_the_service(house: House) -> None:

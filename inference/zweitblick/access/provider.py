@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from joserfc.errors import JoseError
@@ -23,6 +23,9 @@ STALE_S = 86_400.0
 """While the provider is away, its keys are trusted for so long."""
 PAUSE_S = 10.0
 """Between two requests for a key that is not known: anybody may name one."""
+
+WAIT_S = 1.0
+"""While no key is trusted, others wait for the thread that asks for so long: there are few threads for all requests."""
 
 PATIENCE_S = 5.0
 LARGEST_ANSWER_BYTES = 2**20
@@ -53,8 +56,8 @@ class Provider:
         self._clock = clock
         self._asking = threading.Lock()
         self._metadata: dict[str, Any] = {}
-        self._keys: dict[str, Key] = {}
-        self._fetched_s = self._tried_s = -STALE_S
+        self._held = _Held({}, -STALE_S)
+        self._tried_s = -STALE_S
 
     def endpoint(self, name: str) -> str:
         """Return the URL of an endpoint, by its name in the provider's metadata.
@@ -64,8 +67,15 @@ class Provider:
         IdentityProviderError
             If the provider cannot be asked, or names none that is safe.
         """
-        with self._asking:
-            return self._endpoint(name)
+        if not self._metadata:
+            found = self._fetched(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+            if found.get("issuer") != self.issuer:  # section 4.3: exactly
+                raise IdentityProviderError("the identity provider names another issuer than access.issuer; correct it")
+            self._metadata = found
+        url = self._metadata.get(name)
+        if not isinstance(url, str) or not is_safe(url):
+            raise IdentityProviderError(f"the identity provider names no {name} with TLS; see to its configuration")
+        return url
 
     def key(self, kid: str | None) -> Key:
         """Return the key that a token says it was signed with.
@@ -80,17 +90,17 @@ class Provider:
         TokenError
             If the provider has no such key.
         IdentityProviderError
-            If it cannot be asked, and no key of it is known that may still be trusted.
+            If it cannot be asked, and no key of it is known that may still be trusted; or if it is being asked, and
+            none of the id was known before.
         """
-        with self._asking:
-            self._refresh(after_s=FRESH_S)
-            if not self._knows(kid):
-                self._refresh(after_s=PAUSE_S)
-            if not self._knows(kid):
-                raise TokenError(
-                    "the token is signed with a key that the identity provider does not have; log in again"
-                )
-            return next(iter(self._keys.values())) if kid is None else self._keys[kid]
+        found = self._keys_within(FRESH_S).key(kid)
+        if found is None:
+            found = self._keys_within(PAUSE_S).key(kid)
+        if found is None and self._asking.locked():  # another thread may be about to know it
+            raise _just_now()
+        if found is None:
+            raise TokenError("the token is signed with a key that the identity provider does not have; log in again")
+        return found
 
     def posted(self, name: str, form: Mapping[str, str], *, credentials: tuple[str, str] | None) -> dict[str, Any]:
         """Send a form to an endpoint and return the answer.
@@ -105,37 +115,39 @@ class Provider:
         request = self._client.build_request("POST", self.endpoint(name), data=dict(form), timeout=PATIENCE_S)
         return self._answered(request, auth=None if credentials is None else httpx.BasicAuth(*credentials))
 
-    def _knows(self, kid: str | None) -> bool:
-        return len(self._keys) == 1 if kid is None else kid in self._keys
+    def _keys_within(self, age_s: float) -> "_Held":
+        """Return the keys, fetched again if they are older.
 
-    def _refresh(self, *, after_s: float) -> None:
-        """Fetch the keys if they are older; where that fails, those that are there hold for a while."""
-        now = self._clock()
-        if now - self._fetched_s < after_s:
-            return
-        if now - self._tried_s < PAUSE_S:
-            if not self._keys:
-                raise IdentityProviderError("the identity provider could not be asked just now; try later")
-            return
-        self._tried_s = now
+        While that cannot be done, or is being done by another thread, they are those of before, if these still hold:
+        nobody waits for a provider that is away but the thread that asks it.
+        """
+        held, now = self._held, self._clock()
+        if held.age_s(now) < age_s:
+            return held
+        holds = held.age_s(now) < STALE_S
+        if not self._asking.acquire(timeout=0 if holds else WAIT_S):
+            if holds:
+                return held
+            raise _just_now()
         try:
-            self._keys = _usable(self._fetched(self._endpoint("jwks_uri")))
-            self._fetched_s = now
-        except IdentityProviderError:
-            if now - self._fetched_s >= STALE_S:
-                self._keys = {}
-                raise
+            return self._refreshed(age_s)
+        finally:
+            self._asking.release()
 
-    def _endpoint(self, name: str) -> str:
-        if not self._metadata:
-            found = self._fetched(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
-            if found.get("issuer") != self.issuer:  # section 4.3: exactly
-                raise IdentityProviderError("the identity provider names another issuer than access.issuer; correct it")
-            self._metadata = found
-        url = self._metadata.get(name)
-        if not isinstance(url, str) or not is_safe(url):
-            raise IdentityProviderError(f"the identity provider names no {name} with TLS; see to its configuration")
-        return url
+    def _refreshed(self, age_s: float) -> "_Held":
+        """Fetch the keys, as the only thread that does, unless another one has in the meantime."""
+        held, now = self._held, self._clock()
+        if held.age_s(now) < age_s:
+            return held
+        try:
+            if now - self._tried_s < PAUSE_S:
+                raise _just_now()
+            self._tried_s = now
+            self._held = _Held(_usable(self._fetched(self.endpoint("jwks_uri"))), now)
+        except IdentityProviderError:
+            if held.age_s(now) >= STALE_S:
+                raise
+        return self._held
 
     def _fetched(self, url: str) -> dict[str, Any]:
         try:
@@ -159,9 +171,28 @@ class Provider:
         return _object(answer, bytes(content))
 
 
+class _Held(NamedTuple):
+    """Keys by id, and when they were fetched."""
+
+    keys: Mapping[str, Key]
+    fetched_s: float
+
+    def age_s(self, now_s: float) -> float:
+        return now_s - self.fetched_s
+
+    def key(self, kid: str | None) -> Key | None:
+        if kid is None:
+            return next(iter(self.keys.values())) if len(self.keys) == 1 else None
+        return self.keys.get(kid)
+
+
 def is_safe(url: str) -> bool:
     """Return whether what is sent to a URL stays between both ends."""
     return bool(_SAFE_URL.fullmatch(url))
+
+
+def _just_now() -> IdentityProviderError:
+    return IdentityProviderError("the identity provider could not be asked just now; try later")
 
 
 def _object(answer: httpx.Response, content: bytes) -> dict[str, Any]:

@@ -82,6 +82,20 @@ class Sessions:
             self._sessions[key] = replace(found, seen_at=now)
         return found
 
+    def check(self, secret: str) -> Session:
+        """Return a session, which thereby is not in use: who only listens does not keep it from ending.
+
+        Raises
+        ------
+        TokenError
+            If there is none, or it has ended.
+        """
+        with self._lock:
+            found = self._sessions.get(_digest(secret))
+        if found is None or not _holds(found, self._clock()):
+            raise TokenError("the session has ended; log in again")
+        return found
+
     def close(self, secret: str) -> None:
         """End a session, if it has not ended yet."""
         with self._lock:

@@ -28,6 +28,9 @@ LONGEST_TOKEN = 16_384
 _SIGNED = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 """Headers that nobody knows are passed over, unless they are said to be critical (RFC 7515 section 4)."""
 
+_SCOPE = "scope"
+"""The one claim whose value is a list of words in one string; a value of another may have blanks."""
+
 _SUBJECT = re.compile(r"[\x21-\x7E]{1,255}")
 """OpenID Connect Core 1.0 section 2, and nothing that could forge a line of a log."""
 
@@ -122,7 +125,7 @@ class TokenVerifier:
             _registry(now, issuer=self._provider.issuer, audience=audience).validate(claims)
         except ExpiredTokenError as error:
             raise TokenError("the token has expired; fetch a new one") from error
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError) as error:  # TypeError: a header whose parts are of other kinds
             raise TokenError("the token does not hold here; fetch one for this service") from error
         if claims["exp"] > now + LONGEST_S + SKEW_S:
             raise TokenError("the token holds for more than a day; have shorter ones issued")
@@ -165,12 +168,12 @@ def _registry(now: int, *, issuer: str, audience: str) -> jwt.JWTClaimsRegistry:
 
 
 def _values(claims: Mapping[str, Any], name: str) -> list[str]:
-    """Return a claim's values: of a list, or of words as in ``scope`` (RFC 8693 section 4.2)."""
+    """Return a claim's values: of a list, one, or the words of ``scope`` (RFC 8693 section 4.2)."""
     found: Any = claims.get(name)
     if found is None:
         found = claims
         for part in name.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
     if isinstance(found, str):
-        return found.split()
+        return found.split() if name == _SCOPE else [found]
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

@@ -1,9 +1,11 @@
 """Local users and machines in a file, for where there is no identity provider.
 
 The file is JSON: ``people`` with the Argon2id hash of a password (RFC 9106), ``machines`` with the SHA-256 of a random
-token, and the roles of each. It is read anew when it is needed, so that who is taken out is out at once.
+token, and the roles of each. It is read anew when it is needed, so that who is taken out is out at once. Whoever writes
+it holds the lock of a file beside it (``.lock``), so that none of two changes is lost.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +14,8 @@ import secrets
 import socket
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +145,11 @@ class Users:
         UsersError
             If there is none of the name, or the file cannot be used.
         """
-        entries = self._read()
-        if not any(name in some for some in entries.values()):
-            raise UsersError(f"{name!r} is no user of {self._path}; see 'zweitblick users list'")
-        self._write(
-            {kind: {one: entry for one, entry in some.items() if one != name} for kind, some in entries.items()}
-        )
+        with self._changing() as entries:
+            if not any(name in some for some in entries.values()):
+                raise UsersError(f"{name!r} is no user of {self._path}; see 'zweitblick users list'")
+            for some in entries.values():
+                some.pop(name, None)
 
     def roles(self) -> dict[str, frozenset[Role]]:
         """Return the names of people and machines with their roles.
@@ -163,12 +165,26 @@ class Users:
     def _put(self, kind: str, name: str, entry: dict[str, Any]) -> None:
         if not _NAME.fullmatch(name):
             raise UsersError(f"{name!r} is no name; give 1 to 64 small letters, digits, dots, hyphens and underlines")
-        entries = self._read()
         other = _MACHINES if kind == _PEOPLE else _PEOPLE
-        if name in entries[other]:
-            raise UsersError(f"{name!r} is among the {other} already; choose another name")
-        entries[kind][name] = entry
-        self._write(entries)
+        with self._changing() as entries:
+            if name in entries[other]:
+                raise UsersError(f"{name!r} is among the {other} already; choose another name")
+            entries[kind][name] = entry
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Entries]]:
+        """Give the entries, and write them at the end, as nobody else does meanwhile."""
+        try:
+            lock = self._created(self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR)
+        except OSError as error:
+            raise self._not_written(error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            entries = self._read()
+            yield entries
+            self._write(entries)
+        finally:
+            os.close(lock)
 
     def _read(self) -> dict[str, Entries]:
         try:
@@ -178,22 +194,34 @@ class Users:
                 found = json.load(file)
         except FileNotFoundError:
             return {_PEOPLE: {}, _MACHINES: {}}
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise UsersError(f"{self._path} cannot be read ({error.strerror}); see to its owner and mode") from error
+        except ValueError as error:
             raise UsersError(f"{self._path} cannot be read as JSON; restore it, or delete it and add users") from error
         return _checked(found, self._path)
 
     def _write(self, entries: dict[str, Entries]) -> None:
         new = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(self._created(new, os.O_WRONLY | os.O_EXCL), "w", encoding="utf-8") as file:
                 json.dump(entries, file, indent=1, sort_keys=True)
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
         except OSError as error:
             new.unlink(missing_ok=True)
-            raise UsersError(f"{self._path} cannot be written ({error.strerror}); see to its folder") from error
+            raise self._not_written(error) from error
+
+    def _created(self, path: Path, flags: int) -> int:
+        """Open a file beside this one that has the same owner, or else that of the folder, also if root makes it."""
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        if os.geteuid() == 0:
+            model = (self._path if self._path.exists() else self._path.parent).stat()
+            os.fchown(descriptor, model.st_uid, model.st_gid)
+        return descriptor
+
+    def _not_written(self, error: OSError) -> UsersError:
+        return UsersError(f"{self._path} cannot be written ({error.strerror}); see to its folder")
 
 
 def _checked(found: object, path: Path) -> dict[str, Entries]:

@@ -29,7 +29,7 @@ from zweitblick.cli import (
     verify,
     work,
 )
-from zweitblick.cli.core_dumps import forbid_core_dumps
+from zweitblick.core_dumps import forbid_core_dumps
 from zweitblick.errors import ZweitblickError
 from zweitblick.reading import POPULATION, RESEARCH_USE
 

@@ -1,8 +1,11 @@
 """What receives: in the service's own process, or in several of which each has a store of its own."""
 
 import gc
+import logging
+import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,6 +21,7 @@ from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.log import log_to
 from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, recording
+from zweitblick.core_dumps import forbid_core_dumps
 from zweitblick.dimse import (
     Committed,
     Crew,
@@ -35,6 +39,8 @@ from zweitblick.vault.keyholders import KeyHolder
 
 if TYPE_CHECKING:  # a receiver process needs no worker, nor what that imports
     from zweitblick.worker import Partners
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -88,7 +94,14 @@ def receive(settings: Settings, pipe: Connection, port: int) -> None:
         To the service.
     port
         That all receivers share.
+
+    Raises
+    ------
+    SystemExit
+        With ``EX_SOFTWARE`` at a defect of ours, in place of the traceback that multiprocessing would write.
     """
+    forbid_core_dumps()  # a process of its own, which does not come by `zweitblick.cli.main`
+    warnings.simplefilter("ignore")  # as there: they quote header values
     stopped = Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the service says when to stop
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
@@ -106,6 +119,9 @@ def receive(settings: Settings, pipe: Connection, port: int) -> None:
             link.serve(stopped.is_set)
     except ZweitblickError as error:
         link.not_listening(error)
+    except Exception as error:  # noqa: BLE001 -- the process's edge: a traceback may hold patient data, so none is shown
+        log.error("a receiver ended by %s, a defect in zweitblick", type(error).__name__)  # noqa: TRY400 -- see above
+        sys.exit(os.EX_SOFTWARE)
     link.close()
 
 

@@ -160,9 +160,10 @@ def _study_said(receipt: Receipt, paths: Sequence[Path]) -> str:
         return f"{len(receipt.instances)}, NOT CHECKED; give --study"
     with opened(paths) as found:
         same, others = check_study(receipt, read_study(found))
-    missing = len(receipt.instances) - same
+    expected = len(set(receipt.instances))
+    missing = expected - same
     return (
-        f"{same} of {len(receipt.instances)}, each as it was read"
+        f"{same} of {expected}, each as it was read"
         + (f"; NOT GIVEN: {missing}" if missing else "")
         + (f"; {others} more that were not read" if others else "")
     )

@@ -27,6 +27,8 @@ from zweitblick.dicom.header import DAMAGE, integer
 if sys.platform != "win32":
     import resource
 
+    from zweitblick.core_dumps import forbid_core_dumps
+
 LIMIT_SECONDS = 10.0
 LIMIT_SECONDS_PER_MEGAPIXEL = 1.0
 """Time for one instance: a healthy megapixel takes about 0.05 s."""
@@ -144,5 +146,6 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 if __name__ == "__main__":
     if sys.platform != "win32":
+        forbid_core_dumps()
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
     serve(sys.stdin.buffer, sys.stdout.buffer)

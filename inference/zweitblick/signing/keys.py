@@ -80,13 +80,17 @@ def make_signing_key(path: Path) -> None:
     Raises
     ------
     SigningKeyError
-        If a file is there already, or cannot be written.
+        If a file is there already, or cannot be written; neither is then left behind.
     """
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    _write(path.with_name(path.name + ".pub"), public, 0o644)
     _write(path, private, 0o600)
+    try:
+        _write(path.with_name(path.name + ".pub"), public, 0o644)
+    except SigningKeyError:
+        path.unlink()
+        raise
 
 
 def load_public_key(path: Path) -> Ed25519PublicKey:
@@ -141,10 +145,14 @@ def is_signed(message: bytes, signature: bytes, keys: Sequence[Ed25519PublicKey]
 def _write(path: Path, content: bytes, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink()
+            raise
     except FileExistsError as error:
         raise SigningKeyError(f"{path} is there already and is not replaced; choose another name") from error
     except OSError as error:

@@ -35,6 +35,7 @@ def create_app(
         Counts who is not let in.
     """
     observer = observer or _Unobserved()
+    gate = Gate(doors, service.audit, observer)
     app = FastAPI(
         title="zweitblick",
         version=zweitblick.__version__,
@@ -42,20 +43,20 @@ def create_app(
         openapi_url=None,  # described below, to those who have an account
         docs_url=None,  # the pages that these would serve load scripts from elsewhere
         redoc_url=None,
-        dependencies=[Depends(Gate(doors, service.audit, observer))],
+        dependencies=[Depends(gate)],
     )
     bodies = Bodies()
     for router in (
         health.router(service),
         metrics.router(exposition),
         interface.router(app),
-        login.router(service, doors),
+        login.router(service, doors, observer),
         emergency.router(service, doors.emergencies, observer),
         reads.router(service, bodies),
         dicomweb.router(service, bodies),
         fhir.router(service, bodies),
         workitems.router(service),
-        subscribers.router(service),
+        subscribers.router(service, gate.check_again),
     ):
         app.include_router(router)
     app.openapi = interface.with_access(app.openapi, doors)  # type: ignore[method-assign]  # as FastAPI documents it

@@ -81,6 +81,11 @@ class Doors:
         """Name of the session's cookie; over TLS one that no other host can set (RFC 6265bis section 4.1.3.2)."""
         return "__Host-zweitblick" if self.is_over_tls else "zweitblick"
 
+    @property
+    def binding_cookie(self) -> str:
+        """Name of the cookie that ties the way back from the provider to the way there; over TLS as `cookie` is."""
+        return f"{self.cookie}-login"
+
     def is_own_origin(self, connection: HTTPConnection) -> bool:
         """Return whether a page of this service asks (RFC 6454); a proxy may have changed the host's name."""
         own = self.public_url or f"http://{connection.headers.get('host', '')}"
@@ -98,10 +103,23 @@ class Doors:
         IdentityProviderError, UsersError
             If it cannot be found out.
         """
+        return self._visitor(connection, self.sessions.find)
+
+    def listener(self, connection: HTTPConnection) -> Principal:
+        """Return who has asked, of a connection that stays open, if that still holds; a session is thereby not in use.
+
+        Raises
+        ------
+        TokenError, ForbiddenError, IdentityProviderError, UsersError
+            As `visitor` does.
+        """
+        return self._visitor(connection, self.sessions.check).principal
+
+    def _visitor(self, connection: HTTPConnection, found: Callable[[str], Session]) -> Visitor:
         if given := connection.headers.get("authorization"):
             return Visitor(self._bearer(given), None)
         if secret := connection.cookies.get(self.cookie):
-            session = self.sessions.find(secret)
+            session = found(secret)
             if session.principal.means is Means.PASSWORD and self.users is not None:
                 self.users.check_current(session.principal)
             return Visitor(session.principal, session)

@@ -30,7 +30,7 @@ REFUSALS = Rate(per_s=1, burst=60)
 CSRF_HEADER = "X-CSRF-Token"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_UNAUTHORISED = 3000
+UNAUTHORISED = 3000
 """WebSocket close code (IANA registry)."""
 
 
@@ -85,7 +85,24 @@ class Gate:
         except ZweitblickError as error:
             self._observer.refused(error.code)
             if connection.scope["type"] == "websocket":
-                raise WebSocketException(_UNAUTHORISED) from error
+                raise WebSocketException(UNAUTHORISED) from error
+            raise
+
+    def check_again(self, connection: HTTPConnection) -> None:
+        """Check that who was let pass still would be, of a connection that stays open.
+
+        Raises
+        ------
+        TokenError, ForbiddenError
+            If their session or token has ended, or their right.
+        IdentityProviderError, UsersError
+            If it cannot be found out.
+        """
+        try:
+            route = (WEBSOCKET, connection.scope["route"].path)
+            self._check(connection, self._doors.listener(connection), PERMISSIONS[route])
+        except ZweitblickError as error:
+            self._observer.refused(error.code)
             raise
 
     def _pass(self, connection: HTTPConnection) -> None:
@@ -138,6 +155,8 @@ class Gate:
         raise ForbiddenError(f"this is for the roles {', '.join(able(needed))}; ask whoever administrates access")
 
     def _is_emergency(self, connection: HTTPConnection, principal: Principal) -> bool:
+        if not allows(principal.roles, Permission.BREAK_GLASS):  # who may no longer open it sees no more by it
+            return False
         named = [connection.path_params[name] for name in STUDY_PARAMETERS if name in connection.path_params]
         return any(self._doors.emergencies.is_open(principal.user_id, uid) for uid in named)
 

@@ -1,5 +1,7 @@
 """Log-in and log-out of people with browsers: at the identity provider, or with a local password."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated
 
@@ -13,10 +15,17 @@ from zweitblick.access.rates import Limit, Rate
 from zweitblick.access.users import Users
 from zweitblick.audit.events import failed, logged_in, logged_out
 from zweitblick.audit.message import Participant
-from zweitblick.errors import CsrfError, ForbiddenError, LoginError, TokenError
+from zweitblick.errors import (
+    CsrfError,
+    ForbiddenError,
+    LoginError,
+    TokenError,
+    TooManyRequestsError,
+    ZweitblickError,
+)
 from zweitblick.web.doors import Doors
 from zweitblick.web.form import described_form, form_of
-from zweitblick.web.gate import address_of, person_of, principal_of
+from zweitblick.web.gate import AccessObserver, address_of, person_of, principal_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
@@ -25,9 +34,10 @@ ATTEMPTS = Rate(per_s=1 / 30, burst=5)
 """Of one name from one address."""
 ATTEMPTS_OF_ADDRESS = Rate(per_s=1 / 5, burst=30)
 
-BINDING = "zweitblick-login"
-"""Cookie that ties the way back from the provider to the way there."""
+THROTTLED = Rate(per_s=1 / 60, burst=1)
+"""Of one address: log-ins beyond these rates that are put on record, so that nobody fills the trail."""
 
+_REFUSALS = (LoginError, TokenError, ForbiddenError)
 _BINDING_S = 600
 _CALLBACK = "/login/callback"
 _PROBLEMS = described(*(HTTPStatus(status) for status in (400, 401, 403, 413, 429, 503)))
@@ -61,10 +71,10 @@ class Account(BaseModel):
     csrf_token: str = ""
 
 
-def router(service: Service, doors: Doors) -> APIRouter:
+def router(service: Service, doors: Doors, observer: AccessObserver) -> APIRouter:
     """Make the routes, of the ways in that there are."""
     routes = APIRouter(tags=["access"], responses=_PROBLEMS)
-    entrance = Entrance(service, doors)
+    entrance = Entrance(service, doors, observer)
     if doors.users is not None:
         _add_password(routes, entrance, doors.users)
     if doors.code_flow is not None:
@@ -82,11 +92,16 @@ class Entrance:
         Holds the record.
     doors
         Holds the sessions.
+    observer
+        Is told of each refusal.
     """
 
-    def __init__(self, service: Service, doors: Doors) -> None:
+    def __init__(self, service: Service, doors: Doors, observer: AccessObserver) -> None:
         self._audit = service.audit
         self._doors = doors
+        self._observer = observer
+        self._throttled = self.limit(THROTTLED)
+        self.binding_cookie = doors.binding_cookie
 
     def limit(self, rate: Rate) -> Limit:
         """Return a limit of log-ins."""
@@ -105,10 +120,10 @@ class Entrance:
         secret = self._doors.sessions.open(principal)
         self.set_cookie(answer, self._doors.cookie, secret)
 
-    def set_cookie(self, answer: Response, name: str, value: str, *, path: str = "/", age_s: int | None = None) -> None:
+    def set_cookie(self, answer: Response, name: str, value: str, *, age_s: int | None = None) -> None:
         """Have a browser bring something back that no page can read."""
         answer.set_cookie(
-            name, value, max_age=age_s, path=path, httponly=True, samesite="lax", secure=self._doors.is_over_tls
+            name, value, max_age=age_s, path="/", httponly=True, samesite="lax", secure=self._doors.is_over_tls
         )
 
     def check_own_page(self, request: Request) -> None:
@@ -122,10 +137,29 @@ class Entrance:
         if "origin" in request.headers and not self._doors.is_own_origin(request):
             raise CsrfError("the log-in is asked for by a page that is not of this service")
 
-    def refuse(self, request: Request, user_id: str, code: str) -> None:
-        """Put it on record that somebody was not let in."""
-        who = Participant(user_id, address=address_of(request))
-        self._audit.record(failed(logged_in(who, self._audit.process), code))
+    @contextmanager
+    def watched(self, request: Request, user_id: str = "unknown") -> Iterator[None]:
+        """Count whoever is not let in within this block, and put it on record.
+
+        Of log-ins that are too many there is one on record for each address and minute.
+        """
+        try:
+            yield
+        except ZweitblickError as error:
+            self._observer.refused(error.code)
+            if isinstance(error, _REFUSALS) or self._begins_to_be_throttled(request, error):
+                who = Participant(user_id, address=address_of(request))
+                self._audit.record(failed(logged_in(who, self._audit.process), error.code))
+            raise
+
+    def _begins_to_be_throttled(self, request: Request, error: ZweitblickError) -> bool:
+        if not isinstance(error, TooManyRequestsError):
+            return False
+        try:
+            self._throttled.take(address_of(request))
+        except TooManyRequestsError:
+            return False
+        return True
 
     def let_out(self, request: Request, answer: Response) -> None:
         """End a session."""
@@ -140,15 +174,12 @@ def _add_password(routes: APIRouter, entrance: Entrance, users: Users) -> None:
     @routes.post("/login", openapi_extra=described_form(Credentials), status_code=204, response_class=Response)
     def log_in(request: Request, given: Annotated[Credentials, Depends(form_of(Credentials))]) -> Response:
         """Log in with a local password; the session is in a cookie."""
-        entrance.check_own_page(request)
         address = address_of(request)
-        attempts_of_address.take(address)
-        attempts.take((given.name, address))
-        try:
+        with entrance.watched(request, given.name):
+            entrance.check_own_page(request)
+            attempts_of_address.take(address)
+            attempts.take((given.name, address))
             principal = users.logged_in(given.name, given.password.get_secret_value())
-        except LoginError as error:
-            entrance.refuse(request, given.name, error.code)
-            raise
         attempts.forget((given.name, address))
         answer = Response(status_code=204, headers=PRIVATE)
         entrance.let_in(request, principal, answer)
@@ -161,24 +192,22 @@ def _add_provider(routes: APIRouter, entrance: Entrance, flow: CodeFlow) -> None
     @routes.get("/login", status_code=303, response_class=RedirectResponse)
     def begin(request: Request) -> Response:
         """Go to the identity provider to log in."""
-        attempts.take(address_of(request))
-        departure = flow.begin()
+        with entrance.watched(request):
+            attempts.take(address_of(request))
+            departure = flow.begin()
         answer = RedirectResponse(departure.url, 303, PRIVATE)
-        entrance.set_cookie(answer, BINDING, departure.binding, path=_CALLBACK, age_s=_BINDING_S)
+        entrance.set_cookie(answer, entrance.binding_cookie, departure.binding, age_s=_BINDING_S)
         return answer
 
     @routes.get(_CALLBACK, status_code=303, response_class=RedirectResponse)
     def finish(request: Request, state: str = "", code: str = "", iss: str | None = None) -> Response:
         """Come back from the identity provider; the session is in a cookie."""
-        attempts.take(address_of(request))
-        try:
-            principal = flow.finish(Return(code, state, request.cookies.get(BINDING, ""), iss))
-        except (TokenError, ForbiddenError) as error:
-            entrance.refuse(request, "unknown", error.code)
-            raise
+        with entrance.watched(request):
+            attempts.take(address_of(request))
+            principal = flow.finish(Return(code, state, request.cookies.get(entrance.binding_cookie, ""), iss))
         answer = RedirectResponse("/api/v1/session", 303, PRIVATE)
         entrance.let_in(request, principal, answer)
-        entrance.set_cookie(answer, BINDING, "", path=_CALLBACK, age_s=0)
+        entrance.set_cookie(answer, entrance.binding_cookie, "", age_s=0)
         return answer
 
 

@@ -131,17 +131,16 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
     status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("a request failed: %s", error.code)
-    headers = headers_of(error, status)
-    if request.method == "POST":  # the rest of a body that was not taken is not waited for
-        headers["Connection"] = "close"
-    return _document(status, headers, detail=str(error), code=error.code)
+    return _document(status, headers_of(request, error, status), detail=str(error), code=error.code)
 
 
-def headers_of(error: ZweitblickError, status: HTTPStatus) -> dict[str, str]:
-    """Return what an error's answer says beside its body: how to show who one is, or when to ask again."""
+def headers_of(request: Request, error: ZweitblickError, status: HTTPStatus) -> dict[str, str]:
+    """Return what an error's answer says beside its body: how to show who one is, or when and how to ask again."""
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
     if isinstance(error, TooManyRequestsError):
         headers["Retry-After"] = str(error.retry_after_s)
+    if request.method == "POST":  # the rest of a body that was not taken is not waited for
+        headers["Connection"] = "close"
     return headers
 
 

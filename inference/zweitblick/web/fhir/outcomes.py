@@ -46,7 +46,7 @@ class OutcomeRoute(APIRoute):
                 return await answered(request)
             except ZweitblickError as error:
                 status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-                return _outcome(status, str(error), error.code, headers=headers_of(error, status))
+                return _outcome(status, str(error), error.code, headers=headers_of(request, error, status))
             except RequestValidationError:
                 return _outcome(HTTPStatus.BAD_REQUEST, "the request is not as the OpenAPI document describes", "")
 

@@ -103,7 +103,7 @@ def _add_searches(routes: APIRouter, service: Service, viewings: Viewings, bodie
         found, is_more = matches(service.store, search)
         for study in dict.fromkeys(one.study for one in found):
             viewings.record(request, study)
-        return _json(_searchset(_base(request), search, found, is_more=is_more))
+        return _json(_searchset(request, search, found, is_more=is_more))
 
     def searched_by_form(kind: str, request: Request, body: Body) -> JSONResponse:
         if media_type(request.headers.get("content-type", "")).essence != FORM:
@@ -136,12 +136,11 @@ def _kind(written: str, known: Collection[Kind]) -> Kind:
     return Kind(written)
 
 
-def _searchset(base: str, search: Asked, found: Sequence[Match], *, is_more: bool) -> Resource:
-    def link(relation: str, offset: int) -> Resource:
-        paging = {COUNT: str(search.count)} | ({OFFSET: str(offset)} if offset else {})
-        return {"relation": relation, "url": f"{base}/{search.kind}?{urlencode({**search.values, **paging})}"}
-
-    following = [link("next", search.offset + search.count)] if is_more else []
+def _searchset(request: Request, search: Asked, found: Sequence[Match], *, is_more: bool) -> Resource:
+    base = _base(request)
+    links = [{"relation": "self", "url": _page(request, search, search.offset)}]
+    if is_more:
+        links.append({"relation": "next", "url": _page(request, search, search.offset + search.count)})
     entries = [
         {
             "fullUrl": f"{base}/{search.kind}/{one.resource['id']}",
@@ -150,12 +149,17 @@ def _searchset(base: str, search: Asked, found: Sequence[Match], *, is_more: boo
         }
         for one in found
     ]
-    bundle: Resource = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "link": [link("self", search.offset), *following],
-    }
+    bundle: Resource = {"resourceType": "Bundle", "type": "searchset", "link": links}
     return bundle | ({"entry": entries} if entries else {})
+
+
+def _page(request: Request, search: Asked, offset: int) -> str:
+    """Return the address of a page; what a form said is in no address, and the form is sent there again."""
+    is_form = request.method == "POST"
+    values = {**search.values, COUNT: str(search.count)}
+    shown = {name: value for name, value in values.items() if not is_form or name in request.query_params}
+    query = urlencode(shown | ({OFFSET: str(offset)} if offset else {}))
+    return f"{_base(request)}/{search.kind}" + ("/_search" if is_form else "") + (f"?{query}" if query else "")
 
 
 def _base(request: Request) -> str:
