@@ -1,10 +1,12 @@
 """Several processes receive on one port; one that dies takes nothing with it and is started again."""
 
+import errno
 import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from multiprocessing import Pipe
@@ -30,21 +32,28 @@ from zweitblick.errors import (
 )
 
 HOST = "127.0.0.1"
+NO_SUCH_OBJECT, RESOURCE_LIMITATION = 0x0112, 0x0213
+TRANSACTION = "1.2.826.0.1.3680043.8.498.77"
 
 
 class Service:
     """Two receivers, and what they tell."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: Run | None = None) -> None:
         self.folder = folder
         self.counts, self.listening = Counts(), threading.Event()
         self.reports: list[CommitmentReport] = []
-        crew = Crew(HOST, 0, 2, partial(receiving.receive, folder), delay_s=lambda _failures: 0.0)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        crew = Crew(HOST, 0, 2, run or partial(receiving.receive, folder), delay_s=lambda _failures: 0.0)
         self.receivers = Receivers(crew, self.counts, self.committed, listening=self.listening)
 
     def committed(self, report: CommitmentReport) -> None:
-        if report.failures:
+        assert self.goes_on.wait(TIMEOUT_S)
+        if report.failures == (NO_SUCH_OBJECT,):
             raise UnknownRoundError("no such delivery is kept")
+        if report.failures:
+            raise ArithmeticError(TRANSACTION)
         self.reports.append(report)
 
     def kept_by(self) -> dict[str, int]:
@@ -111,11 +120,10 @@ def test_one_that_is_killed_is_started_again_while_others_go_on(
     assert f"receiver 1 ended by {signal.SIGKILL.name}" in caplog.text
 
 
-@pytest.mark.parametrize(("failures", "status"), [((), 0x0000), ((0x0112,), 0x0110)])
-def test_what_a_peer_reports_is_taken_by_the_service(service: Service, failures: tuple[int, ...], status: int) -> None:
-    transaction = "1.2.826.0.1.3680043.8.498.77"
+def answer_to_report(service: Service, *failures: int) -> int:
+    """Status that a peer is answered with that reports so many failures."""
     report = Dataset()
-    report.TransactionUID = transaction
+    report.TransactionUID = TRANSACTION
     report.FailedSOPSequence = [Dataset() for _ in failures]
     for item, reason in zip(report.FailedSOPSequence, failures, strict=True):
         item.FailureReason = reason
@@ -127,9 +135,60 @@ def test_what_a_peer_reports_is_taken_by_the_service(service: Service, failures:
         report, 2 if failures else 1, StorageCommitmentPushModel, COMMITMENT_INSTANCE
     )
     association.release()
-    assert answer.Status == status
-    assert service.reports == ([] if failures else [CommitmentReport(transaction)])
+    return int(answer.Status)
+
+
+def test_what_a_peer_reports_is_taken_by_the_service(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    assert answer_to_report(service, NO_SUCH_OBJECT) == 0x0110
+    # whatever goes wrong in the service is told, its text is not, and the next report is taken
+    for _ in service.receivers.processes * 4:
+        assert answer_to_report(service, RESOURCE_LIMITATION) == 0x0110
+    assert "ArithmeticError" in caplog.text
+    assert TRANSACTION not in caplog.text
+    assert service.reports == []
+    assert answer_to_report(service) == 0x0000
+    assert service.reports == [CommitmentReport(TRANSACTION)]
     service.reports.clear()
+
+
+def test_a_report_that_takes_long_keeps_nothing_else_up(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.goes_on.clear()
+    with service.receivers, ThreadPoolExecutor() as pool:
+        answer = pool.submit(answer_to_report, service)
+        with peers(service, 16):  # each receiver has one of them, but once in 2**15 times
+            wait_until(lambda: service.counts.accepted == 17)
+            assert not answer.done()
+            service.goes_on.set()
+            assert answer.result() == 0x0000
+
+
+class Scarce:
+    """Receives; the system has no process to spare at some of the starts, counted from 1."""
+
+    def __init__(self, folder: Path, *starts: int) -> None:
+        self.folder, self.starts = folder, starts
+        self._number = 0
+
+    def __reduce__(self) -> tuple[object, ...]:  # whoever starts a process pickles what it does
+        self._number += 1
+        if self._number in self.starts:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return partial, (receiving.receive, self.folder)
+
+
+def test_one_that_the_system_does_not_start_is_started_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    service = Service(tmp_path, Scarce(tmp_path, 3, 4))
+    with service.receivers:
+        killed, _ = service.receivers.processes
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: service.listening.is_set() and killed not in service.receivers.processes)
+        assert caplog.text.count(os.strerror(errno.EAGAIN)) == 2
+
+
+def test_one_that_the_system_does_not_start_at_first_keeps_all_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(ReceiverError, match=os.strerror(errno.EAGAIN)):
+        Service(tmp_path, Scarce(tmp_path, 2))
 
 
 def test_a_port_that_others_receive_on_is_not_shared(service: Service) -> None:

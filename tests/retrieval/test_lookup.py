@@ -4,21 +4,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dicom_writer import StudyHeader, write_series
-from kept_study import wait_until
+from kept_study import PATIENCE_S, wait_until
 from reading_house import House, keep, last
 from retrieval.archives import DimseArchive, WebArchive
 from zweitblick.dimse import DicomServer, ListenerConfig
-from zweitblick.errors import UnknownRoundError, UnknownStudyError
+from zweitblick.errors import StoreUnavailableError, UnknownRoundError, UnknownStudyError
 from zweitblick.model.bundle import Bundles
 from zweitblick.peers.destination import Destination
 from zweitblick.priors import with_lookup
 from zweitblick.reading import Notice
-from zweitblick.retrieval.lookup import PriorLookup
+from zweitblick.retrieval.bounds import BOUNDS, Bounds
+from zweitblick.retrieval.lookup import AT_ONCE, LONGEST_HOLD, PriorLookup
+from zweitblick.store import lookups as kept_lookups
 from zweitblick.store.life import State
 from zweitblick.store.store import Store
 from zweitblick.volume import Volume, axis_aligned_grid
@@ -27,10 +31,15 @@ EARLIER = StudyHeader(seed="earlier", date="20210304")
 PRESENT = StudyHeader(date="20220304")
 
 
-def one_image(folder: Path, study: StudyHeader) -> list[Path]:
-    """Write a study that is no volume, so that its reading fails at once."""
+def one_image(folder: Path, study: StudyHeader, *, number: int = 1) -> list[Path]:
+    """Write a series that is no volume, so that its study's reading fails at once."""
     grid = axis_aligned_grid((0.0, 0.0, 0.0), (1, 8, 8), 2.0)
-    return write_series(folder / study.seed, Volume(np.zeros(grid.shape, np.float32), grid), study=study)
+    image = Volume(np.zeros(grid.shape, np.float32), grid)
+    return write_series(folder / study.seed / str(number), image, number=number, study=study)
+
+
+def of_years(*years: int) -> list[StudyHeader]:
+    return [replace(EARLIER, seed=str(year), date=f"{year}0304") for year in years]
 
 
 class Lookups:
@@ -39,9 +48,11 @@ class Lookups:
     def __init__(self, house: House, store: Store) -> None:
         self.house, self.store = house, store
 
-    def outcome(self, study: StudyHeader, *places: Destination) -> str | None:
-        lookup = PriorLookup(self.store, places, clock=self.house.clock, audit=self.house.book)
-        with self.house.worker(self.store, lookup=lookup) as worker:
+    def lookup(self, *places: Destination, bounds: Bounds = BOUNDS) -> PriorLookup:
+        return PriorLookup(self.store, places, clock=self.house.clock, audit=self.house.book, bounds=bounds)
+
+    def outcome(self, study: StudyHeader, *places: Destination, bounds: Bounds = BOUNDS) -> str | None:
+        with self.house.worker(self.store, lookup=self.lookup(*places, bounds=bounds)) as worker:
             token = keep(self.store, one_image(self.house.folder, study))
             worker.submit(last(self.store, token))
             wait_until(lambda: last(self.store, token).state is State.FAILED)
@@ -96,6 +107,109 @@ def test_a_study_of_another_part_of_the_body_is_not_fetched(lookups: Lookups, tm
         lookups.store.token(EARLIER.uid)
 
 
+def test_a_lookup_ends_after_so_many_tries_and_so_much_time(lookups: Lookups, tmp_path: Path) -> None:
+    before = of_years(2018, 2019, 2020, 2021)
+    with WebArchive([one for study in before for one in one_image(tmp_path / "archive", study)]) as archive:
+        archive.change = lambda _body: b""
+        assert lookups.outcome(PRESENT, archive.destination) == "peer.answer"
+        assert len(archive.shelf.asked) == 1 + 2 * BOUNDS.studies
+        at_once = replace(BOUNDS, lookup_s=0.0)
+        assert lookups.outcome(replace(PRESENT, seed="2"), archive.destination, bounds=at_once) == "peer.timeout"
+
+
+def test_a_study_that_is_here_in_part_is_fetched_again(lookups: Lookups, tmp_path: Path) -> None:
+    files = [one for number in (1, 2) for one in one_image(tmp_path / "archive", EARLIER, number=number)]
+
+    def first_alone(body: bytes) -> bytes:
+        archive.change = lambda _body: b""
+        return body
+
+    with WebArchive(files) as archive:
+        archive.change = first_alone
+        assert lookups.outcome(PRESENT, archive.destination) == "peer.answer"
+        token = lookups.store.token(EARLIER.uid)
+        assert len(lookups.store.instances(token)) == 1
+        archive.change = lambda body: body
+        assert lookups.outcome(replace(PRESENT, seed="2"), archive.destination) == "unread"
+    assert len(lookups.store.instances(token)) == len(files)
+
+
+def test_a_study_that_is_here_and_cannot_be_read_is_no_try(lookups: Lookups, tmp_path: Path) -> None:
+    before, first = of_years(2021, 2020)
+    assert lookups.outcome(before) is None
+    with WebArchive([one for study in (before, first) for one in one_image(tmp_path / "archive", study)]) as archive:
+        once = replace(BOUNDS, studies=1)
+        assert lookups.outcome(PRESENT, archive.destination, bounds=once) == "unread"
+    assert lookups.store.lookups.was_fetched(lookups.store.token(first.uid))
+
+
+def test_studies_that_come_the_newest_first_do_not_wait_for_each_other_in_vain(
+    lookups: Lookups, tmp_path: Path
+) -> None:
+    house, store = lookups.house, lookups.store
+    studies = of_years(*range(2020, 2020 - AT_ONCE - 2, -1))
+    with WebArchive([one for study in studies for one in one_image(tmp_path / "archive", study)]) as archive:
+        tokens = []
+        for study in studies:
+            house.clock.move(1.0)
+            tokens.append(keep(store, one_image(house.folder, study)))
+        lookup = lookups.lookup(archive.destination, bounds=replace(BOUNDS, begun_s=0.0))
+        with house.worker(store, lookup=lookup) as worker:
+            for token in tokens:
+                worker.submit(last(store, token))
+            wait_until(lambda: {last(store, token).state for token in tokens} == {State.FAILED})
+
+
+def test_a_study_is_not_held_for_ever_and_its_report_says_so(lookups: Lookups, tmp_path: Path) -> None:
+    house, store = lookups.house, lookups.store
+    reached, goes_on = Event(), Event()
+
+    def held_up(body: bytes) -> bytes:
+        reached.set()
+        assert goes_on.wait(PATIENCE_S)
+        return body
+
+    with WebArchive(one_image(tmp_path / "archive", EARLIER)) as archive:
+        archive.change = held_up
+        with house.worker(store, lookup=lookups.lookup(archive.destination)) as worker:
+            token = keep(store, one_image(house.folder, PRESENT))
+            worker.submit(last(store, token))
+            assert reached.wait(PATIENCE_S)
+            assert last(store, token).state is State.STABLE
+            house.clock.move(LONGEST_HOLD.total_seconds())
+            wait_until(lambda: last(store, token).state is State.FAILED)
+            goes_on.set()
+    assert store.lookups.outcome(last(store, token).id) == "late"
+    assert with_lookup(None, "late").code == "prior-not-had"
+
+
+class AwayAtFirst(Store):
+    """Is away when the outcome of a lookup is noted first."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.lookups = _LookupsAwayAtFirst(self._rooms)
+
+
+class _LookupsAwayAtFirst(kept_lookups.Lookups):
+    is_away = True
+
+    def end(self, round_id: str, outcome: str) -> None:
+        if self.is_away:
+            self.is_away = False
+            raise StoreUnavailableError("the database is away")
+        super().end(round_id, outcome)
+
+
+def test_what_came_of_it_is_noted_once_the_store_is_there(
+    tmp_path: Path, bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zweitblick.store.absence.AWAY_S", 0.05)
+    house = House(tmp_path, bundles)
+    with house.store(AwayAtFirst) as store, WebArchive(one_image(tmp_path / "archive", PRESENT)) as archive:
+        assert Lookups(house, store).outcome(PRESENT, archive.destination) == "none"
+
+
 def test_a_lookup_is_noted_of_a_round_that_is_kept(lookups: Lookups) -> None:
     kept = lookups.store.lookups
     for note in (lambda: kept.begin("0" * 32, "1.2.3"), lambda: kept.end("0" * 32, "none")):
@@ -103,14 +217,13 @@ def test_a_lookup_is_noted_of_a_round_that_is_kept(lookups: Lookups) -> None:
             note()
     token = keep(lookups.store, one_image(lookups.house.folder, PRESENT))
     one = last(lookups.store, token)
-    kept.begin(one.id, "1.2.3")
-    assert kept.is_under_way(one.id, "1.2.3")
-    assert not kept.is_under_way(one.id, "1.2.4")
-    kept.begin(one.id, "1.2.4")
-    kept.begin(one.id, "1.2.4")
-    kept.end(one.id, "none")
+    for uid in ("1.2.3", "1.2.4", "1.2.4"):
+        kept.begin(one.id, uid)
+    kept.complete(one.id, "1.2.4")
+    assert [kept.is_partial(uid) for uid in ("1.2.3", "1.2.4", "1.2.5")] == [True, False, False]
+    for outcome in ("none", "had"):
+        kept.end(one.id, outcome)
     assert kept.outcome(one.id) == "none"
-    assert not kept.is_under_way(one.id, "1.2.4")
     lookups.store.shred(token)
     assert kept.outcome(one.id) is None
 

@@ -5,12 +5,14 @@ durable before it says so: if it dies its senders see a broken connection, send 
 come to another process.
 """
 
+import itertools
 import logging
 import multiprocessing
 import signal
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,7 +25,7 @@ from zweitblick.dimse.commitment import Committed
 from zweitblick.dimse.config import cannot_listen
 from zweitblick.dimse.link import Counts, Listening, Noted, NotListening, Reported, Stop
 from zweitblick.dimse.storage import Observer
-from zweitblick.errors import ReceiverError, ZweitblickError
+from zweitblick.errors import ReceiverError, StoreUnavailableError, ZweitblickError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,9 @@ LINGER_S = 10.0
 
 PATIENCE_S = 45.0
 """So long receivers may take to stop: a request being served has 30 s."""
+
+REPORTS_AT_ONCE = 2
+"""So many reports of storage commitment are taken at once; further ones wait, and what receivers count does not."""
 
 Run = Callable[[Connection, int], None]
 """What a receiver process does, with its end of the pipe and a port; importable by its name, with what it holds."""
@@ -106,6 +111,7 @@ class Receivers:
         self._running: dict[int, _Receiver] = {}
         self._starting = True
         self._refusal: ZweitblickError | None = None
+        self._reports = ThreadPoolExecutor(REPORTS_AT_ONCE, thread_name_prefix="commitment-report")
         self._threads = [
             Thread(target=self._attend, args=(number,), name=f"dicom-receiver-{number}")
             for number in range(1, crew.count + 1)
@@ -148,6 +154,7 @@ class Receivers:
                 one.process.kill()
         for thread in self._threads:
             thread.join()
+        self._reports.shutdown(cancel_futures=True)
         self._place.close()
 
     def __enter__(self) -> Self:
@@ -181,12 +188,21 @@ class Receivers:
             self._closing.wait(delay_s)
 
     def _start(self, number: int) -> "_Receiver | None":
-        """Start a receiver, unless all are to stop."""
-        with self._changed:
-            if self._closing.is_set():
-                return None
-            receiver = self._running[number] = _Receiver(self._crew.run, self.port)
-            return receiver
+        """Start a receiver, again until the system lets us, unless all are to stop."""
+        for failures in itertools.count(1):
+            try:
+                with self._changed:
+                    if self._closing.is_set():
+                        break
+                    receiver = self._running[number] = _Receiver(self._crew.run, self.port)
+                    return receiver
+            except OSError as error:
+                if self._refused_by(error):
+                    break
+                delay_s = self._crew.delay_s(failures)
+                log.error("receiver %d cannot be started (%s); again in %g s", number, error.strerror, delay_s)  # noqa: TRY400 -- the system's own words
+            self._closing.wait(delay_s)
+        return None
 
     def _take_what_it_says(self, number: int, receiver: "_Receiver") -> None:
         while (said := receiver.said()) is not None:
@@ -196,7 +212,7 @@ class Receivers:
             elif isinstance(said, Counts):
                 self._count(receiver, said)
             elif isinstance(said, Reported):
-                receiver.say(Noted(said.number, self._refusal_of(said)))
+                self._reports.submit(self._answer, receiver, said)
             elif isinstance(said, NotListening):
                 receiver.refusal = said.error
 
@@ -227,6 +243,16 @@ class Receivers:
                 self._changed.notify_all()
             return refused
 
+    def _refused_by(self, error: OSError) -> bool:
+        """Whether one of the first ones cannot be started; then none is to."""
+        with self._changed:
+            if self._starting:
+                self._refusal = ReceiverError(
+                    f"a receiver cannot be started: {error.strerror}; see to memory and limits of processes and files"
+                )
+                self._changed.notify_all()
+            return self._starting
+
     def _count(self, receiver: "_Receiver", counts: Counts) -> None:
         receiver.associations += counts.associated - counts.ended
         for number, count in (
@@ -239,11 +265,17 @@ class Receivers:
         for status, size_bytes in counts.answered:
             self._observer.answered(status, size_bytes)
 
+    def _answer(self, receiver: "_Receiver", said: Reported) -> None:
+        receiver.say(Noted(said.number, self._refusal_of(said)))
+
     def _refusal_of(self, said: Reported) -> ZweitblickError | None:
         try:
             self._committed(said.report)
         except ZweitblickError as error:
             return error
+        except Exception as error:  # noqa: BLE001 -- the report's edge: its sender must be told that it was not taken
+            log.error("taking a storage commitment report failed by %s", type(error).__name__)  # noqa: TRY400 -- may quote
+            return StoreUnavailableError("a storage commitment report cannot be taken; report it again later")
         return None
 
 
@@ -260,8 +292,13 @@ class _Receiver:
         self.process: SpawnProcess = multiprocessing.get_context("spawn").Process(
             target=run, args=(theirs, port), name="zweitblick receiver", daemon=True
         )
-        self.process.start()
-        theirs.close()  # or its end would not be seen
+        try:
+            self.process.start()
+        except OSError:
+            self._pipe.close()
+            raise
+        finally:
+            theirs.close()  # or its end would not be seen
 
     @property
     def listens(self) -> bool:

@@ -23,6 +23,10 @@ class Bounds:
         For one study.
     read_s
         Until a study that was fetched is read.
+    begun_s
+        Until what a study is held back for has begun, that is waited for.
+    lookup_s
+        After so long no further study is tried.
     """
 
     studies: int = 3
@@ -30,6 +34,8 @@ class Bounds:
     content_bytes: int = 4 * 2**30
     fetch_s: float = 600.0
     read_s: float = 900.0
+    begun_s: float = 10.0
+    lookup_s: float = 3600.0
 
 
 BOUNDS = Bounds()

@@ -11,19 +11,27 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from dbos import DBOS, SetWorkflowID, WorkflowSerializationFormat
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
-from zweitblick.errors import EventError, PeerError, UnknownStudyError, ZweitblickError
+from zweitblick.errors import (
+    EventError,
+    PeerError,
+    PeerTimeoutError,
+    UnknownRoundError,
+    UnknownStudyError,
+    ZweitblickError,
+)
 from zweitblick.errors.root import INTERNAL
-from zweitblick.peers.archive import RemoteStudy
+from zweitblick.peers.archive import RemoteSeries, RemoteStudy
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.destination import Archive
 from zweitblick.retrieval.bounds import BOUNDS, Bounds
 from zweitblick.retrieval.candidates import Present, began, earlier, of_head, present
 from zweitblick.retrieval.source import Source
-from zweitblick.store.absence import HandedBack
+from zweitblick.store.absence import HandedBack, until_there
 from zweitblick.store.life import WAS_READ, Actor, Event, State
 from zweitblick.store.lookups import LookupOutcome
 from zweitblick.store.rounds import Round
@@ -42,7 +50,8 @@ LONGEST_HOLD = timedelta(hours=2)
 
 _QUEUE = "look up"
 _POLL_S = 0.5
-_UNDER_WAY = ("ENQUEUED", "DELAYED", "PENDING")
+_WAITING = ("ENQUEUED", "DELAYED")
+_UNDER_WAY = (*_WAITING, "PENDING")
 _NOT_READ = frozenset({State.FAILED, State.CANCELLED})
 
 
@@ -110,8 +119,10 @@ class PriorLookup:
         is_held = bool(self._sources) and one.state is State.STABLE and self._is_looked_up(one)
         if not is_held:
             self._held_since.pop(one.id, None)
+        elif self._clock() - self._held_since.setdefault(one.id, self._clock()) >= LONGEST_HOLD:
+            self._store.lookups.end(one.id, LookupOutcome.LATE)
             return False
-        return self._clock() - self._held_since.setdefault(one.id, self._clock()) < LONGEST_HOLD
+        return is_held
 
     def close(self) -> None:
         """Begin nothing any more, and hand back what is under way; a peer's patience bounds each."""
@@ -123,7 +134,7 @@ class PriorLookup:
         lookups = self._store.lookups
         if lookups.outcome(one.id) is not None or lookups.was_fetched(one.study):
             return False
-        name = f"look-up-{one.id}"
+        name = _workflow_id(one)
         status = DBOS.get_workflow_status(name)
         if status is None:
             with SetWorkflowID(name):
@@ -154,7 +165,11 @@ class PriorLookup:
             log.error("a lookup failed by %s", type(error).__name__)  # noqa: TRY400 -- as said
             outcome = INTERNAL
         log.info("lookup for round %s of study %s: %s", round_id, study, outcome)
-        with suppress(ZweitblickError):  # the round is gone, or goes on without
+        noted = partial(self._noted, round_id, outcome)
+        return until_there(noted, self._closing, partial(log.warning, "the lookup for round %s waits: %s", round_id))
+
+    def _noted(self, round_id: str, outcome: str) -> str:
+        with suppress(UnknownRoundError):  # it was shredded
             self._store.lookups.end(round_id, outcome)
         return outcome
 
@@ -163,22 +178,39 @@ class PriorLookup:
         if not this.can_be_asked_for:
             return LookupOutcome.UNNAMED
         candidates, faults = self._candidates(this)
-        unread, tries = "", 0
-        for source, one in candidates[:MOST_ASKED]:
+        tried = self._tried(candidates[:MOST_ASKED], round_id)
+        return faults[0] if faults else tried
+
+    def _tried(self, candidates: Sequence[tuple[Source, RemoteStudy]], round_id: str) -> str:
+        """Return what comes of trying studies one after the other until one is read."""
+        outcome, tries = str(LookupOutcome.NONE), 0
+        for source, one in self._in_time(candidates):
             if tries == self._bounds.studies:
                 break
             try:
-                is_here = self._is_here(one.uid) and not self._store.lookups.is_under_way(round_id, one.uid)
-                if not is_here and not self._is_fetched(source, one, round_id):
+                is_here = self._is_here(one.uid)
+                series = [] if is_here else of_head(source.series(one.uid))
+                if not is_here and not series:
+                    continue
+                outcome = LookupOutcome.UNREAD
+                if is_here and self._last_of(one.uid).state in _NOT_READ:
                     continue
                 tries += 1
+                if not is_here:
+                    self._fetch(source, one, series, round_id)
                 if self._is_read(one.uid):
-                    return faults[0] if faults else LookupOutcome.HAD
-                unread = LookupOutcome.UNREAD
+                    return LookupOutcome.HAD
             except PeerError as error:
                 log.warning("an earlier study for round %s was not had: %s", round_id, error)
-                unread = error.code
-        return next((code for code in (*faults, unread) if code), LookupOutcome.NONE)
+                outcome = error.code
+        return outcome
+
+    def _in_time(self, candidates: Sequence[tuple[Source, RemoteStudy]]) -> Iterator[tuple[Source, RemoteStudy]]:
+        end = time.monotonic() + self._bounds.lookup_s
+        for source, one in candidates:
+            if time.monotonic() > end:
+                raise PeerTimeoutError(f"{source.name} sent no earlier study within {self._bounds.lookup_s:g} s")
+            yield source, one
 
     def _candidates(self, this: Present) -> tuple[list[tuple[Source, RemoteStudy]], list[str]]:
         """Return earlier studies of all archives, the last first, and codes of why an archive did not answer."""
@@ -195,29 +227,44 @@ class PriorLookup:
 
     def _is_here(self, study_uid: str) -> bool:
         try:
-            return bool(self._store.rounds(self._store.token(study_uid)))
+            has_rounds = bool(self._store.rounds(self._store.token(study_uid)))
         except UnknownStudyError:
             return False
+        return has_rounds and not self._store.lookups.is_partial(study_uid)
 
-    def _is_fetched(self, source: Source, one: RemoteStudy, round_id: str) -> bool:
-        """Fetch a study, if it may be of a head, and have it read at once."""
-        series = of_head(source.series(one.uid))
-        if not series:
-            return False
+    def _last_of(self, study_uid: str) -> Round:
+        return self._store.rounds(self._store.token(study_uid))[-1]
+
+    def _fetch(self, source: Source, one: RemoteStudy, series: Sequence[RemoteSeries], round_id: str) -> None:
+        """Fetch a study, and have it read at once."""
         self._store.lookups.begin(round_id, one.uid)
         source.fetch(one.uid, series, closing=self._closing)
-        last = self._store.rounds(self._store.token(one.uid))[-1]
+        self._store.lookups.complete(round_id, one.uid)
+        last = self._last_of(one.uid)
         if last.state is State.RECEIVING:
             with suppress(EventError):  # its quiet time is over
                 self._store.advance(last.id, Event.COMPLETED, by=Actor.WORKER)
-        return True
 
     def _is_read(self, study_uid: str) -> bool:
-        """Wait until a study is read, or cannot be, or takes too long."""
-        token, end = self._store.token(study_uid), time.monotonic() + self._bounds.read_s
-        while (state := self._store.rounds(token)[-1].state) not in WAS_READ:
-            if state in _NOT_READ or time.monotonic() > end:
+        """Wait until a study is read, or cannot be, or takes too long, or waits itself for a lookup that does."""
+        began_at = time.monotonic()
+        while (last := self._last_of(study_uid)).state not in WAS_READ:
+            waited_s = time.monotonic() - began_at
+            if last.state in _NOT_READ or waited_s > self._bounds.read_s:
+                return False
+            if waited_s > self._bounds.begun_s and self._waits_for_a_lookup(last):
                 return False
             if self._closing.wait(_POLL_S):
                 raise HandedBack
         return True
+
+    def _waits_for_a_lookup(self, one: Round) -> bool:
+        """Tell whether a round is held back for a lookup that has not begun, perhaps for want of this one's place."""
+        if one.state is not State.STABLE or self._store.lookups.outcome(one.id) is not None:
+            return False
+        status = DBOS.get_workflow_status(_workflow_id(one))
+        return status is not None and status.status in _WAITING
+
+
+def _workflow_id(one: Round) -> str:
+    return f"look-up-{one.id}"

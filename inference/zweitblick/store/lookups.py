@@ -22,6 +22,8 @@ class LookupOutcome(StrEnum):
     """The study has no Patient ID that can be asked for, or no date."""
     UNREAD = "unread"
     """There is one, and it cannot be read, or not in time."""
+    LATE = "late"
+    """The round was read before it was known."""
 
 
 class Lookups:
@@ -40,7 +42,7 @@ class Lookups:
         StoreError
             If it cannot be noted.
         """
-        row = {"round": round_id, "uid_index": self._index_of(study_uid)}
+        row = {"round": round_id, "uid_index": self._index_of(study_uid), "completed": False}
         if self._is_begun(round_id, study_uid):
             return
         try:
@@ -49,8 +51,20 @@ class Lookups:
         except IntegrityError:
             raise _unknown(round_id) from None
 
+    def complete(self, round_id: str, study_uid: str) -> None:
+        """Note that all of a study came that was fetched for a round.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be noted.
+        """
+        mine = (fetched.c.round == round_id) & (fetched.c.uid_index == self._index_of(study_uid))
+        with self._rooms.database.writing() as transaction:
+            transaction.execute(update(fetched).where(mine).values(completed=True))
+
     def end(self, round_id: str, outcome: str) -> None:
-        """Note what came of a round's lookup.
+        """Note what came of a round's lookup; the second time nothing happens, or its report might say otherwise.
 
         Parameters
         ----------
@@ -66,14 +80,14 @@ class Lookups:
         StoreError
             If it cannot be noted.
         """
-        row = {"round": round_id, "outcome": outcome}
+        if self.outcome(round_id) is not None:
+            return
         try:
             with self._rooms.database.writing() as transaction:
-                there = update(lookups).where(lookups.c.round == round_id).values(outcome=outcome)
-                if transaction.execute(there.returning(lookups.c.round)).scalar_one_or_none() is None:
-                    transaction.execute(insert(lookups).values(row))
+                transaction.execute(insert(lookups).values({"round": round_id, "outcome": outcome}))
         except IntegrityError:
-            raise _unknown(round_id) from None
+            if self.outcome(round_id) is None:  # else another process was faster
+                raise _unknown(round_id) from None
 
     def outcome(self, round_id: str) -> str | None:
         """Return what came of a round's lookup; None if there was none, or it has not ended."""
@@ -83,9 +97,12 @@ class Lookups:
             ).scalar_one_or_none()
         return found
 
-    def is_under_way(self, round_id: str, study_uid: str) -> bool:
-        """Tell whether fetching a study for a round was begun and has not ended."""
-        return self._is_begun(round_id, study_uid) and self.outcome(round_id) is None
+    def is_partial(self, study_uid: str) -> bool:
+        """Tell whether of a study that was fetched not all has come, or not yet."""
+        mine = fetched.c.uid_index == self._index_of(study_uid)
+        partial = exists().where(mine) & ~exists().where(mine, fetched.c.completed)
+        with self._rooms.database.reading() as transaction:
+            return bool(transaction.execute(select(partial)).scalar_one())
 
     def was_fetched(self, token: str) -> bool:
         """Tell whether a study is here, or is coming, because it was fetched for another one."""

@@ -23,14 +23,20 @@ _listed = listed_instances.c.step == procedure_steps.c.id
 _kept = exists().where(
     objects.c.study == procedure_steps.c.study, objects.c.identity_index == listed_instances.c.identity_index
 )
+_of_round = objects.c.round == rounds.c.id
+_is_listed = exists().where(
+    procedure_steps.c.study == objects.c.study, _listed, listed_instances.c.identity_index == objects.c.identity_index
+)
 
 ALL_LISTED_ARE_KEPT: ColumnElement[bool] = and_(
     exists().where(_of_study, _listed, procedure_steps.c.state == PerformedState.COMPLETED),
     ~exists().where(_of_study, procedure_steps.c.state == PerformedState.IN_PROGRESS),
     ~exists().where(_of_study, _listed, ~_kept),
+    exists().where(_of_round),
+    ~exists().where(_of_round, ~_is_listed),
 )
-"""Of a row of `schema.rounds`: a step of its study is completed and lists instances, none is in progress, and all
-instances that its steps list are there."""
+"""Of a row of `schema.rounds`: a step of its study is completed and lists instances, none is in progress, all instances
+that its steps list are there, and they list all that came in this round: of others nobody says how many there are."""
 
 
 class ProcedureSteps:

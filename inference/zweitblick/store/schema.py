@@ -201,8 +201,9 @@ fetched = Table(
     data,
     Column("round", ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True),
     Column("uid_index", LargeBinary(32), primary_key=True, index=True),
+    Column("completed", Boolean, nullable=False),
 )
-"""Studies that are, or were, fetched for a round."""
+"""Studies that are, or were, fetched for a round. ``completed``: all of it came; else fetching it goes on or failed."""
 
 wrapped_keys = Table(
     "wrapped_keys",

@@ -18,4 +18,5 @@ def upgrade() -> None:
         "fetched",
         sa.Column("round", sa.String(32), sa.ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("uid_index", sa.LargeBinary(32), primary_key=True, index=True),
+        sa.Column("completed", sa.Boolean, nullable=False),
     )
