@@ -153,6 +153,24 @@ def test_what_takes_too_long_or_is_not_wanted_any_more_ends(archive: Archive, st
         source.fetch(ERIKA.uid, series, closing=closing)
 
 
+def test_a_transfer_that_is_handed_back_has_an_end_on_record(files: list[Path], store: Store) -> None:
+    book, closing = Book(), threading.Event()
+
+    def closed(body: bytes) -> bytes:
+        closing.set()
+        return body
+
+    with WebArchive(files) as archive:
+        archive.change = closed
+        source = Source(archive.destination, store, book)
+        with pytest.raises(HandedBack):
+            source.fetch(ERIKA.uid, source.series(ERIKA.uid), closing=closing)
+    begun, ended = book.told()[-2:]
+    assert begun[0] == "Begin Transferring DICOM Instances"
+    assert ended[0] == "DICOM Instances Transferred"
+    assert ended[2] != 0
+
+
 @pytest.mark.parametrize(("manner", "error"), [("unknown", PeerRefusedError), ("short", PeerAnswerError)])
 def test_a_c_move_that_brings_not_all_fails(
     files: list[Path], store: Store, manner: str, error: type[PeerError]

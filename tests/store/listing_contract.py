@@ -7,6 +7,7 @@ from typing import BinaryIO
 import pytest
 
 from store.stores import ACCESSION, PATIENT_ID, Clock, encoded, instance, pixels, plain_file, study_uid
+from zweitblick.dicom.performed_step import BegunStep
 from zweitblick.errors import UnknownObjectError
 from zweitblick.store import headers
 from zweitblick.store.life import Actor, Event
@@ -118,3 +119,9 @@ class ListingContract:
         store.describe(two, patient_id="", accession_number=ACCESSION)
         store.describe(three, patient_id="", accession_number="")
         assert store.listing.undescribed() == [three]
+
+    def test_studies_that_are_known_by_their_steps_alone_are_not_looked_into(self, store: Store) -> None:
+        store.keep(instance(1))
+        store.procedure_steps.begin("1.2.276.0.4712.77", BegunStep(study_uid(2)))
+        for undescribed in (store.listing.undescribed, store._rooms.studies.undescribed):
+            assert undescribed() == [store.token(study_uid(1))]

@@ -173,13 +173,44 @@ def test_input_that_an_archive_of_the_settings_has_is_fetched(room: Room, tmp_pa
     with WebArchive(files) as archive:
         url = f"{archive.destination.url}/studies/{study.uid}"
         room.worklist.create(retrievable(study.uid, url=url), uid=UID)
-        with room.performing(archive.destination):
+        with room.performing(archive.destination) as performer:
             wait_until(lambda: len(room.store.instances(room.store.token(study.uid))) == 3)
             token = room.store.token(study.uid)
             room.store.advance(room.store.rounds(token)[-1].id, Event.COMPLETED, by=Actor.WORKER)
             room.reaches("IN PROGRESS")
+            wait_until(lambda: not performer._inputs._waits)
     kept = {one.sop_instance_uid for one in room.store.instances(token)}
     assert kept == {pydicom.dcmread(path).SOPInstanceUID for path in files}
+
+
+def test_what_an_archive_does_not_have_is_fetched_less_and_less_often(room: Room, tmp_path: Path) -> None:
+    """A work item names more than there is; what failed is tried every minute, and forgotten with its work item."""
+    grid, study, now = axis_aligned_grid((0.0, 0.0, 0.0), (1, 8, 8), 2.0), StudyHeader(), [0.0]
+    files = write_series(tmp_path / "archive", Volume(np.zeros(grid.shape, np.float32), grid), study=study)
+    with WebArchive(files) as archive:
+        item = retrievable(study.uid, url=f"{archive.destination.url}/studies/{study.uid}")
+        room.worklist.create(item, uid=UID)
+        [kept] = room.store.workitems.items("SCHEDULED")
+        inputs = Inputs(room.store, [archive.destination], now_s=lambda: now[0])
+
+        def asked_in(minutes: int) -> int:
+            before = len(archive.shelf.asked)
+            for _ in range(minutes):
+                inputs.fetch(kept, item)
+                wait_until(lambda: inputs._waits[kept.id].until_s < float("inf"))
+                now[0] += 60.0
+            return len(archive.shelf.asked) - before
+
+        archive.manner = "refusing"
+        assert asked_in(3) == 3  # for the series each time, and nothing more
+        archive.manner = "polite"
+        assert asked_in(64) == 2 * 7  # series and images at minutes 0, 1, 3, 7, 15, 31, 63
+        assert asked_in(12 * 60) <= 2 * 5
+        inputs.keep_to({kept.id})
+        assert asked_in(1) == 0
+        inputs.keep_to(())
+        assert asked_in(1) == 2
+        inputs.close()
 
 
 WEB = StowDestination("PACS", "https://pacs.example/dicom-web/")

@@ -160,7 +160,7 @@ class Source:
 
         try:
             yield
-        except Exception as error:
+        except BaseException as error:  # HandedBack too: what began has an end on record
             code = code_of(error)
             self._audit.record(failed(transferred(done()), code))
             raise

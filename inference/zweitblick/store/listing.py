@@ -78,9 +78,12 @@ class Listing:
             return [Place(row.arrived_us, row.study) for row in transaction.execute(query)]
 
     def undescribed(self) -> list[str]:
-        """Return the tokens of the studies that no Patient ID and no Accession Number are known of."""
+        """Return the tokens of the studies that have objects, and no Patient ID and no Accession Number yet."""
         query = select(studies.c.token).where(
-            studies.c.patient_index.is_(None), studies.c.accession_index.is_(None), ~studies.c.shredding
+            studies.c.patient_index.is_(None),
+            studies.c.accession_index.is_(None),
+            ~studies.c.shredding,
+            exists().where(objects.c.study == studies.c.token),  # others are known by an MPPS or a work item alone
         )
         with self._database.reading() as transaction:
             return list(transaction.execute(query.order_by(studies.c.token)).scalars())

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, and_, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from zweitblick.errors import StoreUnavailableError, UnknownStudyError
@@ -12,7 +12,7 @@ from zweitblick.store.index import Indexed, KeyedIndex
 from zweitblick.store.keyring import Keyring
 from zweitblick.store.recent import Recent
 from zweitblick.store.rows import fresh_id, opened_details, sealed_details
-from zweitblick.store.schema import studies
+from zweitblick.store.schema import objects, studies
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ class Studies:
         return self._where(studies.c.patient_index == self._index.of(Indexed.PATIENT, patient_id))
 
     def undescribed(self) -> list[str]:
-        """Return the tokens of the studies that have no Patient ID yet."""
-        return self._where(studies.c.patient_index.is_(None))
+        """Return the tokens of the studies that have objects, and no Patient ID yet."""
+        has_objects = exists().where(objects.c.study == studies.c.token)  # others: by an MPPS or a work item alone
+        return self._where(and_(studies.c.patient_index.is_(None), has_objects))
 
     def of_accession(self, accession_number: str) -> list[str]:
         """Return the tokens of studies by the exact Accession Number."""

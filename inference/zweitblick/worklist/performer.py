@@ -99,7 +99,9 @@ class Performer:
                 log.error("looking at work items failed by %s", type(error).__name__)  # noqa: TRY400 -- texts may quote data
 
     def _look(self) -> None:
-        for item in self._store.workitems.items(StepState.SCHEDULED, StepState.IN_PROGRESS):
+        items = self._store.workitems.items(StepState.SCHEDULED, StepState.IN_PROGRESS)
+        self._inputs.keep_to({item.id for item in items if item.state == StepState.SCHEDULED})
+        for item in items:
             content = content_of(item)
             if not _is_ours(content):
                 continue
