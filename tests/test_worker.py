@@ -101,7 +101,7 @@ def test_a_study_that_cannot_be_read_fails_with_its_code(house: House, study: Pa
 def test_a_reading_that_cannot_be_put_on_record_waits(
     house: House, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zweitblick.worker.AWAY_S", 0.05)
+    monkeypatch.setattr("zweitblick.store.absence.AWAY_S", 0.05)
     house.book.is_away = True
     with house.store() as store:
         token = keep(store, files_of(study, "T1"))

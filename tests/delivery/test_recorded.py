@@ -62,7 +62,7 @@ def test_an_attempt_that_failed_is_on_record_as_such(house: House, image: Path) 
 
 
 def test_what_cannot_be_put_on_record_is_not_sent(house: House, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zweitblick.delivery.deliverer.AWAY_S", 0.05)
+    monkeypatch.setattr("zweitblick.store.absence.AWAY_S", 0.05)
     book = Book()
     book.is_away = True
     with house.store() as store, StorePeer() as peer:

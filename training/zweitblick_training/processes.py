@@ -58,5 +58,6 @@ def placed() -> Iterator[Place]:
     try:
         device = torch.device("cuda", distributed.get_node_local_rank()) if cuda else torch.device("cpu")
         yield Place(distributed.get_rank(), distributed.get_world_size(), device)
+        distributed.barrier()  # who leaves first must not end the connections that others still use
     finally:
         distributed.destroy_process_group()

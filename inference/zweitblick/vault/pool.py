@@ -69,6 +69,7 @@ class KeyPool:
         self._clock = clock
         self._spares: deque[_Spare] = deque()
         self._lock = threading.Lock()
+        self._filling = threading.Lock()
         self._wanted = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -123,15 +124,16 @@ class KeyPool:
         KeyHolderError
             If the holder cannot be used; what is there stays.
         """
-        for _ in range(self._limits.count - self._young()):
-            if self._closing.is_set():
-                return
-            key = DataKey.fresh()
-            spare = _Spare(key, self._holder.wrap(key), self._clock())
-            with self._lock:
-                self._spares.append(spare)
-                if len(self._spares) > self._limits.count:
-                    self._spares.popleft()
+        with self._filling:  # two at once would wrap more than is missing
+            for _ in range(self._limits.count - self._young()):
+                if self._closing.is_set():
+                    return
+                key = DataKey.fresh()
+                spare = _Spare(key, self._holder.wrap(key), self._clock())
+                with self._lock:
+                    self._spares.append(spare)
+                    if len(self._spares) > self._limits.count:
+                        self._spares.popleft()
 
     def _young(self) -> int:
         half_s = self._limits.age.total_seconds() / 2
