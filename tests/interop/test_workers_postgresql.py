@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from interop.postgresql import Server, running_server
 from kept_study import Clock, wait_until
 from quick_reading import Box, quick
 from reading_house import RESULTS, fails_at_once, keep, keep_renamed, last, reached
+from zweitblick.errors import EventError
 from zweitblick.model.bundle import Bundles
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.places import StorePlaces
@@ -73,7 +74,8 @@ def house(tmp_path: Path, server: Server, bundles: Bundles) -> House:
 
 
 def complete(store: Store, token: str) -> None:
-    store.advance(last(store, token).id, Event.COMPLETED, by=Actor.WORKER)
+    with suppress(EventError):  # by the other process's clock the quiet time is over, and it may be faster
+        store.advance(last(store, token).id, Event.COMPLETED, by=Actor.WORKER)
 
 
 def test_what_a_killed_worker_had_begun_is_read_by_the_other(house: House, quick_files: list[Path]) -> None:
