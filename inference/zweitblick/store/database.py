@@ -2,11 +2,13 @@
 
 import errno
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from sqlite3 import SQLITE_FULL, Connection
+from sqlite3 import SQLITE_BUSY, SQLITE_FULL, Connection
 from sqlite3 import Error as SQLiteError
+from sqlite3 import OperationalError as SQLiteOperationalError
 from typing import cast
 
 from alembic import command
@@ -26,6 +28,7 @@ FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_S = 30.0
 """How long SQLite waits for another process' transaction."""
+_AGAIN_S = 0.01
 _POSTGRESQL_DISK_FULL = "53100"
 _MIGRATION_LOCK = 7311930524661873264
 """Any number that no other program uses for PostgreSQL's advisory locks."""
@@ -181,7 +184,8 @@ def _sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def settle(connection: Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # sqlite3 would begin by itself, and not before the first change
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -191,6 +195,24 @@ def _sqlite_engine(url: str) -> Engine:
         connection.execute(transaction.get_execution_options().get("begin", "BEGIN"))
 
     return engine
+
+
+def _write_ahead(connection: Connection) -> None:
+    """Have SQLite write a log ahead; the first to open a database changes its file for that.
+
+    Of those who want to change it at once SQLite refuses all but one without waiting, as two that wait while they read
+    would wait for each other.
+    """
+    end = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except SQLiteOperationalError as error:
+            if error.sqlite_errorcode != SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 @contextmanager
