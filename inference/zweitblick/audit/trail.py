@@ -34,6 +34,7 @@ from zweitblick.audit.frames import (
 )
 from zweitblick.audit.head import SignedHead
 from zweitblick.audit.message import AuditEvent, Participant, Source, xml
+from zweitblick.durable import sync_folder
 from zweitblick.errors import AuditReadError, AuditWriteError
 from zweitblick.signing.keys import Signer
 
@@ -232,7 +233,7 @@ class Trail:
             raise
         finally:
             os.close(descriptor)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return path
 
 
@@ -262,14 +263,6 @@ def _write_at(descriptor: int, data: bytes, place: int) -> None:
     while view:
         written = os.pwrite(descriptor, view, place)
         view, place = view[written:], place + written
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

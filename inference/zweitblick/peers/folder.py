@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from zweitblick.durable import sync_folder
 from zweitblick.errors import PeerBusyError, PeerUnreachableError
 from zweitblick.peers.destination import FolderDestination
 from zweitblick.peers.instance import DICOM, P7M, Outgoing, Receipt
@@ -45,7 +46,7 @@ class FolderSender:
         with self._errors():
             for one in instances:
                 _write(one, self._destination.folder / f"{one.sop_instance_uid}{_SUFFIXES[one.media_type]}")
-            _sync(self._destination.folder)
+            sync_folder(self._destination.folder)
         return Receipt()
 
     def check(self) -> None:
@@ -82,12 +83,3 @@ def _write(one: Outgoing, path: Path) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Make the names durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from zweitblick.durable import sync_folder
 from zweitblick.errors import StoreDamagedError, StoreError, StoreFullError, StoreUnavailableError
 from zweitblick.store.database import FULL_ERRNOS
 
@@ -116,7 +117,7 @@ class ObjectFolder:
         with self._lock, _typed_errors():
             try:
                 places = [self._append(study, pieces, sizes) for study, pieces in sealed]
-                self._sync([self._packs[study].descriptor for study in sizes])
+                self.sync_folder([self._packs[study].descriptor for study in sizes])
             except OSError:
                 self._take_back(sizes)
                 raise
@@ -241,7 +242,7 @@ class ObjectFolder:
                 view = view[written:]
         return place
 
-    def _sync(self, descriptors: Sequence[int]) -> None:
+    def sync_folder(self, descriptors: Sequence[int]) -> None:
         """Sync several at once: a file system with a journal then writes it once, not once for each."""
         if len(descriptors) == 1:
             os.fdatasync(descriptors[0])
@@ -260,10 +261,10 @@ class ObjectFolder:
         path = self._part(name)
         with suppress(FileExistsError):
             path.parent.mkdir(mode=0o700)
-            _sync_folder(self._root)
+            sync_folder(self._root)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _OWNER_ONLY)
         try:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError:
             os.close(descriptor)
             path.unlink(missing_ok=True)
@@ -340,11 +341,3 @@ def _typed(error: OSError) -> StoreError:
     if error.errno in FULL_ERRNOS:
         return StoreFullError(f"no room for objects is left ({error.strerror}); free some and send again")
     return StoreUnavailableError(f"the folder of objects cannot be used ({error.strerror}); see to it and send again")
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from zweitblick.durable import sync_folder
 from zweitblick.errors import KeyHolderError, UnknownKekError
 from zweitblick.vault.data_key import KEY_BYTES, DataKey, fingerprint
 from zweitblick.vault.keyholders.holder import Kek, WrappedKey, changed, checked_key
@@ -121,7 +122,7 @@ class FileKeyHolder:
                 file.write(bytes(KEY_BYTES))
                 os.fsync(file.fileno())
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             raise KeyHolderError(f"{path} cannot be destroyed: {error.strerror}; see to its folder") from error
         self.keks()
@@ -230,16 +231,8 @@ def _write(path: Path, secret: bytes) -> None:
             os.fsync(file.fileno())
         os.link(part, path)  # unlike a rename, it replaces nothing
         part.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError as error:
         raise KeyHolderError(f"{path} is there already and is not replaced; choose another name") from error
     except OSError as error:
         raise KeyHolderError(f"{path} cannot be written: {error.strerror}; choose another folder") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
