@@ -9,10 +9,8 @@ store, noted once; an attempt that is repeated after a crash sends the same inst
 import io
 import json
 import logging
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
@@ -50,11 +48,12 @@ from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import Outgoing, outgoing
 from zweitblick.peers.sender import sender
 from zweitblick.pipeline import Observer, silent
-from zweitblick.store.absence import AWAY, HandedBack, until_there
+from zweitblick.store.absence import AWAY, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
 from zweitblick.store.results import ERROR, ResultName
 from zweitblick.store.store import Store
+from zweitblick.store.under_way import UnderWay
 
 log = logging.getLogger(__name__)
 
@@ -127,9 +126,7 @@ class Deliverer:
         self._routes = {route.destination.name: route for route in routes}
         self._delay_s = delay_s
         self._patience = patience
-        self._closing = threading.Event()
-        self._changed = threading.Condition()
-        self._under_way = 0
+        self._under_way = UnderWay()
 
     def register(self) -> None:
         """Make the workflow known to DBOS, before that is launched."""
@@ -187,9 +184,7 @@ class Deliverer:
 
     def close(self) -> None:
         """Begin no attempt any more, and wait for those under way; a peer's patience bounds each."""
-        self._closing.set()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._under_way)
+        self._under_way.close()
 
     def _begun(self, study: str, round_id: str) -> str:
         names = []
@@ -206,7 +201,7 @@ class Deliverer:
 
     def _deliver(self, delivery: str, number: int) -> str:
         """Make one attempt, and leave the next one behind if it has failed; the workflow."""
-        with self._counted():
+        with self._under_way.one():
             attempted = self._kept_at(self._attempted, shredded=json.dumps((DeliveryState.WITHDRAWN, "")))
             ended = DBOS.run_step({"name": "attempt"}, attempted, delivery, number)
             state, destination = json.loads(ended)
@@ -216,26 +211,13 @@ class Deliverer:
                 self._enqueue(delivery, destination, number + 1, delay_s=delay_s)
             return str(state)
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._changed:
-            if self._closing.is_set():
-                raise HandedBack
-            self._under_way += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._under_way -= 1
-                self._changed.notify_all()
-
     def _kept_at(self, step: Callable[..., str], *, shredded: str) -> Callable[..., str]:
         """Try a step again for as long as store or key holder are away; ``shredded`` is what it ends with if so."""
 
         def trying(*arguments: object) -> str:
             try:
                 return until_there(
-                    partial(step, *arguments), self._closing, partial(log.warning, "a delivery waits: %s")
+                    partial(step, *arguments), self._under_way.closing, partial(log.warning, "a delivery waits: %s")
                 )
             except UnknownRoundError:
                 return shredded

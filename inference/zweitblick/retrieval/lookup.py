@@ -6,10 +6,9 @@ fetched so are not looked up again, or a patient's whole history would come.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -36,6 +35,7 @@ from zweitblick.store.life import WAS_READ, Actor, Event, State
 from zweitblick.store.lookups import LookupOutcome
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
+from zweitblick.store.under_way import UnderWay
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +89,7 @@ class PriorLookup:
         self._sources = [Source(one, store, audit, bounds=bounds, patience=patience) for one in places]
         self._clock = clock
         self._bounds = bounds
-        self._closing = threading.Event()
-        self._changed = threading.Condition()
-        self._running = 0
+        self._under_way = UnderWay()
         self._held_since: dict[str, datetime] = {}
 
     def register(self) -> None:
@@ -99,7 +97,7 @@ class PriorLookup:
 
         @DBOS.workflow(name="look up", serialization_type=WorkflowSerializationFormat.PORTABLE)
         def look_up(study: str, round_id: str) -> str:
-            with self._counted():
+            with self._under_way.one():
                 return DBOS.run_step({"name": "prior"}, self._looked_up, study, round_id)
 
         self._workflow = look_up
@@ -126,9 +124,7 @@ class PriorLookup:
 
     def close(self) -> None:
         """Begin nothing any more, and hand back what is under way; a peer's patience bounds each."""
-        self._closing.set()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._running)
+        self._under_way.close()
 
     def _is_looked_up(self, one: Round) -> bool:
         lookups = self._store.lookups
@@ -142,19 +138,6 @@ class PriorLookup:
             return True
         return status.status in _UNDER_WAY
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._changed:
-            if self._closing.is_set():
-                raise HandedBack
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
-
     def _looked_up(self, study: str, round_id: str) -> str:
         """Look up, and note what came of it; the job's edge."""
         try:
@@ -166,7 +149,9 @@ class PriorLookup:
             outcome = INTERNAL
         log.info("lookup for round %s of study %s: %s", round_id, study, outcome)
         noted = partial(self._noted, round_id, outcome)
-        return until_there(noted, self._closing, partial(log.warning, "the lookup for round %s waits: %s", round_id))
+        return until_there(
+            noted, self._under_way.closing, partial(log.warning, "the lookup for round %s waits: %s", round_id)
+        )
 
     def _noted(self, round_id: str, outcome: str) -> str:
         with suppress(UnknownRoundError):  # it was shredded
@@ -216,9 +201,9 @@ class PriorLookup:
         """Return earlier studies of all archives, the last first, and codes of why an archive did not answer."""
         found: list[tuple[Source, RemoteStudy]] = []
         faults = []
+        until = f"{this.started_at:%Y%m%d}"
         for source in self._sources:
             try:
-                until = f"{this.started_at:%Y%m%d}"
                 found += [(source, one) for one in earlier(this, source.studies(this.patient_id, until=until))]
             except PeerError as error:
                 log.warning("earlier studies cannot be asked for: %s", error)
@@ -238,7 +223,7 @@ class PriorLookup:
     def _fetch(self, source: Source, one: RemoteStudy, series: Sequence[RemoteSeries], round_id: str) -> None:
         """Fetch a study, and have it read at once."""
         self._store.lookups.begin(round_id, one.uid)
-        source.fetch(one.uid, series, closing=self._closing)
+        source.fetch(one.uid, series, closing=self._under_way.closing)
         self._store.lookups.complete(round_id, one.uid)
         last = self._last_of(one.uid)
         if last.state is State.RECEIVING:
@@ -254,7 +239,7 @@ class PriorLookup:
                 return False
             if waited_s > self._bounds.begun_s and self._waits_for_a_lookup(last):
                 return False
-            if self._closing.wait(_POLL_S):
+            if self._under_way.closing.wait(_POLL_S):
                 raise HandedBack
         return True
 
