@@ -75,6 +75,15 @@ class StowDestination:
     token_file: Path | None = None
     password_file: Path | None = None
 
+    @property
+    def where(self) -> str:
+        """Name and root, for people."""
+        return f"{self.name} at {self.url}"
+
+    def address(self, path: str) -> str:
+        """Return the URL of a path below the root, as in ``studies/1.2``."""
+        return f"{self.url.rstrip('/')}/{path}"
+
 
 @dataclass(frozen=True)
 class FolderDestination:

@@ -66,12 +66,14 @@ class StowSender:
         PeerUnreachableError, PeerTimeoutError, PeerBrokenOffError, PeerBusyError
             If there is no answer, or one that the server is in trouble. That it does not know QIDO-RS is no fault.
         """
-        where = f"{self._destination.name} at {self._destination.url}"
+        where = self._destination.where
         headers = {"Accept": JSON, **authorization(self._destination)}
-        with errors(where), client(self._destination, self._patience) as web:
-            address = f"{self._destination.url.rstrip('/')}/studies"
-            with web.stream("GET", address, params={"limit": "1"}, headers=headers) as response:
-                status = response.status_code
+        with (
+            errors(where),
+            client(self._destination, self._patience) as web,
+            web.stream("GET", self._destination.address("studies"), params={"limit": "1"}, headers=headers) as response,
+        ):
+            status = response.status_code
         if status in (401, 403):
             raise PeerCredentialsError(f"{where} does not take the credentials (HTTP status {status}); check them")
         if status >= 500 and status != 501:
@@ -85,13 +87,13 @@ class StowSender:
             "Content-Length": str(_length(instances, boundary)),
             **authorization(self._destination),
         }
-        where = f"{self._destination.name} at {self._destination.url}"
+        where = self._destination.where
         with (
             errors(where),
             client(self._destination, self._patience) as web,
             web.stream(
                 "POST",
-                f"{self._destination.url.rstrip('/')}/studies",
+                self._destination.address("studies"),
                 content=_body(instances, boundary),
                 headers=headers,
             ) as response,

@@ -106,9 +106,9 @@ class WebArchive:
         """
         headers = {"Accept": _FILES, "Accept-Encoding": "identity", **authorization(self._destination)}
         with (
-            errors(self._where),
+            errors(self._destination.where),
             client(self._destination, self._patience) as web,
-            web.stream("GET", self._address(path), headers=headers) as response,
+            web.stream("GET", self._destination.address(path), headers=headers) as response,
         ):
             if response.status_code != _OK:
                 raise refused(response.status_code, name=self._destination.name)
@@ -117,24 +117,17 @@ class WebArchive:
     def _found(self, path: str, keys: dict[str, str]) -> list[dict[str, Any]]:
         headers = {"Accept": JSON, **authorization(self._destination)}
         with (
-            errors(self._where),
+            errors(self._destination.where),
             client(self._destination, self._patience) as web,
-            web.stream("GET", self._address(path), params=keys, headers=headers) as response,
+            web.stream("GET", self._destination.address(path), params=keys, headers=headers) as response,
         ):
             if response.status_code == _NOTHING:
                 return []
             if response.status_code != _OK:
                 raise refused(response.status_code, name=self._destination.name)
-            found = _parsed(read_answer(response, self._where), self._destination.name)
+            found = _parsed(read_answer(response, self._destination.where), self._destination.name)
         check_count(len(found), name=self._destination.name)
         return found
-
-    @property
-    def _where(self) -> str:
-        return f"{self._destination.name} at {self._destination.url}"
-
-    def _address(self, path: str) -> str:
-        return f"{self._destination.url.rstrip('/')}/{path}"
 
 
 def _parsed(content: bytes, name: str) -> list[dict[str, Any]]:

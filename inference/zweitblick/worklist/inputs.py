@@ -128,7 +128,7 @@ def has_input(place: Archive, content: Dataset) -> bool:
     said = list(content.get("InputInformationSequence") or ())
     if isinstance(place, StoreDestination):
         return place.called_ae_title in _values(said, "DICOMRetrievalSequence", "RetrieveAETitle")
-    root = f"{place.url.rstrip('/')}/studies/{study_uid(content)}"
+    root = place.address(f"studies/{study_uid(content)}")
     return any(f"{one}/".startswith(f"{root}/") for one in _values(said, "WADORSRetrievalSequence", "RetrieveURL"))
 
 
