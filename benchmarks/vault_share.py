@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,8 +28,7 @@ from benchmarks.figures import publish
 from benchmarks.ingest import SIZES, Sender
 from rich.table import Table
 
-from zweitblick.dicom.file import data_set_of
-from zweitblick.dicom.identity import identity
+from zweitblick.intake.file import IncomingFile
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles, default_models, load_bundles
 from zweitblick.sample import write_sample
@@ -186,19 +185,9 @@ def opened_and_sealed(objects: Sequence[bytes], results: Sequence[bytes]) -> Sec
 
 
 def received(path: Path) -> ReceivedInstance:
-    content = path.read_bytes()
-    syntax, start = data_set_of(content)
-    data = content[start:]
-    found = identity(data, syntax)
-    return ReceivedInstance(
-        sop_class_uid=found.sop_class_uid,
-        sop_instance_uid=found.sop_instance_uid,
-        transfer_syntax_uid=syntax,
-        study_instance_uid=found.study_instance_uid,
-        series_instance_uid=found.series_instance_uid,
-        calling_ae_title="SCANNER",
-        data=data,
-    )
+    file = IncomingFile()
+    file.write(path.read_bytes())
+    return replace(file.instance(), calling_ae_title="SCANNER")
 
 
 @contextmanager

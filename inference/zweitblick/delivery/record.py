@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.codes import Action
-from zweitblick.audit.events import AuditedStudy, Transfer, failed, transfer_begun, transferred
+from zweitblick.audit.events import Transfer, failed, transfer_begun, transferred
 from zweitblick.audit.message import Participant
 from zweitblick.errors.root import code_of
 from zweitblick.peers.destination import Destination, FolderDestination, StoreDestination
@@ -38,12 +38,7 @@ def recorded_transfer(
     AuditError
         If it cannot be put on record. The block is then not entered.
     """
-    named = AuditedStudy(
-        study.study_instance_uid,
-        study.patient_id,
-        accession_number=study.accession_number,
-        sop_classes=Counter(one.sop_class_uid for one in instances),
-    )
+    named = replace(study.audited, sop_classes=Counter(one.sop_class_uid for one in instances))
     transfer = Transfer(_sender(audit.process, destination), _receiver(destination), named)
     # the sender does not know what the receiver held before (PS3.15 table A.5.3.7-1)
     done = transferred(transfer, action=Action.READ)

@@ -5,7 +5,7 @@ The Study Root model, without relational queries: an identifier names, by one UI
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 
 from pydicom.dataelem import DataElement
@@ -19,7 +19,6 @@ from pynetdicom.presentation import PresentationContext
 
 from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import queried
-from zweitblick.audit.message import Participant
 from zweitblick.catalogue.catalogue import Model
 from zweitblick.catalogue.query import (
     MODALITY,
@@ -34,6 +33,7 @@ from zweitblick.catalogue.search import Search
 from zweitblick.dicom.header import DAMAGE, quietly, text
 from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND
 from zweitblick.dimse.messages import Request, Response
+from zweitblick.dimse.reception import receiver_of, requestor_of
 from zweitblick.dimse.status import PENDING, SUCCESS, UNABLE_TO_PROCESS, find_status_of
 from zweitblick.errors import DamagedInstanceError, QueryError, TooManyMatchesError, ZweitblickError
 
@@ -127,14 +127,12 @@ class Find:
         return (instance.attributes for instance in self._search.instances(asked_for.query))
 
     def _record(self, identifier: Dataset, requestor: ServiceUser) -> None:
-        address = requestor.address_info.address if requestor.address_info else ""
-        called = requestor.primitive.called_ae_title.strip() if requestor.primitive else ""
         with quietly():
             query = _encoded(identifier, ImplicitVRLittleEndian)
         self._audit.record(
             queried(
-                Participant(address, ae_titles=(requestor.ae_title.strip(),), address=address),
-                replace(self._audit.process, ae_titles=(called,)),
+                requestor_of(requestor),
+                receiver_of(requestor, self._audit.process),
                 query=query,
                 sop_class_uid=STUDY_ROOT_FIND,
             )

@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Protocol
 
 from pynetdicom.association import ServiceUser
@@ -15,7 +14,7 @@ from zweitblick.dicom.identity import is_uid
 from zweitblick.dicom.performed_step import PERFORMED_STEP, BegunStep, StepChange, begun_step, changed_step
 from zweitblick.dimse.data_set import data_set_of
 from zweitblick.dimse.messages import N_CREATE, Request
-from zweitblick.dimse.reception import sender_of
+from zweitblick.dimse.reception import receiver_of, requestor_of
 from zweitblick.dimse.status import PROCESSING_FAILURE, STEP_STATUS, SUCCESS, status_of
 from zweitblick.errors import MismatchedInstanceError, StepUidError, ZweitblickError
 
@@ -101,8 +100,5 @@ class ProcedureSteps:
                 self._keeper.change(uid, change)
 
     def _recorded(self, study: AuditedStudy, requestor: ServiceUser, action: Action) -> AbstractContextManager[None]:
-        address = requestor.address_info.address if requestor.address_info else ""
-        sender = sender_of(address, requestor.ae_title.strip())
-        called = requestor.primitive.called_ae_title.strip() if requestor.primitive else ""
-        receiver = replace(self._audit.process, ae_titles=(called,))
+        sender, receiver = requestor_of(requestor), receiver_of(requestor, self._audit.process)
         return recorded(self._audit, procedure_recorded(study, sender, receiver, action=action))

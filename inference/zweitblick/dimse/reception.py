@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from pynetdicom.association import ServiceUser
+
 from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import AuditedStudy, Transfer, failed, transfer_begun, transferred
 from zweitblick.audit.message import Participant
@@ -85,13 +87,32 @@ class Reception:
             self._audit.record(failed(transferred(_of(progress.transfer, instances)), code))
 
 
-def sender_of(address: str, title: str) -> Participant:
-    """Return a sender as it is named on record, by its IP address and AE title."""
+def requestor_of(association: ServiceUser) -> Participant:
+    """Return who asks, as it is named on record: by IP address and AE title."""
+    return _sender(address_of(association), association.ae_title.strip())
+
+
+def receiver_of(association: ServiceUser, process: Participant) -> Participant:
+    """Return our process under the AE title that it was called by."""
+    return replace(process, ae_titles=(called_title_of(association),))
+
+
+def address_of(association: ServiceUser) -> str:
+    """Return the IP address of who asks; empty if there is none."""
+    return association.address_info.address if association.address_info else ""
+
+
+def called_title_of(association: ServiceUser) -> str:
+    """Return the AE title that we were called by."""
+    return association.primitive.called_ae_title.strip() if association.primitive else ""
+
+
+def _sender(address: str, title: str) -> Participant:
     return Participant(address, ae_titles=(title,), address=address, is_requestor=True)
 
 
 def _transfer(instance: Received, process: Participant) -> Transfer:
-    sender = sender_of(instance.peer_address, instance.calling_ae_title)
+    sender = _sender(instance.peer_address, instance.calling_ae_title)
     receiver = replace(process, ae_titles=(instance.called_ae_title,))
     return Transfer(sender, receiver, AuditedStudy(instance.study_instance_uid, instance.patient_id))
 

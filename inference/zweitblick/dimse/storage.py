@@ -9,7 +9,7 @@ from pynetdicom.presentation import PresentationContext
 from zweitblick.dicom.identity import identity
 from zweitblick.dimse.instance import Keeper, Received
 from zweitblick.dimse.messages import Request
-from zweitblick.dimse.reception import Reception
+from zweitblick.dimse.reception import Reception, address_of, called_title_of
 from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
 from zweitblick.errors import (
     DamagedInstanceError,
@@ -116,8 +116,8 @@ def received(request: Request, context: PresentationContext, requestor: ServiceU
         study_instance_uid=found.study_instance_uid,
         series_instance_uid=found.series_instance_uid,
         calling_ae_title=requestor.ae_title.strip(),
-        called_ae_title=requestor.primitive.called_ae_title.strip() if requestor.primitive else "",
-        peer_address=requestor.address_info.address if requestor.address_info else "",
+        called_ae_title=called_title_of(requestor),
+        peer_address=address_of(requestor),
         data=data,
         patient_id=found.patient_id,
     )

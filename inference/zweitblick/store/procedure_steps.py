@@ -122,8 +122,7 @@ class ProcedureSteps:
         """
         with self._rooms.database.reading() as transaction:
             token = _found(transaction, self._query(uid)).study
-        kept = self._rooms.studies.study(token)
-        return AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
+        return self._rooms.studies.study(token).audited
 
     def _insert(self, uid: str, study: str, instances: Collection[str]) -> None:
         step = fresh_id()

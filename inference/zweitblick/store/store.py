@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
-from zweitblick.audit.events import AuditedStudy, study_deleted
+from zweitblick.audit.events import study_deleted
 from zweitblick.errors import StoreKeyError, UnknownStudyError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
@@ -386,8 +386,7 @@ class Store:
     def _deletion_recorded(self, token: str) -> AbstractContextManager[None]:
         """Put the end of a study on record, if there is one still that can be named."""
         try:
-            study = self.study(token)
+            named = self.study(token).audited
         except (UnknownStudyError, StoreKeyError):
             return nullcontext()
-        named = AuditedStudy(study.study_instance_uid, study.patient_id, accession_number=study.accession_number)
         return recorded(self._audit, study_deleted(named, replace(self._audit.process, is_requestor=True)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, and_, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from zweitblick.audit.events import AuditedStudy
 from zweitblick.errors import StoreUnavailableError, UnknownStudyError
 from zweitblick.store.database import Database
 from zweitblick.store.index import Indexed, KeyedIndex
@@ -31,6 +32,11 @@ class KeptStudy:
     study_instance_uid: str = field(repr=False)
     patient_id: str = field(default="", repr=False)
     accession_number: str = field(default="", repr=False)
+
+    @property
+    def audited(self) -> AuditedStudy:
+        """The study as audit messages name it."""
+        return AuditedStudy(self.study_instance_uid, self.patient_id, accession_number=self.accession_number)
 
 
 class Studies:

@@ -50,8 +50,7 @@ def record_access(service: Service, request: Request, study: str, *, action: Act
 
 def audited(service: Service, study: str) -> AuditedStudy:
     """Return a study as audit messages name it, by its token."""
-    kept = service.store.study(study)
-    return AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
+    return service.store.study(study).audited
 
 
 class Viewings:

@@ -14,7 +14,6 @@ import pydicom
 from zweitblick import pipeline
 from zweitblick.audit import events
 from zweitblick.audit.codes import Action
-from zweitblick.audit.events import AuditedStudy
 from zweitblick.audit.message import AuditEvent
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
@@ -145,8 +144,7 @@ class ReadingStep:
 
     def _access(self, turn: Turn, action: Action) -> AuditEvent:
         """Return what is put on record of a study before its images are used, and before results are kept."""
-        kept = self._store.study(turn.study)
-        named = AuditedStudy(kept.study_instance_uid, kept.patient_id, accession_number=kept.accession_number)
+        named = self._store.study(turn.study).audited
         return events.accessed(named, replace(self._audit.process, is_requestor=True), action=action)
 
     def _results(self, turn: Turn, made: "_Made") -> Sequence[tuple[ResultName, BinaryIO]]:
