@@ -115,10 +115,14 @@ class Database:
         """
         if self._reading.dialect.name != "sqlite":
             return
+        end = time.monotonic() + _BUSY_S
         with _typed_errors(), self._reading.connect() as connection:
-            busy = connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
-            raise StoreUnavailableError("a transaction keeps the log from being emptied of what was deleted; try again")
+            cursor = connection.connection.cursor()
+            # SQLite waits for who reads or writes, and not for another that empties the log
+            while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > end:
+                    raise StoreUnavailableError("others keep the log from being emptied of what was deleted; try again")
+                time.sleep(_AGAIN_S)
 
     def close(self) -> None:
         """Close all connections."""

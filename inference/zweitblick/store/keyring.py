@@ -139,9 +139,19 @@ class Keyring:
         StoreUnavailableError
             If the database cannot be reached, or its log still holds the key; say it again.
         """
+        self.discard(owner)
+        self._database.truncate_log()
+
+    def discard(self, owner: str) -> None:
+        """Delete a key with which nothing that is kept was sealed; SQLite's log may hold it for a while.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the database cannot be reached.
+        """
         with self._database.writing() as transaction:
             transaction.execute(delete(wrapped_keys).where(wrapped_keys.c.owner == owner))
-        self._database.truncate_log()
         self.forget(owner)
 
     def _made(self, owner: str) -> DataKey:

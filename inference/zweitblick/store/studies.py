@@ -152,7 +152,7 @@ class Studies:
                 transaction.execute(insert(studies).values(row))
         except IntegrityError:
             # another process was faster, or is about to delete it
-            self._keyring.destroy(study.token)
+            self._keyring.discard(study.token)
             found = self._where(studies.c.uid_index == row["uid_index"])
             if not found:
                 raise StoreUnavailableError("a study is being shredded; send it again later") from None
