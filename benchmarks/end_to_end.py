@@ -8,18 +8,17 @@ them in a second position. It is there as NIfTI, and is written as DICOM first.
 """
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from benchmarks.child import measured, reading
 from benchmarks.figures import publish
 from benchmarks.reference_stack import read_study, segresnet
 from rich.table import Table
-from torch.nn import Module
 
 from zweitblick.sample import SampleSpec, write_sample
 from zweitblick.sample.files import SeriesHeader, make_folder, write_series
@@ -31,13 +30,14 @@ THIN = SampleSpec(slice_mm=1.0, flair_motion_mm=(4.0, -3.0, 6.0), flair_motion_d
 """Slices of 1 mm; the patient moved before FLAIR."""
 
 WARM = """
-import sys, time
-from pathlib import Path
+import contextlib, gc, io, time
 from zweitblick.cli import main
+gc.freeze()  # as zweitblick.cli.process does
 for attempt in range({runs} + 1):
     started = time.perf_counter()
-    main(["read", {study!r}, "--out", {out!r}, "--overwrite"])
-    print(time.perf_counter() - started, file=sys.stderr)
+    with contextlib.redirect_stdout(io.StringIO()):
+        main(["read", {study!r}, "--out", {out!r}, "--overwrite"])
+    print(time.perf_counter() - started)
 """
 
 
@@ -54,16 +54,35 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="times each (default: %(default)s)")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds raw")
     arguments = parser.parse_args()
-    network = segresnet()
     table = Table("study and what reads it", "median, s", "spread", "times faster", "peak, GiB")
     with tempfile.TemporaryDirectory() as room:
         truth = write_sample(Path(room) / "synthetic", spec=THIN)
-        add(table, "synthetic", {one: truth.series[one].folder for one in Sequence}, network, arguments.runs)
+        studies: dict[str, Folders] = {"synthetic": {one: truth.series[one].folder for one in Sequence}}
         if (arguments.data / CLINICAL).is_dir():
-            add(table, "clinical", written(arguments.data / CLINICAL, Path(room)), network, arguments.runs)
+            studies["clinical"] = written(arguments.data / CLINICAL, Path(room))
         else:
             print(f"the clinical study is left out: no {CLINICAL} in {arguments.data}; name the folder with --data")
+        ours = {name: Ours.of(next(iter(folders.values())).parent, arguments.runs) for name, folders in studies.items()}
+        network = segresnet()
+        for name, folders in studies.items():
+            add(table, name, ours[name], [read_study(folders, network) for _ in range(arguments.runs)])
     publish("end to end", table)
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Seconds of each run, and the largest resident memory in GiB."""
+
+    new: list[float]
+    new_gib: float
+    warm: list[float]
+    warm_gib: float
+
+    @classmethod
+    def of(cls, study: Path, runs: int) -> Self:
+        """Read one study in new processes, then in a warm one."""
+        out = study.parent / "results"
+        return cls(*new_processes(study, out, runs), *warm_process(study, out, runs))
 
 
 def written(source: Path, room: Path) -> Folders:
@@ -78,15 +97,10 @@ def written(source: Path, room: Path) -> Folders:
     return folders
 
 
-def add(table: Table, name: str, folders: Folders, network: Module, runs: int) -> None:
-    """Measure one study and add its rows."""
-    study = next(iter(folders.values())).parent
-    out = study.parent / "results"
-    new, new_gib = new_processes(study, out, runs)
-    warm, warm_gib = warm_process(study, out, runs)
-    reference = [read_study(folders, network) for _ in range(runs)]
+def add(table: Table, name: str, ours: Ours, reference: list[dict[str, float]]) -> None:
+    """Add the rows of one study."""
     whole = [sum(one.values()) for one in reference]
-    for what, times, gib in (("new process", new, new_gib), ("warm", warm, warm_gib)):
+    for what, times, gib in (("new process", ours.new, ours.new_gib), ("warm", ours.warm, ours.warm_gib)):
         ratio = statistics.median(whole) / statistics.median(times)
         table.add_row(f"{name}: zweitblick read, {what}", *spread(times), f"{ratio:.1f}", f"{gib:.2f}")
     table.add_row(f"{name}: reference", *spread(whole))
@@ -101,32 +115,14 @@ def spread(times: list[float]) -> tuple[str, str]:
 
 def new_processes(study: Path, out: Path, runs: int) -> tuple[list[float], float]:
     """Seconds of each run in a process of its own, and the largest resident memory in GiB."""
-    command = [sys.executable, "-m", "zweitblick", "read", str(study), "--out", str(out), "--overwrite"]
-    times, peaks = [], []
-    for _ in range(runs):
-        started = time.perf_counter()
-        peaks.append(peak_gib(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)))
-        times.append(time.perf_counter() - started)
-    return times, max(peaks)
+    found = [reading(str(study), str(out)) for _ in range(runs)]
+    return [one.seconds for one in found], max(one.peak_gib for one in found)
 
 
 def warm_process(study: Path, out: Path, runs: int) -> tuple[list[float], float]:
     """Seconds of each run but the first in one process, and its largest resident memory in GiB."""
-    code = WARM.format(runs=runs, study=str(study), out=str(out))
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=said)
-        peak = peak_gib(process)
-        said.seek(0)
-        return [float(line) for line in said if line.strip().replace(".", "", 1).isdecimal()][1:], peak
-
-
-def peak_gib(process: "subprocess.Popen[bytes]") -> float:
-    """Wait for a process and return its largest resident memory in GiB."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if status:
-        raise SystemExit(f"zweitblick read failed with status {process.returncode}")
-    return usage.ru_maxrss / 2**20
+    found = measured([sys.executable, "-c", WARM.format(runs=runs, study=str(study), out=str(out))])
+    return list(map(float, found.said.split()))[1:], found.peak_gib
 
 
 if __name__ == "__main__":

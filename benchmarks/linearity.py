@@ -5,16 +5,13 @@ python -m benchmarks.linearity --runs 1
 """
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from benchmarks.child import reading
 from benchmarks.end_to_end import THIN
 from benchmarks.figures import publish
 from rich.table import Table
@@ -34,11 +31,10 @@ def main() -> None:
         studies = [Path(room) / f"{spacing_mm}" for spacing_mm in SLICES_MM]
         for study, spacing_mm in zip(studies, SLICES_MM, strict=True):
             write_sample(study, spec=replace(THIN, slice_mm=spacing_mm))
-        measured = [[read(study, Path(room) / "results") for study in studies] for _ in range(runs)]
+        found = [[reading(str(study), str(Path(room) / "results")) for study in studies] for _ in range(runs)]
         megavoxels = [count(study) / 1e6 for study in studies]
-    seconds, gib = (
-        [statistics.median(run[size][which] for run in measured) for size in range(len(studies))] for which in (0, 1)
-    )
+    seconds = [statistics.median(one.seconds for one in runs_of_one) for runs_of_one in zip(*found, strict=True)]
+    gib = [statistics.median(one.peak_gib for one in runs_of_one) for runs_of_one in zip(*found, strict=True)]
     table = Table(
         "slice, mm", "Mvoxel", "seconds", "off the line", "ns a voxel", "peak, GiB", "off the line", "bytes a voxel"
     )
@@ -59,17 +55,6 @@ def main() -> None:
     (time_slope, _), (memory_slope, _) = (line(megavoxels, values) for values in (seconds, gib))
     table.add_row("the line", "", "", "", f"{time_slope * 1e3:.0f}", "", "", f"{memory_slope * 2**30 / 1e6:.0f}")
     publish("linearity", table)
-
-
-def read(study: Path, out: Path) -> tuple[float, float]:
-    """Seconds and largest resident memory in GiB of one reading in a process of its own."""
-    command = [sys.executable, "-m", "zweitblick", "read", str(study), "--out", str(out), "--overwrite"]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"zweitblick read failed with status {status}")
-    return time.perf_counter() - started, usage.ru_maxrss / 2**20
 
 
 def count(study: Path) -> int:

@@ -1,7 +1,9 @@
 """What every test may use."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,9 @@ from zweitblick.sample import SampleTruth, write_sample
 # Examples take longer on a busy machine; in continuous integration a run must not depend on luck.
 settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("steady")
+
+SAMPLE_PATIENT = ("Sample^Synthetic", "ZB-SAMPLE")
+"""Patient's Name and Patient ID of every sample study."""
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -35,6 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real"):
             item.add_marker(pytest.mark.skip(reason="needs ../shared/data"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test if what it and its processes said or logged, up to its end, names the sample patient."""
+    report = yield
+    if call.when == "teardown":
+        said = "".join(text for _, text in report.sections)
+        if any(name.lower() in said.lower() for name in SAMPLE_PATIENT):
+            report.outcome, report.longrepr = "failed", f"{item.nodeid} said or logged who the sample patient is"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """``python -m zweitblick``."""
 
-import sys
+from zweitblick.cli import process
 
-from zweitblick.cli import main
-
-sys.exit(main())
+process()

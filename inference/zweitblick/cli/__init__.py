@@ -5,12 +5,14 @@ Exit codes: 0 done, 2 wrong usage, 3 an error of `zweitblick.errors` (one line o
 """
 
 import argparse
+import gc
 import logging
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import zweitblick
 from zweitblick.cli import (
@@ -42,6 +44,16 @@ COMMANDS = (
 EXIT_REFUSED = 3
 EXIT_DEFECT = 70
 EXIT_INTERRUPTED = 130
+
+
+def process() -> NoReturn:
+    """Run the process's command, and end the process with its exit code."""
+    # Modules hold half a million objects for good. Python's searches for cycles went through all of them, several times
+    # while a study is read and again at the end: a fifth of the time of a reading in a new process.
+    gc.freeze()
+    code = main()
+    gc.freeze()
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
