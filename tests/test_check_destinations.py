@@ -22,6 +22,7 @@ from retrieval.archives import DimseArchive
 from zweitblick.cli.checks import checks
 from zweitblick.delivery.route import Route
 from zweitblick.errors import (
+    PeerAnswerError,
     PeerBusyError,
     PeerContextError,
     PeerCredentialsError,
@@ -29,7 +30,7 @@ from zweitblick.errors import (
     PeerRejectedError,
     PeerUnreachableError,
 )
-from zweitblick.peers.destination import StoreDestination, StowDestination
+from zweitblick.peers.destination import FhirDestination, JweDestination, StoreDestination, StowDestination
 from zweitblick.settings import Settings
 
 FIND = StudyRootQueryRetrieveInformationModelFind
@@ -148,6 +149,30 @@ def test_a_web_server_that_answers_is_ok(tmp_path: Path, status: int) -> None:
 def test_a_web_server_that_refuses_us_is_a_fault(tmp_path: Path, status: int, error: type[PeerError]) -> None:
     with web(status) as (url, _), pytest.raises(error):
         said(tmp_path, Route(StowDestination("web", url)))
+
+
+def test_a_fhir_server_says_what_it_can(tmp_path: Path) -> None:
+    with web(200) as (url, asked):
+        assert said(tmp_path, Route(FhirDestination("ehr", url))) == {"to ehr": f"{url} answers"}
+    assert asked == ["GET /dicom-web/metadata None"]
+    with web(404) as (url, _), pytest.raises(PeerAnswerError, match=r"ehr.*404"):
+        said(tmp_path, Route(FhirDestination("ehr", url)))
+
+
+@pytest.mark.parametrize("status", [200, 404, 405])
+def test_where_sealed_bundles_go_nothing_need_be_readable(tmp_path: Path, status: int) -> None:
+    with web(status) as (url, asked):
+        assert said(tmp_path, Route(JweDestination("clinic", url))) == {"to clinic": f"{url} answers"}
+    assert asked == ["GET /dicom-web None"]
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, PeerCredentialsError), (503, PeerBusyError)])
+@pytest.mark.parametrize("kind", [FhirDestination, JweDestination])
+def test_whoever_takes_findings_and_refuses_us_is_a_fault(
+    tmp_path: Path, kind: type[FhirDestination | JweDestination], status: int, error: type[PeerError]
+) -> None:
+    with web(status) as (url, _), pytest.raises(error):
+        said(tmp_path, Route(kind("ehr", url)))
 
 
 def test_an_archive_that_is_asked_must_answer_queries(tmp_path: Path) -> None:

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from test_settings import DESTINATIONS, HOME, ROUTES, loaded
-from zweitblick.delivery.route import Origin
-from zweitblick.delivery.seal import SigningToken
+from zweitblick.delivery.route import Origin, Route
+from zweitblick.delivery.seal import Form, Seal, SigningFiles, SigningToken
 from zweitblick.errors import SettingsError
+from zweitblick.peers.destination import FhirDestination, JweDestination, Trust
 from zweitblick.settings import load_settings
 from zweitblick.vault.keyholders.places import TokenPlace
 
 PLAIN = {"name": "PACS", "inside": True, "host": "10.0.0.7", "port": 104, "called_ae_title": "PACS"}
 STOW = {"name": "PACS", "inside": True, "url": "https://pacs.example/dicom-web"}
 FOLDER = {"name": "SHARE", "folder": "/mnt/share", "recipients": ["clinic.pem"]}
+FHIR = {"name": "EHR", "inside": True, "fhir": "https://ehr.example/fhir"}
 CLOUD = {"name": "CLOUD", "url": "https://cloud.example/dicom-web", "recipients": ["clinic.pem"]}
 SEALING = "[sealing]\nkey = 'sealing.key'\ncertificate = 'sealing.pem'\n"
 DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
@@ -61,6 +63,18 @@ DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
     ("CLOUD.form", CLOUD | {"form": "sealed-file"}),
     ("CLOUD.results", CLOUD | {"results": ["seg", "sr"]}),
     ("SHARE.results", FOLDER | {"form": "encrypted-attributes", "results": ["encapsulated-pdf"]}),
+    ("SHARE.form", FOLDER | {"form": "jwe"}),
+    ("CLOUD.form", CLOUD | {"form": "jwe"}),
+    ("EHR.fhir", FHIR | {"fhir": "https://user:password@ehr.example"}),
+    ("EHR.recipients", {key: value for key, value in FHIR.items() if key != "inside"}),
+    ("EHR.recipients", FHIR | {"recipients": ["clinic.pem"]}),
+    ("EHR.token_file", FHIR | {"fhir": "http://ehr.example/fhir", "token_file": "token"}),
+    ("EHR.ca", FHIR | {"fhir": "http://ehr.example/fhir", "ca": "ca.pem"}),
+    ("EHR.form", FHIR | {"form": "jwe"}),
+    ("EHR.results", FHIR | {"results": ["sr"]}),
+    ("EHR.priors", FHIR | {"priors": True}),
+    ("EHR.url", FHIR | {"url": "https://pacs.example/dicom-web"}),
+    ("SHARE.fhir", FOLDER | {"fhir": "https://ehr.example/fhir"}),
 ]
 """What is wrong with a table, by the key that must be named."""
 
@@ -68,6 +82,17 @@ DESTINATION_FAULTS: list[tuple[str, dict[str, object]]] = [
 def test_destinations_say_where_and_what_for(tmp_path: Path) -> None:
     assert loaded(tmp_path, DESTINATIONS).routes == ROUTES
     assert load_settings(None, HOME).routes == ()
+
+
+def test_findings_go_as_they_are_to_a_fhir_server_inside_and_sealed_to_somebody_outside(tmp_path: Path) -> None:
+    inside = FHIR | {"ca": "ehr.pem", "token_file": "token", "modalities": ["MR"]}
+    outside = {"name": "CLINIC", "fhir": "https://clinic.example/inbox", "recipients": ["clinic.pem"]}
+    server, clinic = loaded(tmp_path, "\n".join([SEALING, table(inside), table(outside)])).routes
+    there = FhirDestination("EHR", "https://ehr.example/fhir", Trust(Path("ehr.pem")), token_file=Path("token"))
+    assert server == Route(there, ("fhir",), modalities=frozenset({"MR"}))
+    signing = SigningFiles(Path("sealing.key"), Path("sealing.pem"))
+    seal = Seal(Form.JWE, (Path("clinic.pem"),), signing)
+    assert clinic == Route(JweDestination("CLINIC", "https://clinic.example/inbox"), ("fhir",), seal=seal)
 
 
 @pytest.mark.parametrize(("key", "table"), DESTINATION_FAULTS)
@@ -123,7 +148,8 @@ def test_destinations_are_tables(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guide", "names"), [("serve", {"PACS", "ARCHIVE", "CLOUD", "SHARE"}), ("pacs", {"ORTHANC", "CLOUD", "DCM4CHEE"})]
+    ("guide", "names"),
+    [("serve", {"PACS", "ARCHIVE", "EHR", "CLOUD", "SHARE", "CLINIC"}), ("pacs", {"ORTHANC", "CLOUD", "DCM4CHEE"})],
 )
 def test_the_documented_destinations_load(tmp_path: Path, guide: str, names: set[str]) -> None:
     text = (Path(__file__).parents[1] / "docs" / f"{guide}.md").read_text(encoding="utf-8")

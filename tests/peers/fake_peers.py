@@ -181,7 +181,10 @@ class CommittingPeer(StorePeer):
 
 
 class StowPeer:
-    """A STOW-RS server; see `StorePeer`. ``answer`` is sent instead of its own, ``status`` likewise."""
+    """A STOW-RS server; see `StorePeer`. ``answer`` is sent instead of its own, ``status`` likewise.
+
+    So many answers as ``lost`` says are not sent at all, after everything was taken.
+    """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.statuses: list[int] = []
@@ -191,6 +194,7 @@ class StowPeer:
         self.requests: list[dict[str, str]] = []
         self.status: int | None = None
         self.answer: bytes | None = None
+        self.lost = 0
         self.done = threading.Event()
         self._server = _StowServer(("127.0.0.1", 0), _StowHandler)
         self._server.peer = self
@@ -261,6 +265,10 @@ class _StowHandler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         status, answer = peer.take(self.headers["Content-Type"], body)
+        if peer.lost:
+            peer.lost -= 1
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
         self.send_response(status)
         self.send_header("Content-Type", "application/dicom+json")
         self.send_header("Content-Length", str(len(answer)))

@@ -11,7 +11,6 @@ from zweitblick.cli.fhir_content import fhir_content
 from zweitblick.cli.open_report import read_bytes
 from zweitblick.cli.output import check_file, write_files
 from zweitblick.dicom.header import read_header
-from zweitblick.errors import CmsKeyError
 from zweitblick.vault.cms.certificates import Recipients
 from zweitblick.vault.cms.keys import FileKey
 from zweitblick.vault.cms.secure_file import sealed_file
@@ -62,6 +61,4 @@ def _sealed(content: bytes, recipients: Recipients, signer: FileKey, *, at: date
         read_header(content, [])  # nothing else belongs into a Secure DICOM File
         return sealed_file(content, recipients, signer, at=at)
     fhir_content(content)
-    if len(recipients.certificates) != 1:
-        raise CmsKeyError(f"a JWE is for one recipient, and {len(recipients.certificates)} are named; seal it for each")
-    return sealed_jwe(content, recipients.certificates[0], signer, at=at, content_type="fhir+json")
+    return sealed_jwe(content, recipients.only, signer, at=at, content_type="fhir+json")

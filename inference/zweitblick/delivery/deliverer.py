@@ -45,12 +45,13 @@ from zweitblick.errors.root import INTERNAL
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.commitment import ask_commitment
 from zweitblick.peers.destination import StoreDestination
-from zweitblick.peers.instance import Outgoing, outgoing
+from zweitblick.peers.instance import DICOM, Outgoing, document, outgoing
 from zweitblick.peers.sender import sender
 from zweitblick.pipeline import Observer, silent
 from zweitblick.store.absence import AWAY, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
+from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, ResultName
 from zweitblick.store.store import Store
 from zweitblick.store.under_way import UnderWay
@@ -319,7 +320,13 @@ class Deliverer:
             return self._sealer.instances(delivery, route, route.seal)
         kept = {one.name: one for one in self._store.results(delivery.round)}
         found = [kept[name] for name in route.results]
-        return [outgoing(partial(self._store.open, one.id), size=one.plain_bytes) for one in found]
+        return [self._outgoing(one) for one in found]
+
+    def _outgoing(self, one: KeptResult) -> Outgoing:
+        opened = partial(self._store.open, one.id)
+        if one.media_type == DICOM:
+            return outgoing(opened, size=one.plain_bytes)
+        return document(opened, size=one.plain_bytes, media_type=one.media_type)
 
     def _state(self, delivery: Delivery) -> State:
         for one in self._store.rounds(delivery.study):

@@ -38,7 +38,8 @@ def recorded_transfer(
     AuditError
         If it cannot be put on record. The block is then not entered.
     """
-    named = replace(study.audited, sop_classes=Counter(one.sop_class_uid for one in instances))
+    sop_classes = Counter(one.sop_class_uid for one in instances if one.sop_class_uid)
+    named = replace(study.audited, sop_classes=sop_classes)
     transfer = Transfer(_sender(audit.process, destination), _receiver(destination), named)
     # the sender does not know what the receiver held before (PS3.15 table A.5.3.7-1)
     done = transferred(transfer, action=Action.READ)

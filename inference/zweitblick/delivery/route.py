@@ -35,7 +35,7 @@ class Route:
     destination
         Where to.
     results
-        Names of results, of `DICOM_RESULTS`.
+        Names of results, of `DICOM_RESULTS`, or that of the FHIR bundle alone.
     senders, modalities, body_parts
         A study must have one of each; empty takes any.
     priors

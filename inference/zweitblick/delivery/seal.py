@@ -19,6 +19,8 @@ class Form(StrEnum):
     """A new instance that an archive files and cannot read (PS3.15 E.1); of structured reports alone."""
     SEALED_FILE = "sealed-file"
     """A Secure DICOM File (PS3.15 D.1), ``.p7m``; of every result."""
+    JWE = "jwe"
+    """A compact JWE around a JWS (RFC 7516, RFC 7515), for one recipient; of the FHIR bundle alone."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,14 @@ class Seal:
         CmsError
             If a file cannot be used, or a certificate must not be used so then; see
             `zweitblick.vault.cms.certificates.check_recipient` and `~zweitblick.vault.cms.certificates.check_signer`.
+            If there are several recipients for a JWE.
         KeyHolderError
             If keys in an HSM cannot be used at all.
         """
         signer = self.signing.signer()
         check_signer(signer.certificate, at)
         recipients = Recipients.read(*self.recipients)
-        for certificate in recipients.certificates:
+        for certificate in [recipients.only] if self.form is Form.JWE else recipients.certificates:
             check_recipient(certificate, at)
         return Parties(signer, recipients)
 

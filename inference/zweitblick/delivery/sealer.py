@@ -19,7 +19,7 @@ from zweitblick.delivery.route import Route
 from zweitblick.delivery.seal import Form, Parties, Seal
 from zweitblick.dicom.encrypted import Filing, encrypted_instance
 from zweitblick.errors import ResultChangedError
-from zweitblick.peers.instance import DICOM, P7M, Outgoing, outgoing
+from zweitblick.peers.instance import DICOM, FHIR, JOSE, P7M, Outgoing, document, outgoing
 from zweitblick.store.deliveries import Delivery
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ResultName
@@ -29,11 +29,14 @@ from zweitblick.vault.cms.certificates import Recipients
 from zweitblick.vault.cms.enveloped import enveloped
 from zweitblick.vault.cms.secure_file import sealed_file
 from zweitblick.vault.cms.signed import signed
+from zweitblick.vault.jose import sealed_jwe
 
 PSEUDONYM_DIGITS = 32
 """Hexadecimal; 128 bits, and short enough for a Patient ID (LO, 64 characters)."""
 
-_MEDIA_TYPES = {Form.ENCRYPTED_ATTRIBUTES: DICOM, Form.SEALED_FILE: P7M}
+_MEDIA_TYPES = {Form.ENCRYPTED_ATTRIBUTES: DICOM, Form.SEALED_FILE: P7M, Form.JWE: JOSE}
+_CONTENT_TYPE = FHIR.removeprefix("application/")
+"""Of what is in a JWE (RFC 7515 section 4.1.10)."""
 
 
 class Sealer:
@@ -82,6 +85,8 @@ class Sealer:
         opened = partial(self._store.open, kept.id)
         if work.form is Form.ENCRYPTED_ATTRIBUTES:
             return outgoing(opened, size=kept.plain_bytes)
+        if work.form is Form.JWE:
+            return document(opened, size=kept.plain_bytes, media_type=JOSE)
         original = outgoing(partial(self._store.open, result.id), size=result.plain_bytes)
         return Outgoing(
             sop_class_uid=original.sop_class_uid,
@@ -151,6 +156,8 @@ class _Work:
         parties, now = self.parties, self.now
         if self.form is Form.SEALED_FILE:
             return sealed_file(content, parties.recipients, parties.signer, at=now)
+        if self.form is Form.JWE:
+            return sealed_jwe(content, parties.recipients.only, parties.signer, at=now, content_type=_CONTENT_TYPE)
         return encrypted_instance(
             content,
             self.filing,

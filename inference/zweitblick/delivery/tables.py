@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 
 from zweitblick.delivery.route import DICOM_RESULTS, Route
 from zweitblick.delivery.seal import Form, Seal, Signing
-from zweitblick.peers.destination import Destination, FolderDestination, StoreDestination, StowDestination, Trust
+from zweitblick.peers.destination import (
+    Destination,
+    FhirDestination,
+    FolderDestination,
+    JweDestination,
+    StoreDestination,
+    StowDestination,
+    Trust,
+)
+from zweitblick.store.results import FHIR_BUNDLE
 
 Reader = Callable[[object], Any]
 """Returns a value, or raises ValueError that says what to give."""
@@ -20,6 +29,8 @@ _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ENCRYPTED_RESULTS = ("sr",)
 """What can have encrypted attributes: see `zweitblick.dicom.encrypted.encrypted_instance`."""
+_DICOM_FORMS = (Form.ENCRYPTED_ATTRIBUTES, Form.SEALED_FILE)
+"""A FHIR bundle has the one that is left."""
 
 
 class Readers(NamedTuple):
@@ -84,19 +95,21 @@ def _readers(table: Mapping[str, Any], readers: Readers) -> dict[str, Reader]:
     common: dict[str, Reader] = {
         "name": str,
         "inside": _truth,
-        "form": _form,
         "recipients": lambda raw: _paths(raw, readers.path),
-        "results": _results,
         "senders": readers.titles,
         "modalities": _codes,
         "body_parts": _codes,
     }
+    dicom: dict[str, Reader] = {"form": _form, "results": _results}
     if "folder" in table:
-        return common | {"folder": readers.path}
+        return common | dicom | {"folder": readers.path}
     common |= {"ca": readers.path, "certificate": readers.path, "key": readers.path}
-    common |= {"inputs": _truth, "priors": _truth}
+    secrets = {"token_file": readers.path, "password_file": readers.path}
+    if "fhir" in table:
+        return common | secrets | {"fhir": readers.url}
+    common |= dicom | {"inputs": _truth, "priors": _truth}
     if "url" in table:
-        return common | {"url": readers.url, "token_file": readers.path, "password_file": readers.path}
+        return common | secrets | {"url": readers.url}
     return common | {
         "host": _host,
         "port": readers.port,
@@ -110,9 +123,9 @@ def _readers(table: Mapping[str, Any], readers: Readers) -> dict[str, Reader]:
 def _unfit(table: Mapping[str, Any]) -> list[str]:
     """Faults of values together."""
     faults = []
-    if "url" not in table and "folder" not in table:
+    if not {"url", "fhir", "folder"} & table.keys():
         needed = ("host", "port", "called_ae_title")
-        faults += [f"{key} must be set, or url for STOW-RS, or folder" for key in needed if key not in table]
+        faults += [f"{key} must be set, or url for STOW-RS, or fhir, or folder" for key in needed if key not in table]
         if table.get("port") == 0:
             faults.append("port: 0 is nobody's; give 1 to 65535")
     if ("certificate" in table) != ("key" in table):
@@ -120,7 +133,7 @@ def _unfit(table: Mapping[str, Any]) -> list[str]:
     if not _has_tls(table):
         faults += [f"{key} needs TLS; set tls, or https" for key in ("ca", "certificate") if key in table]
         secrets = [key for key in ("token_file", "password_file") if key in table]
-        if urlsplit(str(table.get("url"))).hostname not in _LOOPBACK:
+        if urlsplit(_url(table)).hostname not in _LOOPBACK:
             faults += [f"{key} would be sent in clear; use https" for key in secrets]
     if table.get("results") == [] and True not in (table.get("priors"), table.get("inputs")):
         faults.append("results: nothing would go there or come from there; name some, or set priors or inputs")
@@ -135,7 +148,7 @@ def _seal(values: Mapping[str, Any], signing: Signing | None, wrong: list[str]) 
         unused = [key for key in ("form", "recipients") if key in values]
         wrong += [f"{key} is for destinations outside, and inside is true; leave one of them out" for key in unused]
         return None
-    form = values.get("form") or (Form.SEALED_FILE if "folder" in values else Form.ENCRYPTED_ATTRIBUTES)
+    form = values.get("form") or _usual_form(values)
     wrong += _unfit_form(form, values)
     if "recipients" not in values:
         wrong.append(
@@ -149,6 +162,12 @@ def _seal(values: Mapping[str, Any], signing: Signing | None, wrong: list[str]) 
     return Seal(form, values["recipients"], signing)
 
 
+def _usual_form(values: Mapping[str, Any]) -> Form:
+    if "fhir" in values:
+        return Form.JWE
+    return Form.SEALED_FILE if "folder" in values else Form.ENCRYPTED_ATTRIBUTES
+
+
 def _unfit_form(form: Form, values: Mapping[str, Any]) -> list[str]:
     if form is Form.SEALED_FILE:
         return [] if "folder" in values else [f"form: a {form} is no DICOM object; give a folder for it"]
@@ -159,13 +178,20 @@ def _unfit_form(form: Form, values: Mapping[str, Any]) -> list[str]:
 
 
 def _has_tls(table: Mapping[str, Any]) -> bool:
-    return table.get("tls") is True or str(table.get("url")).startswith("https:")
+    return table.get("tls") is True or _url(table).startswith("https:")
+
+
+def _url(table: Mapping[str, Any]) -> str:
+    """Return the URL of a server, whatever it is asked for; that of no server if there is none."""
+    return str(table.get("url", table.get("fhir")))
 
 
 def _composed(values: Mapping[str, Any], seal: Seal | None) -> Route:
     conditions = _picked(values, "results", "senders", "modalities", "body_parts", "priors", "inputs")
     if seal is not None and seal.form is Form.ENCRYPTED_ATTRIBUTES:
         conditions["results"] = _ENCRYPTED_RESULTS
+    if "fhir" in values:
+        conditions["results"] = (FHIR_BUNDLE,)
     return Route(_destination(values), seal=seal, **conditions)
 
 
@@ -173,8 +199,13 @@ def _destination(values: Mapping[str, Any]) -> Destination:
     if "folder" in values:
         return FolderDestination(**_picked(values, "name", "folder"))
     trust = Trust(values.get("ca"), values.get("certificate"), values.get("key"))
+    web = _picked(values, "name", "token_file", "password_file") | {"trust": trust}
+    if "fhir" in values and values.get("inside"):
+        return FhirDestination(url=values["fhir"], **web)
+    if "fhir" in values:
+        return JweDestination(url=values["fhir"], **web)
     if "url" in values:
-        return StowDestination(trust=trust, **_picked(values, "name", "url", "token_file", "password_file"))
+        return StowDestination(url=values["url"], **web)
     where = _picked(values, "name", "host", "port", "called_ae_title", "calling_ae_title", "storage_commitment")
     return StoreDestination(trust=trust if values.get("tls") else None, **where)
 
@@ -196,10 +227,9 @@ def _truth(raw: object) -> bool:
 
 
 def _form(raw: object) -> Form:
-    try:
-        return Form(str(raw))
-    except ValueError:
-        raise ValueError(f"{raw!r} is no form; give {' or '.join(Form)}") from None
+    if raw not in _DICOM_FORMS:
+        raise ValueError(f"{raw!r} is no form; give {' or '.join(_DICOM_FORMS)}")
+    return Form(str(raw))
 
 
 def _paths(raw: object, path: Reader) -> tuple[Path, ...]:

@@ -52,15 +52,15 @@ class StoreDestination:
 
 
 @dataclass(frozen=True)
-class StowDestination:
-    """A STOW-RS server.
+class HttpDestination:
+    """A server that is spoken to over HTTP.
 
     Parameters
     ----------
     name
         In settings, logs and answers.
     url
-        Of the DICOMweb root, as in ``https://pacs.example/dicom-web``.
+        Its root, as each kind has it.
     trust
         TLS, where the URL says https.
     token_file
@@ -86,6 +86,21 @@ class StowDestination:
 
 
 @dataclass(frozen=True)
+class StowDestination(HttpDestination):
+    """A STOW-RS server; its URL is the DICOMweb root, as in ``https://pacs.example/dicom-web``."""
+
+
+@dataclass(frozen=True)
+class FhirDestination(HttpDestination):
+    """A FHIR server; its URL is the service base (FHIR R4 section 3.1.0.1.2), as in ``https://ehr.example/fhir``."""
+
+
+@dataclass(frozen=True)
+class JweDestination(HttpDestination):
+    """Who takes FHIR bundles that are sealed; each is posted to the URL."""
+
+
+@dataclass(frozen=True)
 class FolderDestination:
     """A folder, as of a share or of a program that takes files to somewhere else.
 
@@ -104,4 +119,4 @@ class FolderDestination:
 Archive = StoreDestination | StowDestination
 """A destination that studies can be fetched from, too."""
 
-Destination = Archive | FolderDestination
+Destination = Archive | FolderDestination | FhirDestination | JweDestination

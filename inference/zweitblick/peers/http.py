@@ -1,8 +1,8 @@
-"""HTTP as a client: connection, trust, credentials, bounds and errors of a DICOMweb server."""
+"""HTTP as a client: connection, trust, credentials, bounds and errors of a DICOMweb or FHIR server."""
 
 import base64
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,19 @@ from zweitblick.errors import (
     PeerUnreachableError,
 )
 from zweitblick.peers.association import Patience
-from zweitblick.peers.destination import StowDestination
+from zweitblick.peers.destination import HttpDestination
 from zweitblick.silence import silence
 from zweitblick.tls import client_context
 
 JSON = "application/dicom+json"
 ANSWER_BYTES = 2**22
-"""Longest answer in DICOM JSON that is read."""
+"""Longest answer in JSON that is read."""
 
 _PASSING = frozenset({408, 429})
 """Request Timeout and Too Many Requests; all else from 400 to 499 would be said again (RFC 9110 section 15.5)."""
 
 
-def client(destination: StowDestination, patience: Patience) -> httpx.Client:
+def client(destination: HttpDestination, patience: Patience) -> httpx.Client:
     """Return a client of a server; to be closed.
 
     Parameters
@@ -62,7 +62,7 @@ def client(destination: StowDestination, patience: Patience) -> httpx.Client:
     return httpx.Client(transport=transport, timeout=timeout, trust_env=False)
 
 
-def authorization(destination: StowDestination) -> dict[str, str]:
+def authorization(destination: HttpDestination) -> dict[str, str]:
     """Return the header that shows who we are; none if nothing is to be shown.
 
     Raises
@@ -76,6 +76,75 @@ def authorization(destination: StowDestination) -> dict[str, str]:
         encoded = base64.b64encode(_secret(destination.password_file, destination.name).encode()).decode()
         return {"Authorization": f"Basic {encoded}"}
     return {}
+
+
+def post(
+    destination: HttpDestination,
+    url: str,
+    *,
+    content: bytes | Iterator[bytes],
+    headers: Mapping[str, str],
+    patience: Patience,
+) -> tuple[int, bytes]:
+    """Send something, and return the status and what the answer holds.
+
+    Parameters
+    ----------
+    destination
+        Whose trust and credentials are used.
+    url
+        Where it is sent.
+    content
+        The body.
+    headers
+        Besides ``Authorization``.
+    patience
+        How long it may take.
+
+    Raises
+    ------
+    PeerError
+        If there is no answer, or one that is too long.
+    """
+    headers = {**headers, **authorization(destination)}
+    with (
+        errors(destination.where),
+        client(destination, patience) as web,
+        web.stream("POST", url, content=content, headers=headers) as response,
+    ):
+        return response.status_code, read_answer(response, destination.where)
+
+
+def status_of(destination: HttpDestination, url: str, *, accept: str, patience: Patience) -> int:
+    """Ask for something, so that address, trust and credentials are tried, and return the answer's status.
+
+    Parameters
+    ----------
+    destination
+        Whose trust and credentials are used.
+    url
+        What is asked for.
+    accept
+        Media type that is taken.
+    patience
+        How long it may take.
+
+    Raises
+    ------
+    PeerCredentialsError
+        If the credentials are not taken.
+    PeerUnreachableError, PeerTimeoutError, PeerBrokenOffError, PeerBusyError
+        If there is no answer, or one that the server is in trouble. That it does not know the request is no fault here.
+    """
+    where = destination.where
+    headers = {"Accept": accept, **authorization(destination)}
+    with errors(where), client(destination, patience) as web, web.stream("GET", url, headers=headers) as response:
+        status = response.status_code
+    if status in (401, 403):
+        raise PeerCredentialsError(f"{where} does not take the credentials (HTTP status {status}); check them")
+    if status >= 500 and status != 501:
+        raise PeerBusyError(f"{where} answers with HTTP status {status}; see to it")
+    return status
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from pydicom.filereader import read_partial
 from zweitblick.errors import DamagedInstanceError
 
 DICOM, P7M = "application/dicom", "application/pkcs7-mime"
-"""Media types of files that are sent: DICOM (RFC 3240), and sealed (RFC 8551 section 3.2)."""
+FHIR, JOSE = "application/fhir+json", "application/jose"
+"""Media types of what is sent: DICOM (RFC 3240), FHIR (R4 section 3.1.0.1), and each sealed (RFC 8551 section 3.2,
+RFC 7515 section 9.2.1)."""
 
 _PREAMBLE_BYTES = 132
 _GROUP_LENGTH = struct.Struct("<HH2sHL")
@@ -20,13 +22,13 @@ _GROUP_LENGTH = struct.Struct("<HH2sHL")
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A DICOM file to send, or a sealed one.
+    """A DICOM file to send, a sealed one, or a document.
 
     Parameters
     ----------
     sop_class_uid, sop_instance_uid, transfer_syntax_uid
         Of its file meta information. Of a sealed file the instance's is a keyed hash of that, the others are those of
-        what is inside.
+        what is inside. Empty of a document.
     data_at
         Byte at which its data set begins.
     size
@@ -34,7 +36,7 @@ class Outgoing:
     open
         Opens the file from its first byte; may be called again.
     media_type
-        `DICOM`, or `P7M` for a sealed file, which goes to folders alone.
+        `DICOM`, or `P7M` for a sealed file, which goes to folders alone; `FHIR` or `JOSE` for a document.
     """
 
     sop_class_uid: str
@@ -106,3 +108,18 @@ def outgoing(open_file: Callable[[], BinaryIO], *, size: int) -> Outgoing:
         size=size,
         open=open_file,
     )
+
+
+def document(open_file: Callable[[], BinaryIO], *, size: int, media_type: str) -> Outgoing:
+    """Describe what is no DICOM instance.
+
+    Parameters
+    ----------
+    open_file
+        Opens it from its first byte.
+    size
+        Its bytes.
+    media_type
+        `FHIR` or `JOSE`.
+    """
+    return Outgoing("", "", "", data_at=0, size=size, open=open_file, media_type=media_type)

@@ -2,7 +2,14 @@
 
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.cstore import StoreSender
-from zweitblick.peers.destination import Destination, FolderDestination, StoreDestination
+from zweitblick.peers.destination import (
+    Destination,
+    FhirDestination,
+    FolderDestination,
+    JweDestination,
+    StoreDestination,
+)
+from zweitblick.peers.fhir import FhirSender, JweSender
 from zweitblick.peers.folder import FolderSender
 from zweitblick.peers.instance import Sender
 from zweitblick.peers.stow import StowSender
@@ -22,4 +29,8 @@ def sender(destination: Destination, *, patience: Patience = PATIENCE) -> Sender
         return StoreSender(destination, patience=patience)
     if isinstance(destination, FolderDestination):
         return FolderSender(destination)
+    if isinstance(destination, FhirDestination):
+        return FhirSender(destination, patience=patience)
+    if isinstance(destination, JweDestination):
+        return JweSender(destination, patience=patience)
     return StowSender(destination, patience=patience)

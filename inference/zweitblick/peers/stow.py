@@ -5,14 +5,10 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zweitblick.errors import (
-    PeerAnswerError,
-    PeerBusyError,
-    PeerCredentialsError,
-)
+from zweitblick.errors import PeerAnswerError
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.destination import StowDestination
-from zweitblick.peers.http import JSON, authorization, client, errors, read_answer, refused, values
+from zweitblick.peers.http import JSON, post, refused, status_of, values
 from zweitblick.peers.instance import Outgoing, Receipt
 from zweitblick.peers.status import is_warning, refusal
 
@@ -61,23 +57,11 @@ class StowSender:
 
         Raises
         ------
-        PeerCredentialsError
-            If the credentials are not taken.
-        PeerUnreachableError, PeerTimeoutError, PeerBrokenOffError, PeerBusyError
-            If there is no answer, or one that the server is in trouble. That it does not know QIDO-RS is no fault.
+        PeerError
+            As from `zweitblick.peers.http.status_of`. That it does not know QIDO-RS is no fault.
         """
-        where = self._destination.where
-        headers = {"Accept": JSON, **authorization(self._destination)}
-        with (
-            errors(where),
-            client(self._destination, self._patience) as web,
-            web.stream("GET", self._destination.address("studies"), params={"limit": "1"}, headers=headers) as response,
-        ):
-            status = response.status_code
-        if status in (401, 403):
-            raise PeerCredentialsError(f"{where} does not take the credentials (HTTP status {status}); check them")
-        if status >= 500 and status != 501:
-            raise PeerBusyError(f"{where} answers with HTTP status {status}; see to it")
+        url = self._destination.address("studies?limit=1")
+        status_of(self._destination, url, accept=JSON, patience=self._patience)
 
     def _answer(self, instances: Sequence[Outgoing]) -> tuple[int, bytes]:
         boundary = secrets.token_hex(16)
@@ -85,20 +69,11 @@ class StowSender:
             "Accept": JSON,
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Content-Length": str(_length(instances, boundary)),
-            **authorization(self._destination),
         }
-        where = self._destination.where
-        with (
-            errors(where),
-            client(self._destination, self._patience) as web,
-            web.stream(
-                "POST",
-                self._destination.address("studies"),
-                content=_body(instances, boundary),
-                headers=headers,
-            ) as response,
-        ):
-            return response.status_code, read_answer(response, where)
+        url = self._destination.address("studies")
+        return post(
+            self._destination, url, content=_body(instances, boundary), headers=headers, patience=self._patience
+        )
 
     def _receipt(self, answer: dict[str, Any], instances: Sequence[Outgoing]) -> Receipt:
         """Look each instance up in an answer."""

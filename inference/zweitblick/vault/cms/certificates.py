@@ -59,6 +59,21 @@ class Recipients:
         """
         return cls(tuple(certificate for path in paths for certificate in read_certificates(path)))
 
+    @property
+    def only(self) -> x509.Certificate:
+        """The one recipient of what cannot be sealed for several, as a compact JWE (RFC 7516 section 3.1).
+
+        Raises
+        ------
+        CmsKeyError
+            If there are several.
+        """
+        if len(self.certificates) != 1:
+            raise CmsKeyError(
+                f"a JWE is for one recipient, and {len(self.certificates)} are named; name one, and seal it for each"
+            )
+        return self.certificates[0]
+
 
 @dataclass(frozen=True)
 class Trust:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from zweitblick.errors import StoreKeyError, UnknownObjectError, UnknownRoundError, UnknownStudyError
+from zweitblick.report.fhir_ids import with_ids
 from zweitblick.store.results import FHIR_BUNDLE
 from zweitblick.store.store import Store
 
@@ -91,23 +92,6 @@ class Kept:
 
 def _served(bundle: Resource, read: str) -> list[Resource]:
     """Resources of a bundle, with ids and with references to each other that this server follows."""
-    entries = bundle["entry"]
-    ids = {entry["fullUrl"]: f"{read}.{number}" for number, entry in enumerate(entries)}
-    places = {entry["fullUrl"]: f"{entry['resource']['resourceType']}/{ids[entry['fullUrl']]}" for entry in entries}
     meta = {"meta": {"lastUpdated": bundle["timestamp"]}}
-    return [
-        {"resourceType": entry["resource"]["resourceType"], "id": ids[entry["fullUrl"]]}
-        | meta
-        | _followed(entry["resource"], places)
-        for entry in entries
-    ]
-
-
-def _followed(node: Any, places: dict[str, str]) -> Any:
-    """Rewrite references at every depth."""
-    if isinstance(node, dict):
-        return {
-            key: places.get(value, value) if key == "reference" else _followed(value, places)
-            for key, value in node.items()
-        }
-    return [_followed(one, places) for one in node] if isinstance(node, list) else node
+    ids = [f"{read}.{number}" for number in range(len(bundle["entry"]))]
+    return [one | meta for one in with_ids(bundle, ids)]
