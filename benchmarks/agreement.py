@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundles, default_models, load_bundles
-from zweitblick.model.prepare import Prepared, canonical_grid, normalised
+from zweitblick.model.prepare import CHANNELS, canonical_grid, normalised
 from zweitblick.model.runtime import OnnxNetwork
 from zweitblick.model.specks import without_specks
 from zweitblick.pipeline import segment
@@ -74,12 +74,10 @@ def slowly(case: RawCase, bundles: Bundles, network: OnnxNetwork) -> Prediction:
     brain = brain_mask(reference, bundles.brain_mask.network)
     grid = canonical_grid(brain, reference.grid)
     inside = interpolated(Volume(brain.astype(np.float32), reference.grid), grid) >= 0.5
-    channels = {}
+    tensor = np.zeros((1, len(CHANNELS), *grid.shape), np.float32)
     for sequence, volume in case.volumes.items():
-        values = interpolated(volume, grid)
-        channels[sequence] = normalised(values, inside)
-    prepared = Prepared(channels, inside, grid, dict.fromkeys(channels, 1.0))
-    outline = np.where(inside, network(prepared.tensor())[0], np.float32(0))
+        tensor[0, CHANNELS.index(sequence)] = normalised(interpolated(volume, grid), inside)
+    outline = np.where(inside, network(tensor)[0], np.float32(0))
     return Prediction(without_specks(outline, voxel_ml=grid.voxel_ml), inside, grid)
 
 

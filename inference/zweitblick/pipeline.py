@@ -134,7 +134,7 @@ def prepared_head(
 
 def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
     """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, 0 outside the brain and without specks."""
-    probabilities = Windowed(bundle.network)(prepared.tensor())[0]
+    probabilities = Windowed(bundle.network)(prepared.tensor)[0]
     inside = np.where(prepared.device.held(prepared.brain, np.bool_), probabilities, np.float32(0))
     return without_specks(prepared.device.host(inside), voxel_ml=prepared.grid.voxel_ml)
 

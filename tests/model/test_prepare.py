@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from phantoms import ball, head_volume
 from strategies import itk_image
 from zweitblick.errors import NotAHeadError, VoxelError
-from zweitblick.model.prepare import CHANNELS, MARGIN_MM, STRIDE, canonical_grid, normalised, prepare
+from zweitblick.model.prepare import CHANNELS, MARGIN_MM, STRIDE, Prepared, canonical_grid, normalised, prepare
 from zweitblick.study import Sequence
 from zweitblick.volume import Grid, Volume, axis_aligned_grid
 
@@ -94,9 +94,24 @@ def test_a_missing_sequence_is_a_channel_of_zeros() -> None:
     prepared = prepare(
         {Sequence.FLAIR: volume}, brain, reference=volume.grid, own_from_reference={Sequence.FLAIR: np.eye(4)}
     )
-    tensor = prepared.tensor()
+    tensor = prepared.tensor
     assert tensor.shape == (1, 4, *prepared.grid.shape)
     assert [bool(channel.any()) for channel in tensor[0]] == [sequence is Sequence.FLAIR for sequence in CHANNELS]
+
+
+def test_only_some_sequences_are_the_head_as_if_the_others_had_not_come() -> None:
+    volume = head_volume()
+    brain = volume.voxels > volume.voxels.mean()
+
+    def prepared(*sequences: Sequence) -> Prepared:
+        own = dict.fromkeys(sequences, np.eye(4))
+        return prepare(dict.fromkeys(sequences, volume), brain, reference=volume.grid, own_from_reference=own)
+
+    every, one = prepared(Sequence.T1C, Sequence.FLAIR), prepared(Sequence.FLAIR)
+    only = every.only({Sequence.FLAIR})
+    np.testing.assert_array_equal(only.tensor, one.tensor)
+    assert (only.seen, list(only.images)) == (one.seen, list(one.images))
+    assert every.tensor[0, CHANNELS.index(Sequence.T1C)].any()
 
 
 def turned(degrees: tuple[float, float, float], spacing_mm: tuple[float, float, float]) -> Grid:

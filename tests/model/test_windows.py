@@ -126,7 +126,7 @@ def test_the_pipeline_gives_a_network_no_crop_above_the_budget() -> None:
         voxels.append(math.prod(x.shape[2:]))
         return np.ones((1, 3, *x.shape[2:]), np.float32)
 
-    prepared = Prepared({}, np.ones(shape, np.bool_), Grid(shape, np.eye(4)), {})
+    prepared = Prepared(np.zeros((1, 4, *shape), np.float32), np.ones(shape, np.bool_), Grid(shape, np.eye(4)), {})
     assert (outlined(prepared, Bundle("tumour", "0", "", network, 0.0, "none")) == 1).all()
     assert len(voxels) > 1
     assert max(voxels) * BYTES_PER_VOXEL <= BUDGET_BYTES
@@ -162,4 +162,4 @@ def head(sample: SampleTruth, bundles: Bundles) -> Tensor:
     prepared, _ = prepared_head(volumes, bundles)
     tumour_i = int(np.argwhere(outlined(prepared, bundles.tumour)[1] > 0.5)[:, 2].mean())
     start = (tumour_i - 24) // STRIDE * STRIDE
-    return prepared.tensor()[..., start : start + 48]
+    return prepared.tensor[..., start : start + 48]

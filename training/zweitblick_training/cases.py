@@ -160,7 +160,7 @@ def prepared_case(case: RawCase, brain: Bool, *, key: str = "") -> Case:
     return Case(
         name=case.name,
         source=case.source,
-        images=prepared.tensor()[0].astype(np.float16),
+        images=prepared.tensor[0].astype(np.float16),
         brain=prepared.brain,
         labels=labels_on(prepared.grid, case.labels),
         present=np.array([sequence in case.volumes for sequence in CHANNELS]),

@@ -4,9 +4,9 @@ Training and serving both come through here, so that no second preprocessing can
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,19 +40,21 @@ class Prepared:
 
     Parameters
     ----------
-    channels
-        Normalised sequences ``(K, J, I)`` float32 on ``device``, 0 outside the brain; only those that were given.
+    tensor
+        Network input ``(1, 4, K, J, I)`` float32 on ``device``: normalised sequences, 0 outside the brain; one that was
+        not given is a channel of zeros.
     brain
         ``(K, J, I)`` bool.
     grid
         Canonical grid: 1 mm isotropic, along the patient axes, around the brain.
     seen
-        Share of the brain that lies in each sequence's field of view, 0 to 1; the rest is 0 in its channel.
+        Share of the brain that lies in the field of view of each sequence that was given, 0 to 1; the rest is 0 in its
+        channel.
     device
         Where the network takes its input from.
     """
 
-    channels: Mapping[Sequence, Float32]
+    tensor: Float32
     brain: Bool
     grid: Grid
     seen: Mapping[Sequence, float]
@@ -60,13 +62,18 @@ class Prepared:
 
     @cached_property
     def images(self) -> Mapping[Sequence, Volume]:
-        """The channels as volumes, in the host's memory."""
-        return {one: Volume(self.device.host(channel), self.grid) for one, channel in self.channels.items()}
+        """The sequences that were given as volumes, in the host's memory."""
+        channels = {sequence: self.tensor[0, CHANNELS.index(sequence)] for sequence in self.seen}
+        return {sequence: Volume(self.device.host(channel), self.grid) for sequence, channel in channels.items()}
 
-    def tensor(self) -> Float32:
-        """Network input ``(1, 4, K, J, I)`` float32 on the device; a missing sequence is a channel of zeros."""
-        empty = self.device.held(np.zeros(self.grid.shape, np.float32), np.float32)
-        return np.stack([self.channels.get(sequence, empty) for sequence in CHANNELS])[np.newaxis]
+    def only(self, sequences: Collection[Sequence]) -> "Prepared":
+        """Return the same head as if no other sequences had been given."""
+        tensor = self.tensor.copy()
+        for number, sequence in enumerate(CHANNELS):
+            if sequence not in sequences:
+                tensor[0, number] = 0
+        seen = {sequence: share for sequence, share in self.seen.items() if sequence in sequences}
+        return replace(self, tensor=tensor, seen=seen)
 
 
 def canonical_grid(brain: Bool, grid: Grid) -> Grid:
@@ -113,13 +120,8 @@ def normalised(voxels: Float32, brain: Bool) -> Float32:
     VoxelError
         If the brain is empty or shows one single value.
     """
-    inside = voxels[brain]
-    if not inside.size or inside.min() == inside.max():
-        raise VoxelError(f"{inside.size} brain voxels hold a single value; the series has no contrast to read")
-    low, high = np.percentile(inside, CLIP_PERCENT)
-    clipped = np.clip(inside, low, high)
     scaled = np.zeros_like(voxels)
-    scaled[brain] = (clipped - clipped.mean()) / max(float(clipped.std()), np.finfo(np.float32).eps)
+    scaled[brain] = _scores(voxels[brain])
     return scaled
 
 
@@ -154,25 +156,33 @@ def prepare(
     grid = canonical_grid(brain, reference)
     mask = Volume(brain.astype(np.float32), reference).resampled(grid).voxels >= 0.5
     marked = device.held(mask, np.bool_)
+    tensor = device.empty((1, len(CHANNELS), *grid.shape))
+    tensor[...] = 0
+    jobs = {}
     with ThreadPoolExecutor() as pool:
-        jobs = {
-            sequence: pool.submit(_laid_down, volume, own_from_reference[sequence], marked, grid, device)
-            for sequence, volume in volumes.items()
-        }
-    laid = {sequence: job.result() for sequence, job in jobs.items()}
-    channels = {sequence: channel for sequence, (channel, _) in laid.items()}
-    seen = {sequence: float(count / mask.sum()) for sequence, (_, count) in laid.items()}
-    return Prepared(channels, mask, grid, seen, device)
+        for sequence, volume in volumes.items():
+            own_from_index = volume.grid.index_from_lps @ own_from_reference[sequence] @ grid.lps_from_index
+            channel = tensor[0, CHANNELS.index(sequence)]
+            jobs[sequence] = pool.submit(_lay_down, volume.voxels, own_from_index, marked, device, channel)
+    seen = {sequence: float(job.result() / mask.sum()) for sequence, job in jobs.items()}
+    return Prepared(tensor, mask, grid, seen, device)
 
 
-def _laid_down(
-    volume: Volume, own_from_reference: Float64, mask: Bool, grid: Grid, device: Device
-) -> tuple[Float32, int]:
+def _lay_down(voxels: Float32, own_from_index: Float64, mask: Bool, device: Device, channel: Float32) -> int:
     """Interpolate and normalise one sequence within the brain; count the voxels of the brain that it shows."""
-    own_from_grid_index = volume.grid.index_from_lps @ own_from_reference @ grid.lps_from_index
-    voxels, covered = device.interpolated_within(volume.voxels, own_from_grid_index, mask)
-    channel = normalised(voxels, covered)
-    return channel, int(covered.sum())
+    values, covered = device.interpolated_within(voxels, own_from_index, mask)
+    channel[covered] = _scores(values[covered])
+    return int(covered.sum())
+
+
+def _scores(inside: Float32) -> Float32:
+    """Intensities of the brain with mean 0 and deviation 1, clipped."""
+    if not inside.size or inside.min() == inside.max():
+        raise VoxelError(f"{inside.size} brain voxels hold a single value; the series has no contrast to read")
+    low, high = np.percentile(inside, CLIP_PERCENT)
+    clipped = np.clip(inside, low, high)
+    scores: Float32 = (clipped - clipped.mean()) / max(float(clipped.std()), np.finfo(np.float32).eps)
+    return scores
 
 
 def _snapped(grid: Grid, lattice: Grid) -> Grid:

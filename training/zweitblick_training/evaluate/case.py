@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -91,8 +90,7 @@ class CaseReader:
         """
         shown = {sequence: volume for sequence, volume in self.case.volumes.items() if sequence in subset}
         prepared, alignments = self._laid_on(reference_of(shown))
-        channels = {sequence: channel for sequence, channel in prepared.channels.items() if sequence in shown}
-        probabilities = outlined(replace(prepared, channels=channels), self._bundles.tumour)
+        probabilities = outlined(prepared.only(shown), self._bundles.tumour)
         prediction = Prediction(probabilities, prepared.brain, prepared.grid)
         return prediction.carried(alignments[next(iter(shown))].moving_from_reference_lps)
 
