@@ -1,10 +1,12 @@
 """Database: transactions on SQLite or PostgreSQL that are durable when they end, and errors that say what is wrong."""
 
 import errno
+import fcntl
+import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, SQLITE_FULL, Connection
 from sqlite3 import Error as SQLiteError
@@ -59,9 +61,9 @@ class Database:
     """
 
     def __init__(self, url: str, *, tables: str) -> None:
-        self._turn: AbstractContextManager[object] = nullcontext()
+        self._turn: _Turn | None = None
         if make_url(url).get_backend_name() == "sqlite":
-            self._turn = threading.Lock()  # SQLite itself lets who waits sleep for longer than it must
+            self._turn = _Turn(Path(f"{make_url(url).database}-turn"))
             self._reading = _sqlite_engine(url)
             self._writing: Engine = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         else:
@@ -102,7 +104,7 @@ class Database:
         sqlalchemy.exc.IntegrityError
             If another transaction was faster; read again.
         """
-        with _typed_errors(), self._turn, self._writing.begin() as transaction:
+        with _typed_errors(), self._turn or nullcontext(), self._writing.begin() as transaction:
             yield transaction
 
     def truncate_log(self) -> None:
@@ -127,6 +129,8 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._reading.dispose()
+        if self._turn:
+            self._turn.close()
 
     def _bring_up(self, tables: str) -> None:
         config = _migrations(tables)
@@ -161,6 +165,37 @@ class UnchangedDatabase(Database):
         with self.reading() as transaction:
             if _known_version(transaction, tables) is None:
                 raise StoreUnavailableError(f"there is no database of {tables} of ours; restore it, or name another")
+
+
+class _Turn:
+    """Whose turn it is to write, among the threads and processes that have a SQLite database.
+
+    SQLite lets who waits sleep, for longer each time, and whoever comes meanwhile goes first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._threads, self._file = path, threading.Lock(), -1
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        try:
+            if self._file < 0:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as error:
+            self._threads.release()
+            kind = StoreFullError if error.errno in FULL_ERRNOS else StoreUnavailableError
+            raise kind(f"{self._path} cannot be used ({error.strerror}); see to it and send again") from error
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._threads.release()
+
+    def close(self) -> None:
+        with self._threads:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file = -1
 
 
 def _migrations(tables: str) -> Config:
