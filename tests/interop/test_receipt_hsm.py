@@ -18,7 +18,8 @@ from signers import flipped
 from vault.holders import LABEL, PIN, SOFTHSM, new_token
 from zweitblick.audit.head import SignedHead
 from zweitblick.cli import main
-from zweitblick.cli.receipts import receipt_key, receipt_signer
+from zweitblick.cli.checks import checks
+from zweitblick.cli.receipts import receipt_signer
 from zweitblick.errors import KeyHolderError, SignatureError, SigningKeyError
 from zweitblick.model.bundle import Bundles
 from zweitblick.receipt import opened_receipt, receipt_of, signed_receipt
@@ -110,7 +111,7 @@ def test_zweitblick_verifies_it_without_the_token_and_refuses_a_flipped_bit(
 def test_a_key_that_is_not_there_or_another_s_keeps_the_service_from_starting(
     tmp_path: Path, place: TokenPlace
 ) -> None:
-    assert receipt_key(settings(tmp_path, place)).startswith("signed by key ")
+    assert checks(settings(tmp_path, place))["receipts.hsm_key"]().startswith("signed by key ")
     with pytest.raises(KeyHolderError, match="no private key absent"):
         receipt_signer(settings(tmp_path, place, label="absent"))
     with pytest.raises(SigningKeyError, match="does not fit"):
@@ -133,7 +134,7 @@ def test_a_reading_waits_for_an_hsm_that_is_gone_while_its_receipt_is_signed(
     with opened_trail(tmp_path) as trail, house.store() as store:
 
         def head() -> SignedHead:
-            """The last that is asked before something is signed: the HSM goes the first time, and then comes back."""
+            """Is the last that is asked before something is signed: then the HSM goes, and the next time comes back."""
             heads.append(trail.signed_head())
             if len(heads) == 1:
                 tokens.rename(tmp_path / "gone")

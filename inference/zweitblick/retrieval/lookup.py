@@ -144,7 +144,7 @@ class PriorLookup:
         """Tell whether a person began this round, for the sake of an earlier study."""
         if one.supersedes is None:
             return False
-        return self._store.work.history(one.supersedes)[-1].event is Event.PRIORS_ASKED
+        return any(entry.event is Event.PRIORS_ASKED for entry in self._store.work.history(one.supersedes))
 
     def _looked_up(self, study: str, round_id: str) -> str:
         """Look up, and note what came of it; the job's edge."""
