@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 
 
 class KeptSigner:
-    """Signs with a key that a number gives."""
+    """Signs with an Ed25519 key that a number gives."""
 
     def __init__(self, number: int) -> None:
         self.key = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
@@ -16,6 +19,20 @@ class KeptSigner:
 
     @property
     def public_key(self) -> Ed25519PublicKey:
+        return self.key.public_key()
+
+
+class RsaSigner:
+    """Signs with an RSA key in memory, as an HSM does."""
+
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        self.key = key
+
+    def sign(self, data: bytes, /) -> bytes:
+        return self.key.sign(data, PKCS1v15(), SHA256())
+
+    @property
+    def public_key(self) -> rsa.RSAPublicKey:
         return self.key.public_key()
 
 

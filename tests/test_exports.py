@@ -98,6 +98,7 @@ DOORS = {
     "vault.cms.certificates.Trust": "authorities, signers",
     "vault.cms.keys.FileKey": "key, certificate",
     "vault.cms.pkcs11.Pkcs11Key": "key, certificate",
+    "vault.token_key.TokenDocumentSigner": "place, label, public_key",
     "dicom.encrypted.encrypted_instance": "content, filing, *, signed, enveloped",
     "dicom.encrypted.reidentified": "content, *, decrypted, verified",
     "dicom.encrypted.Filing": "pseudonym, secret, study_uid",

@@ -17,6 +17,7 @@ from zweitblick.delivery.seal import Form, Seal, SigningFiles
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import KeySettings
 from zweitblick.peers.destination import FolderDestination, StoreDestination, StowDestination, Trust
+from zweitblick.receipt_settings import ReceiptSettings
 from zweitblick.settings import AuditSettings, DicomSettings, HttpSettings, Settings, load_settings
 from zweitblick.study import Priority
 from zweitblick.vault.keyholders.places import TokenPlace
@@ -90,6 +91,10 @@ vault_mount = "hospital/transit"
 vault_key = "zb"
 vault_token_file = "/run/credentials/token"
 vault_ca = "/etc/zweitblick/vault.pem"
+
+[receipts]
+hsm_key = "receipts"
+public_key = "/etc/zweitblick/receipts.pub"
 
 [sealing]
 key = "/etc/zweitblick/sealing.key"
@@ -264,10 +269,13 @@ ENVIRONMENT = {
     "ZWEITBLICK_KEYS_VAULT_KEY": "zb",
     "ZWEITBLICK_KEYS_VAULT_TOKEN_FILE": "/run/credentials/token",
     "ZWEITBLICK_KEYS_VAULT_CA": "/etc/zweitblick/vault.pem",
+    "ZWEITBLICK_RECEIPTS_HSM_KEY": "receipts",
+    "ZWEITBLICK_RECEIPTS_PUBLIC_KEY": "/etc/zweitblick/receipts.pub",
     "ZWEITBLICK_SEALING_KEY": "/etc/zweitblick/sealing.key",
     "ZWEITBLICK_SEALING_CERTIFICATE": "/etc/zweitblick/sealing.pem",
 }
 
+TOKEN = TokenPlace(Path("/usr/lib/hsm.so"), "Hospital 1", "zb", Path("/run/credentials/pin"))
 EVERYTHING = Settings(
     data=Path("/srv/zweitblick"),
     key_file=Path("/etc/zweitblick/key"),
@@ -314,10 +322,11 @@ EVERYTHING = Settings(
         syslog_cas=Path("/etc/zweitblick/syslog-ca.pem"),
     ),
     keys=KeySettings(
-        hsm=TokenPlace(Path("/usr/lib/hsm.so"), "Hospital 1", "zb", Path("/run/credentials/pin")),
+        hsm=TOKEN,
         pool=PoolLimits(50, timedelta(hours=2)),
     ),
     sealing=SIGNING,
+    receipts=ReceiptSettings(TOKEN, "receipts", Path("/etc/zweitblick/receipts.pub")),
     log_format="json",
     otlp_endpoint="http://127.0.0.1:4318",
 )

@@ -49,6 +49,8 @@ FAULTS = {
     "sealing.key": "[sealing]\nkey = 'sealing.key'",
     "sealing.hsm_key": "[sealing]\nhsm_key = 'signing'\ncertificate = 'sealing.pem'",
     "sealing.certificate": "[sealing]\ncertificate = 'sealing.pem'",
+    "receipts.hsm_key": "[receipts]\nhsm_key = 'receipts'\npublic_key = 'receipts.pub'",
+    "receipts.hsm_key and receipts.public_key": "[receipts]\npublic_key = 'receipts.pub'",
     "keys.pin": "[keys]\npin = '1234'",
     "colour": "colour = 'blue'",
 }

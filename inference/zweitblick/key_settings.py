@@ -85,6 +85,19 @@ def composed_keys(values: Mapping[str, Any]) -> KeySettings:
     return KeySettings(hsm, vault, pool)
 
 
+def token_of(values: Mapping[str, Any]) -> TokenPlace | None:
+    """Return the token of the section, None if it has none.
+
+    Parameters
+    ----------
+    values
+        What was read without fault, by the settings' keys.
+    """
+    if without_holder(values):
+        return None
+    return composed_keys({key.removeprefix("keys."): value for key, value in values.items()}).hsm
+
+
 def _holder(raw: object) -> Holder:
     try:
         return Holder(str(raw))

@@ -13,8 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from zweitblick.audit.head import SignedHead
 from zweitblick.dicom.file import data_set_of
 from zweitblick.errors import DamagedInstanceError, ReceiptFormatError, ReceiptMismatchError
@@ -23,7 +21,7 @@ from zweitblick.pipeline import REPORTING_LIMIT_ML
 from zweitblick.reading import Reading
 from zweitblick.signing import jws
 from zweitblick.signing.canonical import canonical
-from zweitblick.signing.keys import Signer
+from zweitblick.signing.keys import PublicKey, Signer
 from zweitblick.study import Instance, Study
 from zweitblick.timings import Timings
 from zweitblick.vault.data_key import KeyIds
@@ -233,11 +231,17 @@ def instance_digest(content: bytes) -> str:
 
 
 def signed_receipt(receipt: Receipt, signer: Signer) -> bytes:
-    """Sign a receipt, as a JSON Web Signature in its compact form."""
+    """Sign a receipt, as a JSON Web Signature in its compact form.
+
+    Raises
+    ------
+    SigningKeyError, KeyHolderError
+        If the key does not fit its public key, or is in an HSM that cannot be used.
+    """
     return jws.signed(receipt.json(), signer, kind=KIND)
 
 
-def opened_receipt(data: bytes, keys: Sequence[Ed25519PublicKey]) -> Receipt:
+def opened_receipt(data: bytes, keys: Sequence[PublicKey]) -> Receipt:
     """Return a receipt that one of some keys has signed.
 
     Raises

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zweitblick.delivery.seal import Signing, SigningFiles, SigningToken
-from zweitblick.key_settings import composed_keys, without_holder
-from zweitblick.vault.keyholders.places import TokenPlace
+from zweitblick.key_settings import token_of
 
 _KEYS = ("sealing.key", "sealing.hsm_key")
 
@@ -26,7 +25,7 @@ def without_signer(values: Mapping[str, Any]) -> list[str]:
         return ["sealing.certificate needs a key; set sealing.key or sealing.hsm_key"] if has_certificate else []
     if "sealing.certificate" not in values:
         return [f"{given[0]} needs its certificate; set sealing.certificate"]
-    if given == ["sealing.hsm_key"] and _token(values) is None:
+    if given == ["sealing.hsm_key"] and token_of(values) is None:
         return ["sealing.hsm_key is a key in the HSM of [keys]; set keys.holder to pkcs11, or sealing.key"]
     return []
 
@@ -44,12 +43,5 @@ def composed_signing(values: Mapping[str, Any]) -> Signing | None:
     certificate = values["sealing.certificate"]
     if "sealing.key" in values:
         return SigningFiles(values["sealing.key"], certificate)
-    token = _token(values)
+    token = token_of(values)
     return None if token is None else SigningToken(token, values["sealing.hsm_key"], certificate)
-
-
-def _token(values: Mapping[str, Any]) -> TokenPlace | None:
-    """Return the token of the section ``[keys]``, None if it has none."""
-    if without_holder(values):
-        return None
-    return composed_keys({key.removeprefix("keys."): value for key, value in values.items()}).hsm

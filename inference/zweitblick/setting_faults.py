@@ -8,6 +8,7 @@ from zweitblick.access_settings import access_faults
 from zweitblick.delivery.route import Route
 from zweitblick.key_settings import without_holder
 from zweitblick.peers.destination import StoreDestination
+from zweitblick.receipt_settings import half_a_receipt_key
 from zweitblick.sealing_settings import without_signer
 
 _PASSWORD = "PGPASSWORD"  # noqa: S105 -- the name of a variable
@@ -34,6 +35,7 @@ def faults_together(values: Mapping[str, Any], found: Sequence[Route], environme
         *access_faults(values),
         *_password_variable(environment),
         *without_signer(values),
+        *half_a_receipt_key(values),
         *_unreached(values, found),
     ]
 

@@ -19,6 +19,7 @@ from zweitblick.delivery.seal import Signing
 from zweitblick.delivery.tables import Readers, routes
 from zweitblick.errors import SettingsError
 from zweitblick.key_settings import READERS, USUAL_KEYS, KeySettings, composed_keys
+from zweitblick.receipt_settings import ReceiptSettings, composed_receipts
 from zweitblick.sealing_settings import composed_signing
 from zweitblick.setting_faults import faults_together
 from zweitblick.setting_values import (
@@ -159,6 +160,8 @@ class Settings:
         Where results go.
     sealing
         Signs what leaves the hospital; None if nothing does.
+    receipts
+        Signs receipts in the HSM; None if the audit trail's key signs them.
     keys
         Who keeps the key-encryption keys.
     log_format
@@ -183,6 +186,7 @@ class Settings:
     audit: AuditSettings = AuditSettings()
     routes: tuple[Route, ...] = ()
     sealing: Signing | None = None
+    receipts: ReceiptSettings | None = None
     keys: KeySettings = USUAL_KEYS
     log_format: str = "console"
     otlp_endpoint: str | None = None
@@ -228,7 +232,7 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of sections with a dot; what is no section of ours stays as it is."""
     flat: dict[str, Any] = {}
     for name, value in tables.items():
-        if name in ("access", "audit", "dicom", "http", "keys", "sealing") and isinstance(value, dict):
+        if name in ("access", "audit", "dicom", "http", "keys", "receipts", "sealing") and isinstance(value, dict):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             flat[name] = value
@@ -273,6 +277,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         access=composed_access(section("access")),
         audit=AuditSettings(**section("audit")),
         sealing=composed_signing(values),
+        receipts=composed_receipts(values),
         keys=composed_keys(section("keys")),
         log_format=values.get("log_format", Settings.log_format),
         otlp_endpoint=values.get("otlp_endpoint"),
@@ -328,6 +333,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "keys.pkcs11_pin_file": as_path,
     "keys.vault_token_file": as_path,
     "keys.vault_ca": as_path,
+    "receipts.hsm_key": as_name,
+    "receipts.public_key": as_path,
     "sealing.key": as_path,
     "sealing.hsm_key": as_name,
     "sealing.certificate": as_path,

@@ -28,6 +28,7 @@ PACKAGES = {
     "strace": "strace",
     "openssl": "openssl",
     "softhsm2-util": "softhsm2",
+    "pkcs11-tool": "opensc",
     "Orthanc": "orthanc, orthanc-dicomweb",
 }
 

@@ -78,3 +78,24 @@ def test_the_earlier_study_comes_and_is_compared(
         # it was fetched for another one, so nothing is fetched for it
         assert store.lookups.outcome(last(store, store.token(before)).id) is None
     assert [event for event, _, _ in house.book.told()].count("Query") == 2
+
+
+def test_a_study_is_read_again_with_an_earlier_one_that_came_since(
+    studies: list[list[Path]], tmp_path: Path, bundles: Bundles
+) -> None:
+    house = House(tmp_path, quick(bundles))
+    house.clock = Ticking()
+    with house.store() as store, house.worker(store) as worker:
+        for files in reversed(studies):
+            token = keep(store, files)
+            worker.submit(last(store, token))
+            reached(store, token, State.AWAITING_REVIEW)
+        token = store.token(pydicom.dcmread(studies[1][0]).StudyInstanceUID)
+        first = last(store, token)
+        alone = contents(store, first.id)
+        assert json.loads(alone["json"])["change"] is None
+        worker.submit(store.work.read_again(token))
+        told = json.loads(contents(store, reached(store, token, State.AWAITING_REVIEW).id)["json"])
+        assert told["change"]["earlier_study_instance_uid"] == pydicom.dcmread(studies[0][0]).StudyInstanceUID
+        assert [one.state for one in store.rounds(token)] == [State.SUPERSEDED, State.AWAITING_REVIEW]
+        assert contents(store, first.id) == alone

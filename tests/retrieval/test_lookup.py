@@ -22,6 +22,7 @@ from zweitblick.priors import with_lookup
 from zweitblick.reading import Notice
 from zweitblick.retrieval.bounds import BOUNDS, Bounds
 from zweitblick.retrieval.lookup import AT_ONCE, LONGEST_HOLD, PriorLookup
+from zweitblick.store import life
 from zweitblick.store import lookups as kept_lookups
 from zweitblick.store.life import State
 from zweitblick.store.store import Store
@@ -84,6 +85,27 @@ def test_an_earlier_study_comes_once_and_not_those_before_it(lookups: Lookups, t
         assert fetched.state is State.FAILED
         assert lookups.store.lookups.was_fetched(fetched.study)
         assert lookups.store.lookups.outcome(fetched.id) is None
+
+
+def test_an_archive_is_asked_again_where_a_person_asks_for_it(lookups: Lookups, tmp_path: Path) -> None:
+    """Of the study itself, and of one that was fetched for another."""
+    house, store = lookups.house, lookups.store
+    tokens = []
+    for study in (PRESENT, EARLIER):
+        tokens.append(keep(store, one_image(house.folder, study)))
+        for happens in (life.Event.COMPLETED, life.Event.STARTED, life.Event.READ):
+            store.advance(last(store, tokens[-1]).id, happens, by=life.Actor.WORKER)
+    first = last(store, tokens[0])
+    store.lookups.begin(first.id, EARLIER.uid)
+    store.lookups.complete(first.id, EARLIER.uid)
+    store.lookups.end(first.id, "none")
+    with WebArchive(one_image(tmp_path / "archive", replace(EARLIER, seed="other", patient_id="OTHER"))) as archive:
+        asked = [store.work.read_again(token) for token in tokens]
+        with house.worker(store, lookup=lookups.lookup(archive.destination)):
+            wait_until(lambda: {last(store, token).state for token in tokens} == {State.FAILED})
+        assert [store.lookups.outcome(one.id) for one in asked] == ["none", "none"]
+        assert len(archive.shelf.asked) == 2
+    assert store.lookups.was_fetched(tokens[1])
 
 
 def test_what_an_archive_does_not_have_is_told(lookups: Lookups, tmp_path: Path) -> None:

@@ -25,28 +25,34 @@ reading          | attempt failed -> reading : worker
 reading          | gave up -> failed : worker
 reading          | cancelled -> cancelled : radiologist, administrator
 read             | arrived -> superseded : receiver
+read             | priors asked -> superseded : radiologist
 read             | sealed -> sealed : worker
 read             | attempt failed -> read : worker
 read             | gave up -> failed : worker
 read             | cancelled -> cancelled : radiologist, administrator
 sealed           | arrived -> superseded : receiver
+sealed           | priors asked -> superseded : radiologist
 sealed           | delivery started -> delivering : worker
 sealed           | review asked -> awaiting review : worker
 sealed           | attempt failed -> sealed : worker
 sealed           | gave up -> failed : worker
 sealed           | cancelled -> cancelled : radiologist, administrator
 delivering       | arrived -> superseded : receiver
+delivering       | priors asked -> superseded : radiologist
 delivering       | delivered -> delivered : worker
 delivering       | attempt failed -> delivering : worker
 delivering       | gave up -> failed : worker
 delivering       | cancelled -> cancelled : radiologist, administrator
 delivered        | arrived -> superseded : receiver
+delivered        | priors asked -> superseded : radiologist
 delivered        | review asked -> awaiting review : worker
 delivered        | attempt failed -> delivered : worker
 delivered        | gave up -> failed : worker
 awaiting review  | arrived -> superseded : receiver
+awaiting review  | priors asked -> superseded : radiologist
 awaiting review  | reviewed -> reviewed : radiologist
 reviewed         | arrived -> superseded : receiver
+reviewed         | priors asked -> superseded : radiologist
 failed           | arrived -> superseded : receiver
 failed           | replayed -> stable : administrator
 failed           | cancelled -> cancelled : radiologist, administrator

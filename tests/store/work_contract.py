@@ -1,6 +1,7 @@
 """What a store promises to workers on every database; see `store.contract`."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 
 UID = "1.2.276.0.4712.1"
+TO_REVIEW = [
+    *(Event.COMPLETED, Event.STARTED, Event.READ, Event.SEALED),
+    *(Event.DELIVERY_STARTED, Event.DELIVERED, Event.REVIEW_ASKED),
+]
 
 
 def begun(store: Store, study: int = 1) -> Round:
@@ -23,6 +28,14 @@ def begun(store: Store, study: int = 1) -> Round:
     store.advance(first.id, Event.COMPLETED, by=Actor.WORKER)
     store.work.advance(first.id, Event.STARTED, turn=1)
     return last(store, study)
+
+
+def kept_and(store: Store, events: Sequence[Event]) -> Round:
+    """Keep an instance, and let events happen to its round."""
+    store.keep(instance())
+    for event in events:
+        store.advance(last(store).id, event, by=Actor.WORKER)
+    return last(store)
 
 
 def last(store: Store, study: int = 1) -> Round:
@@ -53,6 +66,37 @@ class WorkContract:
         store.advance(one.id, Event.REPLAYED, by=Actor.ADMINISTRATOR)
         assert last(store).turn == 3
         assert [entry.code for entry in store.work.history(one.id)] == ["", "", "network.memory", "internal", ""]
+
+    @pytest.mark.parametrize("events", [TO_REVIEW[:3], TO_REVIEW[:4], TO_REVIEW[:5], TO_REVIEW[:6], TO_REVIEW])
+    def test_what_was_read_is_read_again_in_a_round_that_supersedes(
+        self, store: Store, clock: Clock, events: list[Event]
+    ) -> None:
+        first = kept_and(store, events)
+        outline = store.keep_result(ResultName(first.id, "seg", "application/dicom"), io.BytesIO(b"outline"))
+        clock.pass_by(86400)
+        begun_again = store.work.read_again(first.study)
+        one, two = store.rounds(first.study)
+        assert (one.id, one.state, two) == (first.id, State.SUPERSEDED, begun_again)
+        assert (two.state, two.number, two.supersedes, two.turn) == (State.STABLE, 2, first.id, 1)
+        assert two.arrived_at == store.work.first_arrival(two.id) == clock.now
+        assert plain_file(store, outline) == b"outline"
+        assert [each.round for each in store.instances(first.study)] == [1]
+        asked, completed = store.history(first.study)[-2:]
+        assert (asked.round, asked.event, asked.actor) == (one.id, Event.PRIORS_ASKED, Actor.RADIOLOGIST)
+        assert (completed.round, completed.event, completed.after) == (two.id, Event.COMPLETED, State.STABLE)
+        store.keep(instance(number=2))
+        assert [each.state for each in store.rounds(first.study)] == [State.SUPERSEDED, State.RECEIVING]
+
+    @pytest.mark.parametrize("events", [[], TO_REVIEW[:1], TO_REVIEW[:2], [Event.COMPLETED, Event.GAVE_UP]])
+    def test_what_was_not_read_is_not_read_again(self, store: Store, events: list[Event]) -> None:
+        one = kept_and(store, events)
+        with pytest.raises(EventError, match="priors asked"):
+            store.work.read_again(one.study)
+        with pytest.raises(EventError, match="next round"):
+            store.advance(one.id, Event.PRIORS_ASKED, by=Actor.RADIOLOGIST)
+        assert store.rounds(one.study) == [one]
+        with pytest.raises(UnknownRoundError):
+            store.work.read_again("0" * 32)
 
     def test_nothing_happens_in_a_turn_that_is_over(self, store: Store, places: StorePlaces) -> None:
         one = begun(store)

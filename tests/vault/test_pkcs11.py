@@ -181,6 +181,19 @@ def test_a_signer_does_not_try_a_pin_again_either(place: TokenPlace) -> None:
     assert len(one.sign(b"a report")) == 3072 // 8
 
 
+def test_a_signer_signs_again_once_its_token_is_back(place: TokenPlace, tmp_path: Path) -> None:
+    with session(place) as opened:
+        opened.generate_keypair(KeyType.RSA, 3072, label="signing", store=True)
+    one = TokenSigner(place, "signing", signer().certificate)
+    signature = one.sign(b"a report")
+    (tmp_path / "tokens").rename(tmp_path / "gone")
+    for _ in range(2):
+        with pytest.raises(KeyHolderError):
+            one.sign(b"a report")
+    (tmp_path / "gone").rename(tmp_path / "tokens")
+    assert TokenSigner(place, "signing", signer().certificate).sign(b"a report") == signature
+
+
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o620, 0o666])
 def test_a_pin_that_others_may_read_is_refused(place: TokenPlace, holder: Pkcs11KeyHolder, mode: int) -> None:
     place.pin_file.chmod(mode)

@@ -155,6 +155,37 @@ def test_complete_has_the_last_round_read_once(house: House) -> None:
     assert house.submitted == [received]
 
 
+def test_a_study_that_was_read_is_read_again_in_its_next_round(house: House) -> None:
+    first = house.receive()
+    house.keep_results()
+    house.happen(*TO_READ)
+    answer = house.client.post(f"/api/v1/reads/{UID}/priors")
+    stable = {"round": 2, "state": "stable", "findings": None, "results": [], **NOTHING_ELSE}
+    assert (answer.status_code, answer.json()) == (202, stable)
+    assert house.last().supersedes == first.id
+    assert house.submitted == [house.last()]
+    assert len(house.store.results(first.id)) == len(RESULTS)
+    assert house.book.told() == [("DICOM Instances Accessed", "U", 0)]
+
+
+@pytest.mark.parametrize("events", [[], [Event.COMPLETED], [Event.COMPLETED, Event.STARTED]])
+def test_a_study_that_is_received_or_read_just_now_is_not_read_again(house: House, events: list[Event]) -> None:
+    before = house.receive()
+    house.happen(*events)
+    answer = house.client.post(f"/api/v1/reads/{UID}/priors")
+    assert (answer.status_code, answer.headers["content-type"]) == (409, PROBLEM)
+    assert (answer.json()["code"], UID in answer.text) == ("store.event", False)
+    assert (house.last().id, house.submitted, house.book.told()) == (before.id, [], [])
+
+
+def test_that_a_study_is_to_be_read_again_is_on_record_first(house: House) -> None:
+    before = house.receive()
+    house.happen(*TO_READ)
+    house.book.is_away = True
+    assert house.client.post(f"/api/v1/reads/{UID}/priors").status_code == 503
+    assert (house.last().id, house.submitted) == (before.id, [])
+
+
 def test_it_is_not_ready_while_the_key_holder_is_away_and_is_again_after_that(house: House, tmp_path: Path) -> None:
     """The key file is the holder here."""
     key = tmp_path / "key"
@@ -171,7 +202,13 @@ def test_it_is_not_ready_while_the_key_holder_is_away_and_is_again_after_that(ho
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", f"{UID}.9"), ("GET", f"{UID}.9/results/seg"), ("POST", f"{UID}.9/complete"), ("GET", "..%2f..%2fetc")],
+    [
+        ("GET", f"{UID}.9"),
+        ("GET", f"{UID}.9/results/seg"),
+        ("POST", f"{UID}.9/complete"),
+        ("POST", f"{UID}.9/priors"),
+        ("GET", "..%2f..%2fetc"),
+    ],
 )
 def test_a_study_that_is_not_there_is_a_problem(house: House, method: str, path: str) -> None:
     house.receive()
@@ -188,7 +225,8 @@ def test_a_study_that_is_not_there_is_a_problem(house: House, method: str, path:
 def test_without_the_token_nothing_is_told(house: House, headers: dict[str, str]) -> None:
     house.receive()
     encoded = {name: value.encode("utf-8") for name, value in headers.items()}
-    for method, path in (("GET", UID), ("GET", f"{UID}/results/seg"), ("POST", f"{UID}/complete"), ("GET", "1.2")):
+    paths = (("GET", UID), ("GET", f"{UID}/results/seg"), ("POST", f"{UID}/complete"), ("POST", f"{UID}/priors"))
+    for method, path in (*paths, ("GET", "1.2")):
         answer = house.stranger.request(method, f"/api/v1/reads/{path}", headers=encoded)
         assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM)
         assert answer.headers["www-authenticate"] == "Bearer"

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zweitblick.audit.head import SIGNATURE_BYTES, SignedHead, signed_bytes
-from zweitblick.signing.keys import Signer
+from zweitblick.signing.keys import Ed25519Signer
 
 SUFFIX = ".trail"
 FILE_MARK = b"zwA\x01"
@@ -110,7 +110,7 @@ class Entry:
         return SignedHead(trail.hex(), self.number, self.head.hex(), self.signature.hex())
 
 
-def made_entry(trail: bytes, number: int, link: bytes, sealed: bytes, signer: Signer) -> Entry:
+def made_entry(trail: bytes, number: int, link: bytes, sealed: bytes, signer: Ed25519Signer) -> Entry:
     """Put a sealed message on the chain."""
     head = _head(trail, number, link, sealed)
     return Entry(number, link, head, signer.sign(signed_bytes(trail, number, head)), sealed)

@@ -36,7 +36,7 @@ from zweitblick.audit.head import SignedHead
 from zweitblick.audit.message import AuditEvent, Participant, Source, xml
 from zweitblick.durable import sync_folder
 from zweitblick.errors import AuditReadError, AuditWriteError
-from zweitblick.signing.keys import Signer
+from zweitblick.signing.keys import Ed25519Signer
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Trail:
         self,
         folder: Path,
         sealer: Sealer,
-        signer: Signer,
+        signer: Ed25519Signer,
         *,
         source: Source,
         clock: Callable[[], datetime],

@@ -18,6 +18,7 @@ from zweitblick.cli.doors import access_checks
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
+from zweitblick.cli.receipts import receipt_key
 from zweitblick.cli.seals import sealable
 from zweitblick.delivery.route import Route
 from zweitblick.dimse import server_context
@@ -67,6 +68,8 @@ def checks(settings: Settings) -> Mapping[str, Check]:
         "models": lambda: models(settings),
         "service": lambda: service(settings.http),
     }
+    if settings.receipts is not None:
+        found["receipts.hsm_key"] = lambda: receipt_key(settings)
     if settings.dicom.certificate:
         found["dicom.certificate"] = lambda: certificates(settings.dicom, datetime.now(UTC))
     found["dicom.port"] = lambda: port("dicom.port", settings.dicom, settings.http)

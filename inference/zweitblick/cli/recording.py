@@ -60,7 +60,7 @@ def trail_folder(settings: Settings) -> Path:
 
 
 def audit_signer(settings: Settings) -> FileSigner:
-    """Return what signs the audit trail and receipts; the key is made if there is none.
+    """Return what signs the audit trail; the key is made if there is none.
 
     Raises
     ------

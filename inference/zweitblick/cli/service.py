@@ -11,8 +11,9 @@ from zweitblick.audit.trail import Trail
 from zweitblick.cli.doors import opened_doors, said_of
 from zweitblick.cli.keyholder import make_key_file_once, opened_holder
 from zweitblick.cli.models import configured_bundles
+from zweitblick.cli.receipts import receipt_signer
 from zweitblick.cli.receiving import receiving, store_of
-from zweitblick.cli.recording import audit_sealer, audit_signer, exporting, recording
+from zweitblick.cli.recording import audit_sealer, exporting, recording
 from zweitblick.cli.seals import check_seals
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.route import Route
@@ -134,7 +135,7 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
         store = stack.enter_context(store_of(settings, holder, audit=trail))
         metrics = stack.enter_context(_metrics(settings, store))
         deliverer = Deliverer(store, settings.routes, audit=trail, observer=metrics.stage)
-        notary = Notary(audit_signer(settings), trail.signed_head)
+        notary = Notary(receipt_signer(settings), trail.signed_head)
         archives = _archives(settings, lambda route: route.priors)
         lookup = PriorLookup(store, archives, clock=_now, audit=trail)
         partners = Partners(deliverer, metrics, trail, lookup, notary)

@@ -16,7 +16,7 @@ from zweitblick.errors import HeadError, SourceMissingError
 from zweitblick.model.bundle import checked_files, identity_of
 from zweitblick.model.manifest import RELEASED, ModelTrust
 from zweitblick.receipt import Receipt, check_results, check_study, opened_receipt
-from zweitblick.signing.keys import load_public_key
+from zweitblick.signing.keys import PublicKey, load_public_key
 
 DESCRIPTION = (
     "Verify a receipt, a model bundle or an audit trail with public keys alone. A receipt is compared with the results "
@@ -90,20 +90,21 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.usage_error("a receipt is verified with --key")
 
 
-def _verify_trail(arguments: argparse.Namespace, keys: Sequence[Ed25519PublicKey]) -> None:
+def _verify_trail(arguments: argparse.Namespace, keys: Sequence[PublicKey]) -> None:
     head = None if arguments.head is None else _head(arguments.head, keys)
-    verified = verify_trail(arguments.audit, head=head, keys=keys)
+    trail_keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+    verified = verify_trail(arguments.audit, head=head, keys=trail_keys)
     _say(f"Entries: 1 to {verified.head.count}, each as it was written", f"Head: {verified.head.head}")
     if verified.unfinished_bytes:
         _say(f"Unfinished: {verified.unfinished_bytes} bytes of entry {verified.head.count + 1}")
-    _say("Signatures: each by the key" if keys else "Signatures: NOT CHECKED; give --key")
+    _say("Signatures: each by the key" if trail_keys else "Signatures: NOT CHECKED; give the trail's --key")
     if head is None:
         _say("End: NOT CHECKED, so that cut off entries are not seen; give --head")
     else:
         _say(f"End: entries 1 to {head.count} lead to the given head")
 
 
-def _head(path: Path, keys: Sequence[Ed25519PublicKey]) -> SignedHead:
+def _head(path: Path, keys: Sequence[PublicKey]) -> SignedHead:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -118,7 +119,7 @@ def _head(path: Path, keys: Sequence[Ed25519PublicKey]) -> SignedHead:
     return audit
 
 
-def _verify_bundle(folder: Path, keys: Sequence[Ed25519PublicKey]) -> None:
+def _verify_bundle(folder: Path, keys: Sequence[PublicKey]) -> None:
     files = checked_files(folder, ModelTrust(tuple(keys) or RELEASED.keys))
     _say(
         f"Bundle: {identity_of(files)}",
@@ -128,7 +129,7 @@ def _verify_bundle(folder: Path, keys: Sequence[Ed25519PublicKey]) -> None:
     )
 
 
-def _verify_receipt(arguments: argparse.Namespace, keys: Sequence[Ed25519PublicKey]) -> None:
+def _verify_receipt(arguments: argparse.Namespace, keys: Sequence[PublicKey]) -> None:
     data = _content(arguments.path)
     receipt = opened_receipt(data, keys)
     results = _results_said(receipt, arguments.results, data)

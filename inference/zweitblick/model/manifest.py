@@ -12,12 +12,10 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from zweitblick.errors import BundleDamagedError, BundleError, BundleMissingError, BundleUnsignedError, SignatureError
 from zweitblick.signing import jws
 from zweitblick.signing.canonical import canonical
-from zweitblick.signing.keys import Signer, load_public_key, public_key_in
+from zweitblick.signing.keys import PublicKey, Signer, load_public_key, public_key_in
 
 MANIFEST = "manifest.jws"
 
@@ -40,7 +38,7 @@ class ModelTrust:
         Use a bundle that none of them has signed, or that was altered since, all the same. Reports then say so.
     """
 
-    keys: tuple[Ed25519PublicKey, ...]
+    keys: tuple[PublicKey, ...]
     allow_unsigned: bool = False
 
     def also(self, paths: Iterable[Path]) -> Self:

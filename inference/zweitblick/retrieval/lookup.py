@@ -1,8 +1,8 @@
 """PriorLookup: before a study is read its last earlier one is fetched and read; whatever goes wrong, it is read.
 
 Each lookup is a workflow of DBOS of its own, in a queue of its own, and the round is put into the readers' queue after
-it: no reading waits in the place of another. What came of it is in the store, and the reading says it. Studies that are
-fetched so are not looked up again, or a patient's whole history would come.
+it: no reading waits in the place of another. What came of it is in the store, and the reading says it. For studies that
+are fetched so nothing is looked up, or a patient's whole history would come, unless a person asks for it.
 """
 
 import logging
@@ -128,7 +128,9 @@ class PriorLookup:
 
     def _is_looked_up(self, one: Round) -> bool:
         lookups = self._store.lookups
-        if lookups.outcome(one.id) is not None or lookups.was_fetched(one.study):
+        if lookups.outcome(one.id) is not None:
+            return False
+        if lookups.was_fetched(one.study) and not self._is_asked_for(one):
             return False
         name = _workflow_id(one)
         status = DBOS.get_workflow_status(name)
@@ -137,6 +139,12 @@ class PriorLookup:
                 DBOS.enqueue_workflow(_QUEUE, self._workflow, one.study, one.id)
             return True
         return status.status in _UNDER_WAY
+
+    def _is_asked_for(self, one: Round) -> bool:
+        """Tell whether a person began this round, for the sake of an earlier study."""
+        if one.supersedes is None:
+            return False
+        return any(entry.event is Event.PRIORS_ASKED for entry in self._store.work.history(one.supersedes))
 
     def _looked_up(self, study: str, round_id: str) -> str:
         """Look up, and note what came of it; the job's edge."""

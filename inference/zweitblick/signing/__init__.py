@@ -1,1 +1,1 @@
-"""What we sign and check: keys of Ed25519, canonical JSON, and signed documents (JWS)."""
+"""What we sign and check: keys, canonical JSON, and signed documents (JWS)."""

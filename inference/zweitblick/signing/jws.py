@@ -1,4 +1,4 @@
-"""Signed documents: JSON Web Signatures in their compact form (RFC 7515), by Ed25519 (RFC 8037).
+"""Signed documents: JSON Web Signatures in their compact form (RFC 7515), by Ed25519 (RFC 8037) or RS256 (RFC 7518).
 
 A header is compared as a whole with the one that would have been written: whoever forges has no algorithm to choose
 (RFC 8725 section 3.1), and a document of one kind never passes for another (section 3.11).
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from zweitblick.errors import SignatureError
 from zweitblick.signing.canonical import canonical
-from zweitblick.signing.keys import Signer, is_signed
+from zweitblick.signing.keys import PublicKey, Signer, checked_signature, is_signed
 
 MEDIA_TYPE = "application/jose"
 """Of the compact form (RFC 7515 section 9.2.1)."""
@@ -46,12 +46,17 @@ def signed(payload: bytes, signer: Signer, *, kind: str) -> bytes:
         Signs it.
     kind
         What it is, as a media type without ``application/`` (``typ``, RFC 7515 section 4.1.9).
+
+    Raises
+    ------
+    SigningKeyError, KeyHolderError
+        As from `zweitblick.signing.keys.checked_signature`.
     """
     message = _header(signer.public_key, kind) + b"." + _encoded(payload)
-    return message + b"." + _encoded(signer.sign(message))
+    return message + b"." + _encoded(checked_signature(message, signer))
 
 
-def verified(data: bytes, keys: Sequence[Ed25519PublicKey], *, kind: str) -> SignedDocument:
+def verified(data: bytes, keys: Sequence[PublicKey], *, kind: str) -> SignedDocument:
     """Return what is signed, once one of some keys is found to have signed it as a document of this kind.
 
     Raises
@@ -69,14 +74,27 @@ def verified(data: bytes, keys: Sequence[Ed25519PublicKey], *, kind: str) -> Sig
     raise SignatureError("it was altered, or is not signed by this key as what it is given for; ask who has signed it")
 
 
-def key_id(key: Ed25519PublicKey) -> str:
+def key_id(key: PublicKey) -> str:
     """Name a public key: its thumbprint (RFC 7638, RFC 8037 appendix A.3), 43 characters."""
-    jwk = {"crv": "Ed25519", "kty": "OKP", "x": _encoded(key.public_bytes_raw()).decode()}
-    return _encoded(hashlib.sha256(canonical(jwk)).digest()).decode()
+    return _encoded(hashlib.sha256(canonical(_required_members(key))).digest()).decode()
 
 
-def _header(key: Ed25519PublicKey, kind: str) -> bytes:
-    return _encoded(canonical({"alg": "EdDSA", "kid": key_id(key), "typ": kind}))
+def _required_members(key: PublicKey) -> dict[str, str]:
+    """Return what a JSON Web Key must have (RFC 8037 section 2, RFC 7518 section 6.3.1)."""
+    if isinstance(key, Ed25519PublicKey):
+        return {"crv": "Ed25519", "kty": "OKP", "x": _encoded(key.public_bytes_raw()).decode()}
+    numbers = key.public_numbers()
+    return {"e": _number(numbers.e), "kty": "RSA", "n": _number(numbers.n)}
+
+
+def _number(number: int) -> str:
+    """Write a whole number as Base64urlUInt (RFC 7518 section 2)."""
+    return _encoded(number.to_bytes((number.bit_length() + 7) // 8, "big")).decode()
+
+
+def _header(key: PublicKey, kind: str) -> bytes:
+    algorithm = "EdDSA" if isinstance(key, Ed25519PublicKey) else "RS256"
+    return _encoded(canonical({"alg": algorithm, "kid": key_id(key), "typ": kind}))
 
 
 def _encoded(data: bytes) -> bytes:

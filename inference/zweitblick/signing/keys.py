@@ -1,4 +1,7 @@
-"""Keys of Ed25519 that sign, and check what was signed: heads of a trail, receipts, model bundles."""
+"""Keys that sign, and check what was signed: heads of a trail, receipts, model bundles.
+
+A key in a file is one of Ed25519. One in an HSM is RSA, since few HSMs have Ed25519, and signs documents alone.
+"""
 
 import os
 import stat
@@ -8,6 +11,9 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -19,9 +25,33 @@ from cryptography.hazmat.primitives.serialization import (
 
 from zweitblick.errors import SigningKeyError
 
+PublicKey = Ed25519PublicKey | RSAPublicKey
+
+MODULUS_BITS = 3072
+"""Shortest RSA modulus: 128 bits of security (NIST SP 800-57 part 1 table 2; BSI TR-02102-1 asks for as much)."""
+
 
 class Signer(Protocol):
-    """Signs with Ed25519 (RFC 8032); for several threads at once."""
+    """Signs with Ed25519 (RFC 8032), or RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017); for several threads at once."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Return a signature.
+
+        Raises
+        ------
+        KeyHolderError
+            If the key is in an HSM that cannot be used.
+        """
+        ...
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that checks what this one signs."""
+        ...
+
+
+class Ed25519Signer(Protocol):
+    """A `Signer` by Ed25519, as the audit trail needs it."""
 
     def sign(self, data: bytes, /) -> bytes:
         """Return a signature of 64 bytes."""
@@ -93,13 +123,13 @@ def make_signing_key(path: Path) -> None:
         raise
 
 
-def load_public_key(path: Path) -> Ed25519PublicKey:
+def load_public_key(path: Path) -> PublicKey:
     """Read a public key.
 
     Raises
     ------
     SigningKeyError
-        If the file cannot be read, or holds none of Ed25519.
+        If the file cannot be read, or holds none of Ed25519 or RSA.
     """
     try:
         return public_key_in(path.read_bytes(), str(path))
@@ -107,7 +137,7 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
         raise SigningKeyError(f"public key {path} cannot be read ({error.strerror}); give another") from error
 
 
-def public_key_in(pem: bytes, name: str) -> Ed25519PublicKey:
+def public_key_in(pem: bytes, name: str) -> PublicKey:
     """Return the public key that a file holds.
 
     Parameters
@@ -120,26 +150,49 @@ def public_key_in(pem: bytes, name: str) -> Ed25519PublicKey:
     Raises
     ------
     SigningKeyError
-        If it is none of Ed25519.
+        If it is none of Ed25519, nor of RSA with at least `MODULUS_BITS`.
     """
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SigningKeyError(f"{name} is no public key in PEM; give that of whoever has signed") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise SigningKeyError(f"the key of {name} is not one of Ed25519; give that of whoever has signed")
+    if not isinstance(key, PublicKey):
+        raise SigningKeyError(f"the key of {name} is not one of Ed25519 or RSA; give that of whoever has signed")
+    if isinstance(key, RSAPublicKey) and key.key_size < MODULUS_BITS:
+        raise SigningKeyError(f"the RSA key of {name} has {key.key_size} bits; use one of at least {MODULUS_BITS}")
     return key
 
 
-def is_signed(message: bytes, signature: bytes, keys: Sequence[Ed25519PublicKey]) -> bool:
+def checked_signature(message: bytes, signer: Signer) -> bytes:
+    """Sign a message, and see that the signature fits the signer's public key.
+
+    Raises
+    ------
+    SigningKeyError
+        If it does not: nobody could ever verify it.
+    KeyHolderError
+        If the key is in an HSM that cannot be used.
+    """
+    signature = signer.sign(message)
+    if not is_signed(message, signature, [signer.public_key]):
+        raise SigningKeyError("what the key signs does not fit its public key; give the two that fit")
+    return signature
+
+
+def is_signed(message: bytes, signature: bytes, keys: Sequence[PublicKey]) -> bool:
     """Tell whether one of some keys has signed a message."""
-    for key in keys:
-        try:
+    return any(_has_signed(key, message, signature) for key in keys)
+
+
+def _has_signed(key: PublicKey, message: bytes, signature: bytes) -> bool:
+    try:
+        if isinstance(key, Ed25519PublicKey):
             key.verify(signature, message)
-        except InvalidSignature:
-            continue
-        return True
-    return False
+        else:
+            key.verify(signature, message, PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -1,8 +1,8 @@
 """A study's life as one table: states, events, and who may bring them about.
 
 What lives is a *round*: the images that a study had at one time, and what was made of them. A study begins with its
-first round. Images that come after the reading has begun start the next one, which supersedes it; both are kept and
-linked.
+first round. Images that come after the reading has begun start the next one, which supersedes it; so does a person who
+asks for another reading of the same images. Both are kept and linked.
 """
 
 from enum import StrEnum
@@ -44,6 +44,8 @@ class Event(StrEnum):
     """Every destination has acknowledged."""
     REVIEW_ASKED = "review asked"
     REVIEWED = "reviewed"
+    PRIORS_ASKED = "priors asked"
+    """A person asks that what was read be read again, with an earlier study that is there by now."""
     ATTEMPT_FAILED = "attempt failed"
     """A step failed, or its place in the queue was lost, and will be tried again."""
     GAVE_UP = "gave up"
@@ -82,7 +84,10 @@ _PERSON = _RADIOLOGIST | _ADMINISTRATOR
 
 Transition = tuple[State, frozenset[Actor]]
 
-_LATE: Transition = (State.SUPERSEDED, _RECEIVER)
+_SUPERSEDED: dict[Event, Transition] = {
+    Event.ARRIVED: (State.SUPERSEDED, _RECEIVER),
+    Event.PRIORS_ASKED: (State.SUPERSEDED, _RADIOLOGIST),
+}
 _STOPPED: dict[Event, Transition] = {
     Event.GAVE_UP: (State.FAILED, _WORKER),
     Event.CANCELLED: (State.CANCELLED, _PERSON),
@@ -101,47 +106,47 @@ TABLE: dict[State, dict[Event, Transition]] = {
         **_STOPPED,
     },
     State.READING: {
-        Event.ARRIVED: _LATE,
+        Event.ARRIVED: _SUPERSEDED[Event.ARRIVED],
         Event.READ: (State.READ, _WORKER),
         Event.RELEASED: (State.STABLE, _WORKER),
         Event.ATTEMPT_FAILED: (State.READING, _WORKER),
         **_STOPPED,
     },
     State.READ: {
-        Event.ARRIVED: _LATE,
+        **_SUPERSEDED,
         Event.SEALED: (State.SEALED, _WORKER),
         Event.ATTEMPT_FAILED: (State.READ, _WORKER),
         **_STOPPED,
     },
     State.SEALED: {
-        Event.ARRIVED: _LATE,
+        **_SUPERSEDED,
         Event.DELIVERY_STARTED: (State.DELIVERING, _WORKER),
         Event.REVIEW_ASKED: (State.AWAITING_REVIEW, _WORKER),
         Event.ATTEMPT_FAILED: (State.SEALED, _WORKER),
         **_STOPPED,
     },
     State.DELIVERING: {
-        Event.ARRIVED: _LATE,
+        **_SUPERSEDED,
         Event.DELIVERED: (State.DELIVERED, _WORKER),
         Event.ATTEMPT_FAILED: (State.DELIVERING, _WORKER),
         **_STOPPED,
     },
     State.DELIVERED: {
-        Event.ARRIVED: _LATE,
+        **_SUPERSEDED,
         Event.REVIEW_ASKED: (State.AWAITING_REVIEW, _WORKER),
         Event.ATTEMPT_FAILED: (State.DELIVERED, _WORKER),
         Event.GAVE_UP: (State.FAILED, _WORKER),
     },
     State.AWAITING_REVIEW: {
-        Event.ARRIVED: _LATE,
+        **_SUPERSEDED,
         Event.REVIEWED: (State.REVIEWED, _RADIOLOGIST),
     },
     State.REVIEWED: {
-        Event.ARRIVED: _LATE,
+        **_SUPERSEDED,
     },
     State.SUPERSEDED: {},
     State.FAILED: {
-        Event.ARRIVED: _LATE,
+        Event.ARRIVED: _SUPERSEDED[Event.ARRIVED],
         Event.REPLAYED: (State.STABLE, _ADMINISTRATOR),
         Event.CANCELLED: (State.CANCELLED, _PERSON),
     },

@@ -18,7 +18,7 @@ class Place:
     Parameters
     ----------
     arrived_us
-        When its last instance came, in microseconds since 1970 in UTC.
+        When its last instance came, or another reading was asked for, in microseconds since 1970 in UTC.
     study
         Its token.
     """

@@ -32,7 +32,7 @@ class Round:
     supersedes
         Id of the round before, None for the first.
     arrived_at
-        When the last of its instances came.
+        When the last of its instances came; of one that a person has asked for, when they did.
     turn
         Number of its turn in the queue, see `zweitblick.store.life.TURNS`; 0 before the first.
     """
@@ -87,6 +87,12 @@ class Cause(NamedTuple):
 
 
 _ARRIVED = Cause(Event.ARRIVED, Actor.RECEIVER)
+_PRIORS_ASKED = Cause(Event.PRIORS_ASKED, Actor.RADIOLOGIST)
+_BEGIN_THE_NEXT = {
+    Event.ARRIVED: "comes from keeping an instance; keep one",
+    Event.PRIORS_ASKED: "begins the study's next round; have it read again",
+}
+"""Nobody brings these about alone."""
 
 _LOCK = (
     select(studies.c.token)
@@ -142,10 +148,7 @@ def arrived(transaction: Transaction, arrivals: Sequence[Arrival]) -> dict[str, 
     arrivals
         One of each study.
     """
-    tokens = {"studies": [each.study for each in arrivals]}
-    if transaction.dialect.name != "sqlite":  # there whoever writes is alone
-        transaction.execute(_LOCK, tokens)
-    last = {row.study: row for row in transaction.execute(_LAST, tokens)}
+    last = _last(transaction, [each.study for each in arrivals])
     rounds_of, times = {}, []
     for each in arrivals:
         row = last.get(each.study)
@@ -160,6 +163,26 @@ def arrived(transaction: Transaction, arrivals: Sequence[Arrival]) -> dict[str, 
     return rounds_of
 
 
+def read_again(transaction: Transaction, study: str, *, at: datetime) -> Round:
+    """Begin the next round of a study that was read: with the same images, and complete; return it.
+
+    Raises
+    ------
+    UnknownRoundError
+        If the study has no round.
+    EventError
+        If its last round was not read, or not yet.
+    """
+    last = _last(transaction, [study]).get(study)
+    if last is None:
+        raise UnknownRoundError("no round of this study is kept; it may have been shredded")
+    at_us = microseconds(at)
+    _change(transaction, last, _PRIORS_ASKED, at_us=at_us)
+    begun = _begin(transaction, Arrival(study, at_us, quiet_us=at_us, new=False), before=last)
+    advance(transaction, begun, Cause(Event.COMPLETED, Actor.WORKER), at=at)
+    return one(transaction, begun)
+
+
 def advance(transaction: Transaction, round_id: str, cause: Cause, *, at: datetime) -> State:
     """Let something happen to a round, and return its state after it.
 
@@ -168,10 +191,10 @@ def advance(transaction: Transaction, round_id: str, cause: Cause, *, at: dateti
     UnknownRoundError
         If there is no such round.
     EventError, ActorError
-        If it cannot happen, or not any more in this turn; ``ARRIVED`` comes from keeping an instance alone.
+        If it cannot happen, or not any more in this turn; what begins the next round does not happen alone.
     """
-    if cause.event is Event.ARRIVED:
-        raise EventError(f"'{cause.event}' comes from keeping an instance; keep one")
+    if cause.event in _BEGIN_THE_NEXT:
+        raise EventError(f"'{cause.event}' {_BEGIN_THE_NEXT[cause.event]}")
     row = transaction.execute(select(rounds).where(rounds.c.id == round_id).with_for_update()).one_or_none()
     if row is None:
         raise UnknownRoundError(f"no round {round_id} is kept; its study may have been shredded")
@@ -244,6 +267,14 @@ def _rounds(rows: Sequence[Row[Any]]) -> list[Round]:
         Round(row.id, row.study, row.number, State(row.state), row.supersedes, moment(row.arrived_us), row.turn)
         for row in rows
     ]
+
+
+def _last(transaction: Transaction, tokens: Sequence[str]) -> dict[str, Row[Any]]:
+    """Return the last round of each study that has one, while nobody else begins the next."""
+    of = {"studies": tokens}
+    if transaction.dialect.name != "sqlite":  # there whoever writes is alone
+        transaction.execute(_LOCK, of)
+    return {row.study: row for row in transaction.execute(_LAST, of)}
 
 
 def _begin(transaction: Transaction, arrival: Arrival, *, before: Row[Any] | None) -> str:

@@ -77,7 +77,7 @@ class Work:
             return rounds.one(transaction, round_id)
 
     def first_arrival(self, round_id: str) -> datetime:
-        """Return when the first instance of a round came.
+        """Return when the first instance of a round came; if none came with it, when it was asked for.
 
         Raises
         ------
@@ -85,10 +85,11 @@ class Work:
             If there is no such round.
         """
         with self._database.reading() as transaction:
-            study = rounds.one(transaction, round_id).study
+            this = rounds.one(transaction, round_id)
             query = select(func.min(receptions.c.at_us)).join(objects, receptions.c.object == objects.c.id)
-            query = query.where(receptions.c.study == study, objects.c.round == round_id)
-            return moment(transaction.execute(query).scalar_one())
+            query = query.where(receptions.c.study == this.study, objects.c.round == round_id)
+            first_us = transaction.execute(query).scalar_one()
+            return this.arrived_at if first_us is None else moment(first_us)
 
     def rounds_in(self, states: Collection[State]) -> list[Round]:
         """Return the rounds in some states, those whose instances came first first."""
@@ -142,6 +143,26 @@ class Work:
         """
         with self._database.writing() as transaction:
             return rounds.advance(transaction, round_id, _cause(event, turn, code), at=self._clock())
+
+    def read_again(self, study: str) -> Round:
+        """Have a study that was read be read again, as a radiologist asks, and return the round that begins.
+
+        It has the images that the study had, is complete, and supersedes the one before, which is kept.
+
+        Parameters
+        ----------
+        study
+            Token.
+
+        Raises
+        ------
+        UnknownRoundError
+            If no image of the study is kept.
+        EventError
+            If its last round was not read, or not yet.
+        """
+        with self._database.writing() as transaction:
+            return rounds.read_again(transaction, study, at=self._clock())
 
     def keep_reading(self, round_id: str, results: Sequence[tuple[ResultName, BinaryIO]], *, turn: int) -> State:
         """Seal all that was made of a round, let it be ``READ``, and return its state: all of this, or nothing.

@@ -31,6 +31,7 @@ PERMISSIONS: dict[tuple[str, str], Permission] = {
     ("GET", "/api/v1/reads/{study_uid}"): Permission.VIEW,
     ("GET", "/api/v1/reads/{study_uid}/results/{name}"): Permission.VIEW,
     ("POST", "/api/v1/reads/{study_uid}/complete"): Permission.ORDER,
+    ("POST", "/api/v1/reads/{study_uid}/priors"): Permission.ORDER,
     ("POST", "/dicom-web/studies"): Permission.SEND,
     ("POST", "/dicom-web/studies/{study}"): Permission.SEND,
     ("GET", "/dicom-web/studies"): Permission.VIEW,

@@ -1,4 +1,4 @@
-"""Readings: the state of a study, its findings and results, and the word that it is complete."""
+"""Readings: the state of a study, its findings and results, and the word that it is to be read, or read again."""
 
 import json
 import re
@@ -115,7 +115,8 @@ class Read(BaseModel):
     Attributes
     ----------
     round
-        Number; higher than 1 if images came after a reading had begun, whose results it supersedes.
+        Number; higher than 1 if images came after a reading had begun, or another was asked for. It supersedes the
+        results of the one before.
     state
         See `zweitblick.store.life.State`.
     findings
@@ -146,7 +147,7 @@ class ListedRead(BaseModel):
     round, state
         Of its last round, as in `Read`.
     arrived_at
-        When its last instance came.
+        When its last instance came, or another reading was asked for.
     """
 
     study_uid: str
@@ -226,6 +227,15 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
         if last.state is State.RECEIVING:
             record_access(service, request, last.study, action=Action.UPDATE)
             service.submit(last)
+        return _read(store, _last(store, study_uid))
+
+    @routes.post("/{study_uid}/priors", status_code=202, responses=described(HTTPStatus.CONFLICT))
+    def priors(study_uid: str, request: Request) -> Read:
+        """Have a study that was read be read again, with an earlier one that has come since or that an archive has."""
+        last = _last(store, study_uid)
+        if last.state in WAS_READ:  # any other is refused, and nothing happens
+            record_access(service, request, last.study, action=Action.UPDATE)
+        service.submit(store.work.read_again(last.study))
         return _read(store, _last(store, study_uid))
 
 

@@ -21,9 +21,7 @@ from zweitblick.errors import (
     WeakCryptographyError,
     WrongSignerError,
 )
-
-MODULUS_BITS = 3072
-"""Shortest RSA modulus: 128 bits of security (NIST SP 800-57 part 1 table 2; BSI TR-02102-1 asks for as much)."""
+from zweitblick.signing.keys import MODULUS_BITS
 
 
 @dataclass(frozen=True)
