@@ -215,6 +215,8 @@ REJECTIONS: list[tuple[str, Callable[[Dataset, int], None], type[SeriesError], s
     ("no spacing", _drop("PixelSpacing"), MissingGeometryError, ""),
     ("spacing zero", _set(PixelSpacing=[0, 1]), MissingGeometryError, ""),
     ("skewed axes", _set(ImageOrientationPatient=[1, 0, 0, 0.6, 0.8, 0]), MissingGeometryError, "orthogonal"),
+    ("axes of no length", _set(ImageOrientationPatient=[0, 0, 0, 0, 1, 0]), MissingGeometryError, "orthogonal"),
+    ("axes without end", _set(ImageOrientationPatient=[1e300, 0, 0, 0, 1e300, 0]), MissingGeometryError, "orthogonal"),
     ("missing slice", _move(4, 5.0), MissingSliceError, "instance 4 and instance 5"),
     ("slices at one place", _move(3, -5.0), DuplicatePositionError, "instance"),
     ("one slice shifted", _move(2, 0.4), UnevenSpacingError, "instance 3"),

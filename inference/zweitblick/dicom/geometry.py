@@ -89,8 +89,8 @@ def stacked(series: Series) -> Stacked:
 
 
 def share_places(frames: Sequence[Frame]) -> bool:
-    """Whether two of these frames lie at one height along the first one's normal."""
-    return bool((np.diff(np.sort(_heights(frames))) < SAME_PLACE_MM).any())
+    """Whether two of these frames lie at one height along the first one's normal; not if it has none."""
+    return _is_orthonormal(frames[0]) and bool((np.diff(np.sort(_heights(frames))) < SAME_PLACE_MM).any())
 
 
 def directions(frame: Frame) -> tuple[Float64, Float64, Float64]:
@@ -118,14 +118,19 @@ def _check_planes(series: Series) -> None:
 
 
 def _check_orthonormal(series: Series, frame: Frame) -> None:
-    row, column = np.reshape(np.array(frame.orientation_lps, np.float64), (2, 3))
-    errors = (np.linalg.norm(row) - 1, np.linalg.norm(column) - 1, row @ column)
-    if np.abs(errors).max() > ORTHONORMAL_TOLERANCE:
+    if not _is_orthonormal(frame):
         raise MissingGeometryError(
             f"{series.name}, {name(frame)}: Image Orientation (0020,0037) {frame.orientation_lps} is no pair of "
             "orthogonal unit vectors; export the series again",
             series_uid=series.uid,
         )
+
+
+def _is_orthonormal(frame: Frame) -> bool:
+    row, column = np.reshape(np.array(frame.orientation_lps, np.float64), (2, 3))
+    with np.errstate(over="ignore", invalid="ignore"):
+        errors = (np.linalg.norm(row) - 1, np.linalg.norm(column) - 1, row @ column)
+        return bool(np.abs(errors).max() <= ORTHONORMAL_TOLERANCE)
 
 
 def _check_matrix(series: Series) -> None:
