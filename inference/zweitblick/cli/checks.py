@@ -32,11 +32,10 @@ from zweitblick.errors import (
     TokenError,
 )
 from zweitblick.peers.cstore import StoreSender
-from zweitblick.peers.destination import FhirDestination, FolderDestination, JweDestination, StoreDestination
+from zweitblick.peers.destination import FolderDestination, StoreDestination
 from zweitblick.peers.dimse_archive import DimseArchive
-from zweitblick.peers.fhir import FhirSender, JweSender
 from zweitblick.peers.folder import FolderSender
-from zweitblick.peers.stow import StowSender
+from zweitblick.peers.sender import http_sender
 from zweitblick.settings import DicomSettings, HttpSettings, Settings
 from zweitblick.store.inspection import inspect
 from zweitblick.vault.data_key import DataKey
@@ -235,12 +234,7 @@ def destination(route: Route) -> str:
     if isinstance(there, FolderDestination):
         FolderSender(there).check()
         return f"{there.folder} can be written"
-    if isinstance(there, FhirDestination):
-        FhirSender(there).check()
-    elif isinstance(there, JweDestination):
-        JweSender(there).check()
-    else:
-        StowSender(there).check()
+    http_sender(there).check()
     return f"{there.url} answers"
 
 

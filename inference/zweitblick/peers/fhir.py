@@ -4,9 +4,7 @@ import json
 from collections.abc import Sequence
 
 from zweitblick.errors import PeerAnswerError
-from zweitblick.peers.association import PATIENCE, Patience
-from zweitblick.peers.destination import FhirDestination, JweDestination
-from zweitblick.peers.http import post, refused, status_of
+from zweitblick.peers.http import HttpSender, refused
 from zweitblick.peers.instance import FHIR, Outgoing, Receipt
 from zweitblick.report.fhir_ids import transaction
 
@@ -18,20 +16,8 @@ _MALFORMED = (ValueError, TypeError, LookupError, RecursionError)
 """What walking through JSON of any other form raises."""
 
 
-class FhirSender:
-    """Sends the resources of bundles to a FHIR server.
-
-    Parameters
-    ----------
-    destination
-        Where.
-    patience
-        How long it may take.
-    """
-
-    def __init__(self, destination: FhirDestination, *, patience: Patience = PATIENCE) -> None:
-        self._destination = destination
-        self._patience = patience
+class FhirSender(HttpSender):
+    """Sends the resources of bundles to a FHIR server; see `zweitblick.peers.http.HttpSender`."""
 
     def send(self, instances: Sequence[Outgoing]) -> Receipt:
         """Send bundles, and return once every resource was acknowledged; see `zweitblick.peers.instance.Sender`.
@@ -48,13 +34,7 @@ class FhirSender:
         for one in instances:
             with one.open() as file:
                 sent = transaction(json.load(file), self._destination.url)
-            status, content = post(
-                self._destination,
-                self._destination.url,
-                content=json.dumps(sent).encode(),
-                headers=_HEADERS,
-                patience=self._patience,
-            )
+            status, content = self._post(self._destination.url, json.dumps(sent).encode(), _HEADERS)
             if status != 200:
                 raise refused(status, name=self._destination.name)
             self._check(content, len(sent["entry"]))
@@ -66,10 +46,9 @@ class FhirSender:
         Raises
         ------
         PeerError
-            As from `zweitblick.peers.http.status_of`, and if there is no FHIR server at the URL.
+            If there is no answer, the credentials are not taken, or there is no FHIR server at the URL.
         """
-        url = self._destination.address("metadata")
-        status = status_of(self._destination, url, accept=FHIR, patience=self._patience)
+        status = self._status_of(self._destination.address("metadata"), accept=FHIR)
         if status != 200:
             raise PeerAnswerError(
                 f"{self._destination.where} has no capability statement (HTTP status {status}); check the URL"
@@ -90,20 +69,8 @@ class FhirSender:
             raise PeerAnswerError(f"{self._destination.name} did not answer for each resource; it is sent again")
 
 
-class JweSender:
-    """Sends sealed bundles, each in a request of its own.
-
-    Parameters
-    ----------
-    destination
-        Where.
-    patience
-        How long it may take.
-    """
-
-    def __init__(self, destination: JweDestination, *, patience: Patience = PATIENCE) -> None:
-        self._destination = destination
-        self._patience = patience
+class JweSender(HttpSender):
+    """Sends sealed bundles, each in a request of its own; see `zweitblick.peers.http.HttpSender`."""
 
     def send(self, instances: Sequence[Outgoing]) -> Receipt:
         """Send sealed bundles, and return once each was taken; see `zweitblick.peers.instance.Sender`.
@@ -118,10 +85,7 @@ class JweSender:
         for one in instances:
             with one.open() as file:
                 content = file.read()
-            headers = {"Content-Type": one.media_type}
-            status, _ = post(
-                self._destination, self._destination.url, content=content, headers=headers, patience=self._patience
-            )
+            status, _ = self._post(self._destination.url, content, {"Content-Type": one.media_type})
             if status // 100 != 2:
                 raise refused(status, name=self._destination.name)
         return Receipt()
@@ -132,6 +96,6 @@ class JweSender:
         Raises
         ------
         PeerError
-            As from `zweitblick.peers.http.status_of`. That nothing can be read there is no fault.
+            If there is no answer, or the credentials are not taken. That nothing can be read there is no fault.
         """
-        status_of(self._destination, self._destination.url, accept="*/*", patience=self._patience)
+        self._status_of(self._destination.url, accept="*/*")

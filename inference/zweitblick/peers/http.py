@@ -20,7 +20,7 @@ from zweitblick.errors import (
     PeerTimeoutError,
     PeerUnreachableError,
 )
-from zweitblick.peers.association import Patience
+from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.destination import HttpDestination
 from zweitblick.silence import silence
 from zweitblick.tls import client_context
@@ -78,73 +78,62 @@ def authorization(destination: HttpDestination) -> dict[str, str]:
     return {}
 
 
-def post(
-    destination: HttpDestination,
-    url: str,
-    *,
-    content: bytes | Iterator[bytes],
-    headers: Mapping[str, str],
-    patience: Patience,
-) -> tuple[int, bytes]:
-    """Send something, and return the status and what the answer holds.
+class HttpSender:
+    """What senders to servers of HTTP share.
 
     Parameters
     ----------
     destination
-        Whose trust and credentials are used.
-    url
-        Where it is sent.
-    content
-        The body.
-    headers
-        Besides ``Authorization``.
+        Where.
     patience
         How long it may take.
-
-    Raises
-    ------
-    PeerError
-        If there is no answer, or one that is too long.
     """
-    headers = {**headers, **authorization(destination)}
-    with (
-        errors(destination.where),
-        client(destination, patience) as web,
-        web.stream("POST", url, content=content, headers=headers) as response,
-    ):
-        return response.status_code, read_answer(response, destination.where)
 
+    def __init__(self, destination: HttpDestination, *, patience: Patience = PATIENCE) -> None:
+        self._destination = destination
+        self._patience = patience
 
-def status_of(destination: HttpDestination, url: str, *, accept: str, patience: Patience) -> int:
-    """Ask for something, so that address, trust and credentials are tried, and return the answer's status.
+    def _post(self, url: str, content: bytes | Iterator[bytes], headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Send something, and return the status and what the answer holds.
 
-    Parameters
-    ----------
-    destination
-        Whose trust and credentials are used.
-    url
-        What is asked for.
-    accept
-        Media type that is taken.
-    patience
-        How long it may take.
+        Raises
+        ------
+        PeerError
+            If there is no answer, or one that is too long.
+        """
+        where = self._destination.where
+        headers = {**headers, **authorization(self._destination)}
+        with (
+            errors(where),
+            client(self._destination, self._patience) as web,
+            web.stream("POST", url, content=content, headers=headers) as response,
+        ):
+            return response.status_code, read_answer(response, where)
 
-    Raises
-    ------
-    PeerCredentialsError
-        If the credentials are not taken.
-    PeerUnreachableError, PeerTimeoutError, PeerBrokenOffError, PeerBusyError
-        If there is no answer, or one that the server is in trouble. That it does not know the request is no fault here.
-    """
-    where = destination.where
-    headers = {"Accept": accept, **authorization(destination)}
-    with errors(where), client(destination, patience) as web, web.stream("GET", url, headers=headers) as response:
-        status = response.status_code
-    if status in (401, 403):
-        raise PeerCredentialsError(f"{where} does not take the credentials (HTTP status {status}); check them")
-    if status >= 500 and status != 501:
-        raise PeerBusyError(f"{where} answers with HTTP status {status}; see to it")
-    return status
+    def _status_of(self, url: str, *, accept: str) -> int:
+        """Ask for something, so that address, trust and credentials are tried, and return the answer's status.
+
+        Raises
+        ------
+        PeerCredentialsError
+            If the credentials are not taken.
+        PeerUnreachableError, PeerTimeoutError, PeerBrokenOffError, PeerBusyError
+            If there is no answer, or one that the server is in trouble. That it does not know the request is no fault
+            here.
+        """
+        where = self._destination.where
+        headers = {"Accept": accept, **authorization(self._destination)}
+        with (
+            errors(where),
+            client(self._destination, self._patience) as web,
+            web.stream("GET", url, headers=headers) as response,
+        ):
+            status = response.status_code
+        if status in (401, 403):
+            raise PeerCredentialsError(f"{where} does not take the credentials (HTTP status {status}); check them")
+        if status >= 500 and status != 501:
+            raise PeerBusyError(f"{where} answers with HTTP status {status}; see to it")
+        return status
 
 
 @contextmanager

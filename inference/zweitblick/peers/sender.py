@@ -8,6 +8,7 @@ from zweitblick.peers.destination import (
     FolderDestination,
     JweDestination,
     StoreDestination,
+    StowDestination,
 )
 from zweitblick.peers.fhir import FhirSender, JweSender
 from zweitblick.peers.folder import FolderSender
@@ -29,6 +30,21 @@ def sender(destination: Destination, *, patience: Patience = PATIENCE) -> Sender
         return StoreSender(destination, patience=patience)
     if isinstance(destination, FolderDestination):
         return FolderSender(destination)
+    return http_sender(destination, patience=patience)
+
+
+def http_sender(
+    destination: FhirDestination | JweDestination | StowDestination, *, patience: Patience = PATIENCE
+) -> FhirSender | JweSender | StowSender:
+    """Return what sends to a server of HTTP.
+
+    Parameters
+    ----------
+    destination
+        Where.
+    patience
+        How long it may take.
+    """
     if isinstance(destination, FhirDestination):
         return FhirSender(destination, patience=patience)
     if isinstance(destination, JweDestination):

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zweitblick.errors import PeerAnswerError
-from zweitblick.peers.association import PATIENCE, Patience
-from zweitblick.peers.destination import StowDestination
-from zweitblick.peers.http import JSON, post, refused, status_of, values
+from zweitblick.peers.http import JSON, HttpSender, refused, values
 from zweitblick.peers.instance import Outgoing, Receipt
 from zweitblick.peers.status import is_warning, refusal
 
@@ -21,20 +19,8 @@ _ANSWERED = frozenset({200, 202, 409})
 """OK, Accepted and Conflict come with a store instances response (PS3.18 section 10.5.3)."""
 
 
-class StowSender:
-    """Sends by STOW-RS, in one request.
-
-    Parameters
-    ----------
-    destination
-        Where.
-    patience
-        How long it may take.
-    """
-
-    def __init__(self, destination: StowDestination, *, patience: Patience = PATIENCE) -> None:
-        self._destination = destination
-        self._patience = patience
+class StowSender(HttpSender):
+    """Sends by STOW-RS, in one request; see `zweitblick.peers.http.HttpSender`."""
 
     def send(self, instances: Sequence[Outgoing]) -> Receipt:
         """Send instances, and return once each was acknowledged; see `zweitblick.peers.instance.Sender`.
@@ -58,10 +44,9 @@ class StowSender:
         Raises
         ------
         PeerError
-            As from `zweitblick.peers.http.status_of`. That it does not know QIDO-RS is no fault.
+            If there is no answer, or the credentials are not taken. That it does not know QIDO-RS is no fault.
         """
-        url = self._destination.address("studies?limit=1")
-        status_of(self._destination, url, accept=JSON, patience=self._patience)
+        self._status_of(self._destination.address("studies?limit=1"), accept=JSON)
 
     def _answer(self, instances: Sequence[Outgoing]) -> tuple[int, bytes]:
         boundary = secrets.token_hex(16)
@@ -70,10 +55,7 @@ class StowSender:
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Content-Length": str(_length(instances, boundary)),
         }
-        url = self._destination.address("studies")
-        return post(
-            self._destination, url, content=_body(instances, boundary), headers=headers, patience=self._patience
-        )
+        return self._post(self._destination.address("studies"), _body(instances, boundary), headers)
 
     def _receipt(self, answer: dict[str, Any], instances: Sequence[Outgoing]) -> Receipt:
         """Look each instance up in an answer."""
