@@ -11,6 +11,7 @@ from zweitblick.cli.fhir_content import fhir_content
 from zweitblick.cli.open_report import read_bytes
 from zweitblick.cli.output import check_file, write_files
 from zweitblick.dicom.header import read_header
+from zweitblick.report.fhir_parts import CONTENT_TYPE
 from zweitblick.vault.cms.certificates import Recipients
 from zweitblick.vault.cms.keys import FileKey
 from zweitblick.vault.cms.secure_file import sealed_file
@@ -61,4 +62,4 @@ def _sealed(content: bytes, recipients: Recipients, signer: FileKey, *, at: date
         read_header(content, [])  # nothing else belongs into a Secure DICOM File
         return sealed_file(content, recipients, signer, at=at)
     fhir_content(content)
-    return sealed_jwe(content, recipients.only, signer, at=at, content_type="fhir+json")
+    return sealed_jwe(content, recipients.only, signer, at=at, content_type=CONTENT_TYPE)

@@ -19,7 +19,8 @@ from zweitblick.delivery.route import Route
 from zweitblick.delivery.seal import Form, Parties, Seal
 from zweitblick.dicom.encrypted import Filing, encrypted_instance
 from zweitblick.errors import ResultChangedError
-from zweitblick.peers.instance import DICOM, FHIR, JOSE, P7M, Outgoing, document, outgoing
+from zweitblick.peers.instance import DICOM, JOSE, P7M, Outgoing, document, outgoing
+from zweitblick.report.fhir_parts import CONTENT_TYPE
 from zweitblick.store.deliveries import Delivery
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ResultName
@@ -35,8 +36,6 @@ PSEUDONYM_DIGITS = 32
 """Hexadecimal; 128 bits, and short enough for a Patient ID (LO, 64 characters)."""
 
 _MEDIA_TYPES = {Form.ENCRYPTED_ATTRIBUTES: DICOM, Form.SEALED_FILE: P7M, Form.JWE: JOSE}
-_CONTENT_TYPE = FHIR.removeprefix("application/")
-"""Of what is in a JWE (RFC 7515 section 4.1.10)."""
 
 
 class Sealer:
@@ -157,7 +156,7 @@ class _Work:
         if self.form is Form.SEALED_FILE:
             return sealed_file(content, parties.recipients, parties.signer, at=now)
         if self.form is Form.JWE:
-            return sealed_jwe(content, parties.recipients.only, parties.signer, at=now, content_type=_CONTENT_TYPE)
+            return sealed_jwe(content, parties.recipients.only, parties.signer, at=now, content_type=CONTENT_TYPE)
         return encrypted_instance(
             content,
             self.filing,

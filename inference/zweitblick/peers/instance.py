@@ -9,9 +9,11 @@ from typing import BinaryIO, Protocol
 from pydicom.filereader import read_partial
 
 from zweitblick.errors import DamagedInstanceError
+from zweitblick.report import fhir_parts
+from zweitblick.signing import jws
 
 DICOM, P7M = "application/dicom", "application/pkcs7-mime"
-FHIR, JOSE = "application/fhir+json", "application/jose"
+FHIR, JOSE = fhir_parts.MEDIA_TYPE, jws.MEDIA_TYPE
 """Media types of what is sent: DICOM (RFC 3240), FHIR (R4 section 3.1.0.1), and each sealed (RFC 8551 section 3.2,
 RFC 7515 section 9.2.1)."""
 

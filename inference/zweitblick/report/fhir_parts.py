@@ -5,6 +5,11 @@ from typing import Any
 
 Resource = dict[str, Any]
 
+MEDIA_TYPE = "application/fhir+json"
+"""Of resources (FHIR R4 section 3.1.0.1)."""
+CONTENT_TYPE = MEDIA_TYPE.removeprefix("application/")
+"""The same as a JWE says it of what is in it (RFC 7515 section 4.1.10)."""
+
 SNOMED_CT = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"

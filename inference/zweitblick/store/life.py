@@ -84,8 +84,9 @@ _PERSON = _RADIOLOGIST | _ADMINISTRATOR
 
 Transition = tuple[State, frozenset[Actor]]
 
+_LATE: Transition = (State.SUPERSEDED, _RECEIVER)
 _SUPERSEDED: dict[Event, Transition] = {
-    Event.ARRIVED: (State.SUPERSEDED, _RECEIVER),
+    Event.ARRIVED: _LATE,
     Event.PRIORS_ASKED: (State.SUPERSEDED, _RADIOLOGIST),
 }
 _STOPPED: dict[Event, Transition] = {
@@ -106,7 +107,7 @@ TABLE: dict[State, dict[Event, Transition]] = {
         **_STOPPED,
     },
     State.READING: {
-        Event.ARRIVED: _SUPERSEDED[Event.ARRIVED],
+        Event.ARRIVED: _LATE,
         Event.READ: (State.READ, _WORKER),
         Event.RELEASED: (State.STABLE, _WORKER),
         Event.ATTEMPT_FAILED: (State.READING, _WORKER),
@@ -146,7 +147,7 @@ TABLE: dict[State, dict[Event, Transition]] = {
     },
     State.SUPERSEDED: {},
     State.FAILED: {
-        Event.ARRIVED: _SUPERSEDED[Event.ARRIVED],
+        Event.ARRIVED: _LATE,
         Event.REPLAYED: (State.STABLE, _ADMINISTRATOR),
         Event.CANCELLED: (State.CANCELLED, _PERSON),
     },

@@ -30,6 +30,7 @@ from zweitblick.model.bundle import Bundles
 from zweitblick.priors import prior_of, with_lookup
 from zweitblick.reading import Reading, Stamp
 from zweitblick.receipt import receipt_of, signed_receipt
+from zweitblick.report import fhir_parts
 from zweitblick.signing import jws
 from zweitblick.store.absence import AWAY
 from zweitblick.store.life import Event, State
@@ -55,7 +56,7 @@ MEDIA_TYPES = {
     "pdf": "application/pdf",
     "encapsulated-pdf": DICOM,
     FINDINGS: "application/json",
-    FHIR_BUNDLE: "application/fhir+json",
+    FHIR_BUNDLE: fhir_parts.MEDIA_TYPE,
     RECEIPT: jws.MEDIA_TYPE,
 }
 """Of the results, by their names."""

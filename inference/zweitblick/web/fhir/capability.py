@@ -2,8 +2,8 @@
 
 import zweitblick
 from zweitblick.reading import RESEARCH_USE
+from zweitblick.report.fhir_parts import MEDIA_TYPE
 from zweitblick.web.fhir.kept import Kind, Resource
-from zweitblick.web.fhir.outcomes import MEDIA_TYPE
 from zweitblick.web.fhir.search import CHAINED, PARAMETERS
 
 FHIR_VERSION = "4.0.1"

@@ -12,12 +12,11 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from zweitblick.errors import ZweitblickError
+from zweitblick.report.fhir_parts import MEDIA_TYPE
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import STATUS, headers_of
 
 log = logging.getLogger(__name__)
-
-MEDIA_TYPE = "application/fhir+json"
 
 _ISSUES = {
     HTTPStatus.BAD_REQUEST: "invalid",

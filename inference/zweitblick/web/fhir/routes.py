@@ -11,12 +11,13 @@ from fastapi.responses import JSONResponse
 
 from zweitblick.errors import NotAcceptableError, UnknownObjectError, UnsupportedMediaError
 from zweitblick.intake.parts import media_type
+from zweitblick.report.fhir_parts import MEDIA_TYPE
 from zweitblick.web.access import Viewings, record_query
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.dicomweb.media import accepted
 from zweitblick.web.fhir.capability import capability_statement
 from zweitblick.web.fhir.kept import Kept, Kind, Resource
-from zweitblick.web.fhir.outcomes import MEDIA_TYPE, OutcomeRoute, described
+from zweitblick.web.fhir.outcomes import OutcomeRoute, described
 from zweitblick.web.fhir.search import COUNT, OFFSET, PARAMETERS, Asked, Match, asked, matches
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.service import Service
