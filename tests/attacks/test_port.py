@@ -40,10 +40,7 @@ SYNTAXES = (IMPLICIT, EXPLICIT, BIG, *DEFLATED)
 ANSWERS = {0x0000, 0xA700, 0xA900, 0xC000}
 """PS3.4 table B.2-1; anything else would say that we have failed."""
 
-OF_THE_STORE = {
-    *("data", "keys", "key", "objects", "lock"),
-    *("store.sqlite", "keys.sqlite", "store.sqlite-turn", "keys.sqlite-turn"),
-}
+OF_THE_STORE = {"data", "keys", "key", "objects", "store.sqlite", "keys.sqlite", "lock"}
 
 UID = "1.2.3.4.1"
 

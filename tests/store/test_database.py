@@ -1,7 +1,9 @@
 """Tables are made by migrations alone, and SQLite is set to keep what it has acknowledged."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,24 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
         insert_twice()
     with database.reading() as transaction:
         assert transaction.execute(schema.identities.select()).all() == []
+    database.close()
+
+
+def test_who_waits_too_long_for_another_process_is_refused_and_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/new", tables="data")
+    monkeypatch.setattr("zweitblick.store.database._BUSY_S", 0.05)
+    insert = schema.identities.insert().values(index_key_id="0" * 32)
+    with closing(sqlite3.connect(tmp_path / "new", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError), database.writing():
+            pytest.fail("two write at once")
+        with database.reading() as transaction:
+            assert transaction.execute(schema.identities.select()).all() == []
+        other.execute("ROLLBACK")
+    with database.writing() as transaction:
+        transaction.execute(insert)
     database.close()
 
 

@@ -1,12 +1,10 @@
 """Database: transactions on SQLite or PostgreSQL that are durable when they end, and errors that say what is wrong."""
 
 import errno
-import fcntl
-import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, SQLITE_FULL, Connection
 from sqlite3 import Error as SQLiteError
@@ -30,7 +28,7 @@ FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_S = 30.0
 """How long SQLite waits for another process' transaction."""
-_AGAIN_S = 0.01
+_AGAIN_S = 0.001
 _POSTGRESQL_DISK_FULL = "53100"
 _MIGRATION_LOCK = 7311930524661873264
 """Any number that no other program uses for PostgreSQL's advisory locks."""
@@ -61,11 +59,11 @@ class Database:
     """
 
     def __init__(self, url: str, *, tables: str) -> None:
-        self._turn: _Turn | None = None
+        self._turn: AbstractContextManager[object] = nullcontext()
         if make_url(url).get_backend_name() == "sqlite":
-            self._turn = _Turn(Path(f"{make_url(url).database}-turn"))
+            self._turn = threading.Lock()  # not left to SQLite, for which threads are as processes are
             self._reading = _sqlite_engine(url)
-            self._writing: Engine = self._reading.execution_options(begin="BEGIN IMMEDIATE")
+            self._writing: Engine = self._reading.execution_options(writes=True)
         else:
             self._reading = self._writing = create_engine(
                 url,
@@ -104,7 +102,7 @@ class Database:
         sqlalchemy.exc.IntegrityError
             If another transaction was faster; read again.
         """
-        with _typed_errors(), self._turn or nullcontext(), self._writing.begin() as transaction:
+        with _typed_errors(), self._turn, self._writing.begin() as transaction:
             yield transaction
 
     def truncate_log(self) -> None:
@@ -117,20 +115,17 @@ class Database:
         """
         if self._reading.dialect.name != "sqlite":
             return
-        end = time.monotonic() + _BUSY_S
         with _typed_errors(), self._reading.connect() as connection:
             cursor = connection.connection.cursor()
             # SQLite waits for who reads or writes, and not for another that empties the log
-            while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if time.monotonic() > end:
-                    raise StoreUnavailableError("others keep the log from being emptied of what was deleted; try again")
-                time.sleep(_AGAIN_S)
+            for _ in _tries():
+                if not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    return
+        raise StoreUnavailableError("others keep the log from being emptied of what was deleted; try again")
 
     def close(self) -> None:
         """Close all connections."""
         self._reading.dispose()
-        if self._turn:
-            self._turn.close()
 
     def _bring_up(self, tables: str) -> None:
         config = _migrations(tables)
@@ -167,37 +162,6 @@ class UnchangedDatabase(Database):
                 raise StoreUnavailableError(f"there is no database of {tables} of ours; restore it, or name another")
 
 
-class _Turn:
-    """Whose turn it is to write, among the threads and processes that have a SQLite database.
-
-    SQLite lets who waits sleep, for longer each time, and whoever comes meanwhile goes first.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._threads, self._file = path, threading.Lock(), -1
-
-    def __enter__(self) -> None:
-        self._threads.acquire()
-        try:
-            if self._file < 0:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        except OSError as error:
-            self._threads.release()
-            kind = StoreFullError if error.errno in FULL_ERRNOS else StoreUnavailableError
-            raise kind(f"{self._path} cannot be used ({error.strerror}); see to it and send again") from error
-
-    def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-        self._threads.release()
-
-    def close(self) -> None:
-        with self._threads:
-            if self._file >= 0:
-                os.close(self._file)
-            self._file = -1
-
-
 def _migrations(tables: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
@@ -231,7 +195,10 @@ def _sqlite_engine(url: str) -> Engine:
     def begin(transaction: Transaction) -> None:
         # past SQLAlchemy, which takes longer for it than SQLite
         connection = cast("Connection", transaction.connection.driver_connection)
-        connection.execute(transaction.get_execution_options().get("begin", "BEGIN"))
+        if transaction.get_execution_options().get("writes"):
+            _begin_to_write(connection)
+        else:
+            connection.execute("BEGIN")
 
     return engine
 
@@ -242,16 +209,41 @@ def _write_ahead(connection: Connection) -> None:
     Of those who want to change it at once SQLite refuses all but one without waiting, as two that wait while they read
     would wait for each other.
     """
-    end = time.monotonic() + _BUSY_S
-    while True:
+    _execute_once_free(connection, "PRAGMA journal_mode=WAL")
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """Begin a transaction that writes, once no other process is at it.
+
+    SQLite lets who waits sleep for up to a tenth of a second, while others come and go.
+    """
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        _execute_once_free(connection, "BEGIN IMMEDIATE")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={int(1000 * _BUSY_S)}")
+
+
+def _execute_once_free(connection: Connection, statement: str) -> None:
+    for _ in _tries():
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(statement)
         except SQLiteOperationalError as error:
-            if error.sqlite_errorcode != SQLITE_BUSY or time.monotonic() > end:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY:  # the rest says why it is busy
                 raise
-            time.sleep(_AGAIN_S)
+            busy = error
         else:
             return
+    raise busy
+
+
+def _tries() -> Iterator[None]:
+    """Come at once, and then again and again for as long as SQLite itself waits for others."""
+    end = time.monotonic() + _BUSY_S
+    yield
+    while time.monotonic() <= end:
+        time.sleep(_AGAIN_S)
+        yield
 
 
 @contextmanager
