@@ -4,9 +4,8 @@ PYTHONPATH=tests python -m benchmarks.workers                 six studies, twice
 PYTHONPATH=tests python -m benchmarks.workers --studies 2
 
 Workers are `zweitblick work`, each with networks of its own, on all cores. The studies are those of
-`benchmarks.end_to_end`, kept before the clock starts, which
-runs from the moment that all are complete until the last awaits review.
-PostgreSQL is Debian's, in a folder of its own.
+`benchmarks.end_to_end`, kept before the clock starts, which runs from the moment that all are complete until the last
+awaits review. PostgreSQL is Debian's, in a folder of its own.
 """
 
 import argparse
@@ -87,8 +86,10 @@ def worker(folder: Path, urls: tuple[str, str]) -> Iterator[None]:
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         if process.stdout is not None:
             process.stdout.readline()  # its networks are loaded
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A patient who is easy to tell from anything else, and a search for whatever names her, in any of many forms."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,15 @@ def identifiers_of(study: Path) -> dict[str, str]:
         "birth date, ISO 8601": "1953-08-17",
         "accession number": HEADER["AccessionNumber"],
     }
-    for number, path in enumerate(files_of(study)[:IMAGES]):
+    return found | values_of(files_of(study)[:IMAGES], UIDS)
+
+
+def values_of(images: Iterable[Path], keywords: Sequence[str]) -> dict[str, str]:
+    """Values of some attributes of images, each value once, by keyword and number of the image."""
+    found = {}
+    for number, path in enumerate(images):
         data = pydicom.dcmread(path, stop_before_pixels=True)
-        found |= {f"{keyword} {number}": str(data.get(keyword)) for keyword in UIDS}
+        found |= {f"{keyword} {number}": str(data.get(keyword)) for keyword in keywords}
     return {what: value for value, what in {value: what for what, value in found.items()}.items()}
 
 
