@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from audit.book import patient_of, study_of
-from kept_study import files_of
+from kept_study import files_of, wait_until
 from reading_house import RESULTS, House, contents, keep, last, reached
 from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
@@ -107,10 +107,11 @@ def test_a_reading_that_cannot_be_put_on_record_waits(
         token = keep(store, files_of(study, "T1"))
         with house.worker(store) as worker:
             worker.submit(last(store, token))
-            assert house.book.refused.wait(60)
+            wait_until(lambda: house.book.refusals > BREAKS)
             assert last(store, token).state is State.READING
             house.book.is_away = False
-            reached(store, token, State.FAILED)
+            failed = reached(store, token, State.FAILED)
+        assert json.loads(contents(store, failed.id)["error"])["code"] == "study.missing-sequence"
 
 
 def test_a_late_image_supersedes_and_both_readings_are_kept(house: House, study: Path) -> None:

@@ -70,7 +70,7 @@ def test_what_cannot_be_put_on_record_is_not_sent(house: House, image: Path, mon
         deliverer = Deliverer(store, (Route(peer.destination),), patience=PATIENT, audit=book)
         with house.worker(store, deliverer=deliverer) as worker:
             worker.submit(one)
-            assert book.refused.wait(60)
+            wait_until(lambda: book.refusals > 0)
             assert peer.taken == {}
             book.is_away = False
             reached(store, one.study, State.AWAITING_REVIEW)

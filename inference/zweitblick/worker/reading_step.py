@@ -84,11 +84,13 @@ class ReadingStep:
         self._metrics = partners.metrics
         self._audit = partners.audit
         self._notary = partners.notary
+        self._waiting: dict[Turn, _Progress] = {}
 
     def read(self, turn: Turn, stamp: str, share: Share) -> State:
         """Read a round and keep its results, or why it cannot be read; return its state.
 
-        Nothing is kept if the turn is over before its end; one that was read before is not read again.
+        Nothing is kept if the turn is over before its end; one that was read before is not read again. After an error
+        that says that something is away, the same turn goes on from there.
 
         Parameters
         ----------
@@ -103,24 +105,32 @@ class ReadingStep:
         ------
         NetworkClosedError
             If the networks are closed meanwhile; the round may be read again.
-        StoreUnavailableError, StoreFullError, KeyHolderError
-            If store or key holder are away; likewise.
+        StoreUnavailableError, StoreFullError, KeyHolderError, AuditError
+            If store, key holder or record are away; likewise.
         UnknownRoundError
             If the study was shredded.
         """
-        work = self._store.work
-        happened(self._store, turn, Event.RELEASED)  # by whoever died over it
+        progress = self._waiting.pop(turn, None) or _Progress()
         try:
-            work.advance(turn.round, Event.STARTED, turn=turn.number)
-            history = work.history(turn.round)
-            if any(entry.event is Event.READ for entry in history):
-                return happened(self._store, turn, Event.READ)
-            _check_breaks(history)
-            self._time_before(turn, history)
-            made = self._made(turn, Stamp(datetime.fromisoformat(stamp)), share)
-            self._audit.record(self._access(turn, Action.CREATE))
+            return self._go_on(progress, turn, stamp, share)
+        except AWAY:
+            self._waiting[turn] = progress
+            raise
+
+    def _go_on(self, progress: "_Progress", turn: Turn, stamp: str, share: Share) -> State:
+        work = self._store.work
+        try:
+            share.check()
+            if not progress.begun and self._begin(turn) is State.READ:
+                return State.READ
+            progress.begun = True
+            if progress.made is None:
+                progress.made = self._made(turn, Stamp(datetime.fromisoformat(stamp)), share)
+            if not progress.on_record:
+                self._audit.record(self._access(turn, Action.CREATE))
+                progress.on_record = True
             with self._metrics.stage("seal"):
-                state = work.keep_reading(turn.round, self._results(turn, made), turn=turn.number)
+                state = work.keep_reading(turn.round, self._results(turn, progress.made), turn=turn.number)
         except (*AWAY, UnknownRoundError, NetworkClosedError):
             raise
         except (EventError, NetworkCancelledError):  # nobody wants it any more, or another was faster
@@ -128,6 +138,18 @@ class ReadingStep:
         except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
             return self._failed(turn, Fault.of(error))
         self._metrics.read()
+        return state
+
+    def _begin(self, turn: Turn) -> State:
+        """Let the reading begin, unless it was done in an earlier turn, and return the round's state."""
+        work = self._store.work
+        happened(self._store, turn, Event.RELEASED)  # by whoever died over it
+        state = work.advance(turn.round, Event.STARTED, turn=turn.number)
+        history = work.history(turn.round)
+        if any(entry.event is Event.READ for entry in history):
+            return happened(self._store, turn, Event.READ)
+        _check_breaks(history)
+        self._time_before(turn, history)
         return state
 
     def _time_before(self, turn: Turn, history: Sequence[LifeEvent]) -> None:
@@ -205,6 +227,15 @@ class _Made:
     reading: Reading
     documents: Documents
     timings: Timings
+
+
+@dataclass
+class _Progress:
+    """How far a turn has come here, since what is done must not be done again for as long as something is away."""
+
+    begun: bool = False
+    made: _Made | None = None
+    on_record: bool = False
 
 
 def _contents_of(made: Documents) -> dict[str, bytes]:
