@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
 UID = "1.2.276.0.4711"
 PROBLEM = "application/problem+json"
 RESULTS = {"seg": ("application/dicom", b"outline" * 300_000), "json": ("application/json", b'{"statement": "none"}')}
-NOTHING_ELSE = {"error": None, "deliveries": []}
+NOTHING_ELSE = {"error": None, "deliveries": [], "earlier": []}
 TO_READ = (Event.COMPLETED, Event.STARTED, Event.READ)
 
 
@@ -126,12 +127,35 @@ def test_nothing_of_a_study_is_stored_on_the_way(house: House) -> None:
         assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
-def test_a_late_image_hides_the_earlier_results(house: House) -> None:
+def assert_only_the_first_was_read(shown: dict[str, Any], state: State) -> None:
+    assert (shown["round"], shown["state"], shown["findings"], shown["results"]) == (2, state, None, [])
+    (earlier,) = shown["earlier"]
+    assert (earlier["round"], [one["name"] for one in earlier["results"]]) == (1, sorted(RESULTS))
+
+
+def test_after_a_late_image_the_earlier_results_can_still_be_fetched(house: House) -> None:
     house.receive()
     house.keep_results()
     house.happen(*TO_READ)
     house.receive(2)
-    assert house.read() == {"round": 2, "state": "receiving", "findings": None, "results": [], **NOTHING_ELSE}
+    assert_only_the_first_was_read(house.read(), State.RECEIVING)
+    assert house.book.told() == [("DICOM Instances Accessed", "R", 0)]
+    for name, (_, content) in RESULTS.items():
+        path = f"/api/v1/reads/{UID}/results/{name}"
+        assert house.client.get(path).status_code == 404
+        assert house.client.get(path, params={"round": 1}).content == content
+        for number in (2, 3, 0, -1):
+            assert house.client.get(path, params={"round": number}).status_code == 404
+
+
+def test_a_round_that_was_superseded_before_it_was_read_is_not_told(house: House) -> None:
+    house.receive()
+    house.keep_results()
+    house.happen(Event.COMPLETED, Event.STARTED)
+    house.receive(2)
+    assert house.read()["earlier"] == []
+    assert house.client.get(f"/api/v1/reads/{UID}/results/seg", params={"round": 1}).status_code == 404
+    assert house.book.told() == []
 
 
 def test_a_failure_is_shown_with_its_code(house: House) -> None:
@@ -141,8 +165,8 @@ def test_a_failure_is_shown_with_its_code(house: House) -> None:
     content = io.BytesIO(json.dumps(fault).encode())
     house.store.keep_result(ResultName(house.last().id, "error", "application/json"), content)
     house.happen(Event.GAVE_UP)
-    shown = {"round": 1, "state": "failed", "findings": None, "results": [], "error": fault, "deliveries": []}
-    assert house.read() == shown
+    failed = {"round": 1, "state": "failed", "findings": None, "results": []}
+    assert house.read() == {**failed, **NOTHING_ELSE, "error": fault}
 
 
 def test_complete_has_the_last_round_read_once(house: House) -> None:
@@ -160,8 +184,8 @@ def test_a_study_that_was_read_is_read_again_in_its_next_round(house: House) -> 
     house.keep_results()
     house.happen(*TO_READ)
     answer = house.client.post(f"/api/v1/reads/{UID}/priors")
-    stable = {"round": 2, "state": "stable", "findings": None, "results": [], **NOTHING_ELSE}
-    assert (answer.status_code, answer.json()) == (202, stable)
+    assert answer.status_code == 202
+    assert_only_the_first_was_read(answer.json(), State.STABLE)
     assert house.last().supersedes == first.id
     assert house.submitted == [house.last()]
     assert len(house.store.results(first.id)) == len(RESULTS)

@@ -17,7 +17,7 @@ from zweitblick.audit.codes import Action
 from zweitblick.errors import QueryError, StoreKeyError, UnknownObjectError, UnknownStudyError
 from zweitblick.intake.parts import media_type
 from zweitblick.store.deliveries import DeliveryState
-from zweitblick.store.life import WAS_READ, State
+from zweitblick.store.life import WAS_READ, Actor, Event, State, after
 from zweitblick.store.listing import Place
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
@@ -109,6 +109,21 @@ class Delivered(BaseModel):
     acknowledged_at: datetime | None = None
 
 
+class EarlierRead(BaseModel):
+    """A round that was read, and is superseded.
+
+    Attributes
+    ----------
+    round
+        Number.
+    results
+        What can be fetched, with this number as ``round``.
+    """
+
+    round: int
+    results: list[Result]
+
+
 class Read(BaseModel):
     """The last round of a study: the images that it has now, and what was made of them.
 
@@ -127,6 +142,8 @@ class Read(BaseModel):
         If it could not be read, or a destination refuses it.
     deliveries
         To each destination that the results are meant for.
+    earlier
+        Rounds that were read before, the newest first: what there is to see while this one is not read.
     """
 
     round: int
@@ -135,6 +152,7 @@ class Read(BaseModel):
     results: list[Result] = []
     error: Fault | None = None
     deliveries: list[Delivered] = []
+    earlier: list[EarlierRead] = []
 
 
 class ListedRead(BaseModel):
@@ -207,16 +225,19 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
     def read(study_uid: str, request: Request) -> Read:
         """Tell what became of a study, by its Study Instance UID."""
         last = _last(store, study_uid)
-        if last.state in WAS_READ:  # before there are findings, only that the study is here is told
+        told = _read(store, last)
+        if told.results or told.earlier:  # before there are findings, only that the study is here is told
             record_access(service, request, last.study)
-        return _read(store, last)
+        return told
 
     @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse, responses=_FILES)
-    def result(study_uid: str, name: str, request: Request) -> StreamingResponse:
-        """Fetch a result of a study's last round."""
-        last = _last(store, study_uid)
-        found = _named(store, last, name)
-        record_access(service, request, last.study)
+    def result(
+        study_uid: str, name: str, request: Request, number: Annotated[int | None, Query(alias="round")] = None
+    ) -> StreamingResponse:
+        """Fetch a result of a study's last round, or of the one that is asked for."""
+        one = _last(store, study_uid) if number is None else _numbered(store, study_uid, number)
+        found = _named(store, one, name)
+        record_access(service, request, one.study)
         headers = PRIVATE | {"Content-Length": str(found.plain_bytes)}
         return StreamingResponse(_pieces(store.open(found.id)), media_type=found.media_type, headers=headers)
 
@@ -233,8 +254,8 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
     def priors(study_uid: str, request: Request) -> Read:
         """Have a study that was read be read again, with an earlier one that has come since or that an archive has."""
         last = _last(store, study_uid)
-        if last.state in WAS_READ:  # any other is refused, and nothing happens
-            record_access(service, request, last.study, action=Action.UPDATE)
+        after(last.state, Event.PRIORS_ASKED, by=Actor.RADIOLOGIST)  # what is refused is no access
+        record_access(service, request, last.study, action=Action.UPDATE)
         service.submit(store.work.read_again(last.study))
         return _read(store, _last(store, study_uid))
 
@@ -268,16 +289,20 @@ def _last(store: Store, study_uid: str) -> Round:
     return rounds[-1]
 
 
+def _numbered(store: Store, study_uid: str, number: int) -> Round:
+    for one in store.rounds(store.token(study_uid)):
+        if one.number == number:
+            return one
+    raise UnknownObjectError(f"the study has no round {number}; ask for its state to see those that were read")
+
+
 def _read(store: Store, last: Round) -> Read:
     results = _results(store, last)
     return Read(
         round=last.number,
         state=last.state,
         findings=_content(store, results.get(FINDINGS)),
-        results=[
-            Result(name=one.name, media_type=one.media_type, bytes=one.plain_bytes, sha256=one.sha256)
-            for _, one in sorted(results.items())
-        ],
+        results=_told(results),
         error=_fault(store, last),
         deliveries=[
             Delivered(
@@ -289,13 +314,30 @@ def _read(store: Store, last: Round) -> Read:
             )
             for one in store.deliveries.of_round(last.id)
         ],
+        earlier=list(_earlier(store, last)),
     )
 
 
-def _results(store: Store, last: Round) -> dict[str, KeptResult]:
+def _earlier(store: Store, last: Round) -> Iterator[EarlierRead]:
+    for one in reversed(store.rounds(last.study)):
+        if one.number < last.number and (results := _results(store, one)):
+            yield EarlierRead(round=one.number, results=_told(results))
+
+
+def _told(results: dict[str, KeptResult]) -> list[Result]:
+    return [
+        Result(name=one.name, media_type=one.media_type, bytes=one.plain_bytes, sha256=one.sha256)
+        for _, one in sorted(results.items())
+    ]
+
+
+def _results(store: Store, one: Round) -> dict[str, KeptResult]:
     """Return results by name; of a reading that is under way or broken off there may be some, which are not shown."""
-    if last.state in WAS_READ or (last.state is State.FAILED and store.deliveries.of_round(last.id)):
-        return {one.name: one for one in store.results(last.id) if one.name != ERROR}
+    was_read = one.state in WAS_READ
+    if one.state in (State.FAILED, State.SUPERSEDED):  # before it was read, or after that
+        was_read = any(entry.event is Event.READ for entry in store.work.history(one.id))
+    if was_read:
+        return {result.name: result for result in store.results(one.id) if result.name != ERROR}
     return {}
 
 
@@ -314,12 +356,10 @@ def _content(store: Store, result: KeptResult | None) -> dict[str, Any] | None:
     return content
 
 
-def _named(store: Store, last: Round, name: str) -> KeptResult:
-    results = _results(store, last)
+def _named(store: Store, one: Round, name: str) -> KeptResult:
+    results = _results(store, one)
     if name not in results:
-        raise UnknownObjectError(
-            "the study's last round has no result of this name; ask for its state to see its results"
-        )
+        raise UnknownObjectError("the round has no result of this name; ask for the study's state to see the results")
     return results[name]
 
 
