@@ -68,9 +68,17 @@ def read(folder: Path, server: Server, files: Sequence[Path], studies: int, coun
         began = time.perf_counter()
         for token in kept:
             store.advance(last(store, token).id, Event.COMPLETED, by=Actor.WORKER)
-        while {last(store, token).state for token in kept} != {State.AWAITING_REVIEW}:
+        while not are_read(store, kept):
             time.sleep(LOOKED_EVERY_S)
         return time.perf_counter() - began
+
+
+def are_read(store: Store, tokens: Sequence[str]) -> bool:
+    """Whether all studies await review, which one that ended otherwise never will."""
+    states = {last(store, token).state for token in tokens}
+    if ended := states & {State.FAILED, State.CANCELLED}:
+        raise SystemExit(f"a study was not read, but is {', '.join(ended)}")
+    return states == {State.AWAITING_REVIEW}
 
 
 def now() -> datetime:

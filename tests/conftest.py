@@ -46,13 +46,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test if what it and its processes said or logged, up to its end, names the sample patient."""
+    """Fail a test if what it said or logged, up to its end, names the sample patient.
+
+    Seen is what pytest captures, or capsys and its kin take: of this process, and of others with the same stdout and
+    stderr. What a test took by pipes or files of its own is for that test to see.
+    """
     report = yield
     if call.when == "teardown":
         said = "".join(text for _, text in report.sections)
         if any(name.lower() in said.lower() for name in SAMPLE_PATIENT):
             report.outcome, report.longrepr = "failed", f"{item.nodeid} said or logged who the sample patient is"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
+    """Put what a test takes from capsys and its kin on its report, where the hook above sees it."""
+    made = yield
+    if isinstance(made, pytest.CaptureFixture):
+        read = made.readouterr
+
+        def readouterr() -> Any:
+            taken = read()
+            request.node.add_report_section("call", "and taken", f"{taken.out}{taken.err}")
+            return taken
+
+        made.readouterr = readouterr
+    return made
 
 
 @pytest.fixture(scope="session")

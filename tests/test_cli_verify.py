@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit.happenings import access, opened_trail, signer_in
@@ -33,6 +34,14 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     receipt = receipt_of(reading, NETWORKS, RESULTS, timings=Timings(), audit=head)
     write_folder(made / "out", {**RESULTS, "receipt.jws": signed_receipt(receipt, signer_in(made))})
     return made
+
+
+@pytest.fixture(scope="module")
+def hsm_key(room: Path) -> Path:
+    """A public key of those that sign receipts in an HSM: RSA."""
+    key = rsa.generate_private_key(65537, 3072).public_key()
+    (room / "hsm.pub").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return room / "hsm.pub"
 
 
 def verify(*arguments: str | Path) -> int:
@@ -110,6 +119,24 @@ def test_a_trail_is_verified_by_the_head_of_a_receipt(room: Path, capsys: pytest
     assert "End: entries 1 to 1 lead to the given head" in capsys.readouterr().out
     assert verify(*trail) == 3
     assert error(capsys) == "audit.head"
+
+
+@pytest.mark.parametrize("folder", ["audit", "absent"])
+def test_a_trail_is_not_verified_by_keys_of_receipts_alone(
+    room: Path, hsm_key: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        verify("--audit", room / folder, "--key", hsm_key)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "signed by an Ed25519 key, and no --key is one" in shown.err
+
+
+def test_beside_the_trail_s_key_one_of_receipts_does_no_harm(
+    room: Path, hsm_key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify("--audit", room / "audit", "--key", hsm_key, *key(room)) == 0
+    assert "Signatures: each by the key\n" in capsys.readouterr().out
 
 
 def test_a_receipt_of_a_reading_on_no_trail_is_no_head(room: Path, capsys: pytest.CaptureFixture[str]) -> None:

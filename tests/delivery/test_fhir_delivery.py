@@ -77,6 +77,15 @@ def test_a_server_has_it_once_though_an_answer_was_lost(house: House, written: b
     assert [counts_of(event) for event in sendings] == [{}] * 4, "nothing of it is a DICOM instance"
 
 
+@pytest.mark.parametrize("status", [401, 409], ids=["an expired token", "a conflict with our own repetition"])
+def test_what_may_pass_is_sent_again(house: House, written: bytes, status: int) -> None:
+    with FhirPeer() as peer:
+        peer.statuses = [status]
+        route = Route(peer.destination, (FHIR_BUNDLE,))
+        with delivered(house, written, route, State.AWAITING_REVIEW) as (store, one):
+            assert shown(store, one) == [("EHR", "delivered", 2, None)]
+
+
 def test_a_resource_that_is_refused_fails_the_round(house: House, written: bytes) -> None:
     with FhirPeer() as peer:
         peer.statuses = [201, 201, 422]

@@ -17,6 +17,7 @@ from zweitblick.errors import (
     PeerAnswerError,
     PeerBrokenOffError,
     PeerBusyError,
+    PeerCredentialsError,
     PeerError,
     PeerRefusedError,
     PeerTimeoutError,
@@ -28,7 +29,13 @@ from zweitblick.peers.instance import FHIR, JOSE, document
 from zweitblick.peers.sender import sender
 from zweitblick.report.fhir import fhir_bundle
 
-FINAL, PASSING = (400, 401, 404, 409, 412, 422), (408, 429, 500, 503)
+SAID = {
+    **dict.fromkeys((400, 403, 404, 412, 422), PeerRefusedError),
+    **dict.fromkeys((408, 429, 500, 503), PeerBusyError),
+    401: PeerCredentialsError,
+    302: PeerAnswerError,
+}
+"""By any server over HTTP."""
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +95,7 @@ def test_after_an_answer_that_was_lost_the_same_is_put_in_the_same_places(peer: 
     assert peer.kept == before == in_places(written)
 
 
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [*((one, PeerRefusedError) for one in FINAL), *((one, PeerBusyError) for one in PASSING), (302, PeerAnswerError)],
-)
+@pytest.mark.parametrize(("status", "error"), [*SAID.items(), (409, PeerBusyError)])
 def test_what_is_refused_is_not_taken_and_what_is_said_of_it_is_not_told(
     peer: FhirPeer, written: bytes, status: int, error: type[PeerError]
 ) -> None:
@@ -167,10 +171,7 @@ def test_what_is_sealed_may_be_taken_in_several_ways(peer: FhirPeer, status: int
     send(peer.inbox, b"eyJ", JOSE)
 
 
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [*((one, PeerRefusedError) for one in FINAL), *((one, PeerBusyError) for one in PASSING), (302, PeerAnswerError)],
-)
+@pytest.mark.parametrize(("status", "error"), [*SAID.items(), (409, PeerRefusedError)])
 def test_what_is_sealed_may_be_refused(peer: FhirPeer, status: int, error: type[PeerError]) -> None:
     peer.status = status
     with pytest.raises(error, match=f"CLINIC.*{status}"):

@@ -182,10 +182,16 @@ def test_an_association_may_be_rejected() -> None:
         send(replace(peer.destination, called_ae_title="OTHER"))
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415])
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415])
 def test_http_refusals_are_final(stow: StowPeer, status: int) -> None:
     stow.status, stow.answer = status, b""
     with pytest.raises(PeerRefusedError, match=str(status)):
+        send(stow.destination)
+
+
+def test_credentials_that_are_not_taken_may_be_renewed(stow: StowPeer) -> None:
+    stow.status, stow.answer = 401, b""
+    with pytest.raises(PeerCredentialsError, match=r"PACS.*401"):
         send(stow.destination)
 
 

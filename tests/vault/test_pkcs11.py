@@ -1,5 +1,6 @@
 """What a PKCS#11 token adds to what every key holder promises; the token is SoftHSM's."""
 
+import ctypes
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,6 +45,12 @@ def session(place: TokenPlace) -> pkcs11.Session:
         return token.open(rw=True, user_pin=PIN)
     except pkcs11.UserAlreadyLoggedIn:
         return token.open(rw=True)
+
+
+def open_sessions() -> int:
+    """Sessions of this process, as the library itself has them (C_GetSessionInfo of each handle, of the first 1000)."""
+    library, info = ctypes.CDLL(str(SOFTHSM)), (ctypes.c_ulong * 4)()
+    return sum(library.C_GetSessionInfo(ctypes.c_ulong(handle), info) == 0 for handle in range(1, 1000))
 
 
 def keks(place: TokenPlace) -> list[pkcs11.SecretKey]:
@@ -192,6 +199,34 @@ def test_a_signer_signs_again_once_its_token_is_back(place: TokenPlace, tmp_path
             one.sign(b"a report")
     (tmp_path / "gone").rename(tmp_path / "tokens")
     assert TokenSigner(place, "signing", signer().certificate).sign(b"a report") == signature
+
+
+def test_whoever_uses_the_token_shares_one_session(place: TokenPlace, holder: Pkcs11KeyHolder) -> None:
+    with session(place) as opened:
+        opened.generate_keypair(KeyType.RSA, 3072, label="signing", store=True)
+    holder.make_kek()
+    for _ in range(20):
+        TokenSigner(place, "signing", signer().certificate).sign(b"a report")
+        assert holder.unwrap(holder.wrap(KEY)) == KEY
+        assert open_sessions() == 1
+    for _ in range(3):
+        with pytest.raises(KeyHolderError, match="no private key other"):
+            TokenSigner(place, "other", signer().certificate).sign(b"a report")
+        assert holder.unwrap(holder.wrap(KEY)) == KEY
+        assert open_sessions() == 1
+    holder.close()
+    assert open_sessions() == 0
+
+
+def test_beside_somebody_else_s_log_in_signatures_leave_no_session_open(place: TokenPlace) -> None:
+    one = TokenSigner(place, "signing", signer().certificate)
+    with session(place) as opened:
+        opened.generate_keypair(KeyType.RSA, 3072, label="signing", store=True)
+        one.sign(b"a report")
+        before = open_sessions()
+        for _ in range(20):
+            one.sign(b"a report")
+        assert open_sessions() == before
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o620, 0o666])

@@ -91,8 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _verify_trail(arguments: argparse.Namespace, keys: Sequence[PublicKey]) -> None:
-    head = None if arguments.head is None else _head(arguments.head, keys)
     trail_keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+    if keys and not trail_keys:
+        arguments.usage_error("a trail is signed by an Ed25519 key, and no --key is one; give that key as well")
+    head = None if arguments.head is None else _head(arguments.head, keys)
     verified = verify_trail(arguments.audit, head=head, keys=trail_keys)
     _say(f"Entries: 1 to {verified.head.count}, each as it was written", f"Head: {verified.head.head}")
     if verified.unfinished_bytes:

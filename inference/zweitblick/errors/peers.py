@@ -58,7 +58,7 @@ class PeerContextError(PeerError):
 
 
 class PeerCredentialsError(PeerError):
-    """The file with a token or password for a destination cannot be used."""
+    """The file with a token or password cannot be used, or the destination does not take what it holds."""
 
     code = "peer.credentials"
 

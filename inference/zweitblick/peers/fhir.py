@@ -3,14 +3,18 @@
 import json
 from collections.abc import Sequence
 
-from zweitblick.errors import PeerAnswerError
-from zweitblick.peers.http import HttpSender, refused
+from zweitblick.errors import PeerAnswerError, PeerError
+from zweitblick.peers.http import PASSING, HttpSender, refused
 from zweitblick.peers.instance import FHIR, Outgoing, Receipt
 from zweitblick.report.fhir_ids import transaction
 
 _HEADERS = {"Accept": FHIR, "Content-Type": FHIR, "Prefer": "return=minimal"}
 """Without ``fhirVersion``, since what is sent is valid in R4 and in R4B; resources need not come back (R4 section
 3.1.0.1)."""
+
+_PASSING = PASSING | {409}
+"""With Conflict, by which servers refuse updates of one resource at once (R4 section 3.1.0.4): such as our own
+repetition, while they still work on a transaction whose answer did not come in time."""
 
 _MALFORMED = (ValueError, TypeError, LookupError, RecursionError)
 """What walking through JSON of any other form raises."""
@@ -36,7 +40,7 @@ class FhirSender(HttpSender):
                 sent = transaction(json.load(file), self._destination.url)
             status, content = self._post(self._destination.url, json.dumps(sent).encode(), _HEADERS)
             if status != 200:
-                raise refused(status, name=self._destination.name)
+                raise self._refused(status)
             self._check(content, len(sent["entry"]))
         return Receipt()
 
@@ -64,9 +68,12 @@ class FhirSender(HttpSender):
             statuses = []
         for status in statuses:
             if status // 100 != 2:
-                raise refused(status, name=self._destination.name)
+                raise self._refused(status)
         if len(statuses) != count:
             raise PeerAnswerError(f"{self._destination.name} did not answer for each resource; it is sent again")
+
+    def _refused(self, status: int) -> PeerError:
+        return refused(status, name=self._destination.name, passing=_PASSING)
 
 
 class JweSender(HttpSender):

@@ -29,7 +29,10 @@ JSON = "application/dicom+json"
 ANSWER_BYTES = 2**22
 """Longest answer in JSON that is read."""
 
-_PASSING = frozenset({408, 429})
+_UNAUTHORIZED = 401
+"""The credentials are not, or no longer, valid (RFC 9110 section 15.5.2); others may come."""
+
+PASSING = frozenset({408, 429})
 """Request Timeout and Too Many Requests; all else from 400 to 499 would be said again (RFC 9110 section 15.5)."""
 
 
@@ -129,7 +132,7 @@ class HttpSender:
             web.stream("GET", url, headers=headers) as response,
         ):
             status = response.status_code
-        if status in (401, 403):
+        if status in (_UNAUTHORIZED, 403):
             raise PeerCredentialsError(f"{where} does not take the credentials (HTTP status {status}); check them")
         if status >= 500 and status != 501:
             raise PeerBusyError(f"{where} answers with HTTP status {status}; see to it")
@@ -173,11 +176,24 @@ def read_answer(response: httpx.Response, where: str) -> bytes:
     return bytes(content)
 
 
-def refused(status: int, *, name: str) -> PeerError:
-    """Return the error of an HTTP status that is no success, or comes with what is no answer."""
-    if 400 <= status < 500 and status not in _PASSING:
+def refused(status: int, *, name: str, passing: frozenset[int] = PASSING) -> PeerError:
+    """Return the error of an HTTP status that is no success, or comes with what is no answer.
+
+    Parameters
+    ----------
+    status
+        Not 403, but 401 alone is about the credentials: a server may forbid what is sent for other reasons (RFC 9110
+        section 15.5.4).
+    name
+        Of the destination.
+    passing
+        Statuses from 400 to 499 that may pass.
+    """
+    if status == _UNAUTHORIZED:
+        return PeerCredentialsError(f"{name} does not take the credentials (HTTP status {status}); renew them")
+    if 400 <= status < 500 and status not in passing:
         return PeerRefusedError(f"{name} refused the request with HTTP status {status}; ask its administrator")
-    if status in _PASSING or status >= 500:
+    if status in passing or status >= 500:
         return PeerBusyError(f"{name} refused the request for now with HTTP status {status}; it is tried again")
     return PeerAnswerError(f"{name} gave an answer of HTTP status {status} that cannot be read; it is tried again")
 

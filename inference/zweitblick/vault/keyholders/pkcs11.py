@@ -2,10 +2,8 @@
 
 import re
 import secrets
-import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error, SecretKey, Session
@@ -15,10 +13,7 @@ from zweitblick.vault.data_key import KEY_BYTES, DataKey
 from zweitblick.vault.keyholders.file import kek_id_of
 from zweitblick.vault.keyholders.holder import WRAPPED_BYTES, Kek, WrappedKey, changed, checked_key
 from zweitblick.vault.keyholders.places import TokenPlace
-from zweitblick.vault.keyholders.private import FileMark, read_private
-
-if TYPE_CHECKING:
-    from pkcs11._pkcs11 import lib as Library  # noqa: N812 -- it is a class
+from zweitblick.vault.keyholders.token_session import token_session
 
 Answer = TypeVar("Answer")
 
@@ -41,22 +36,6 @@ _DATA_KEY = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRA
 """In the HSM only for as long as it is wrapped or unwrapped."""
 
 
-_turns: dict[Path, threading.RLock] = {}
-_new_turn = threading.Lock()
-
-
-def turn_of(module: Path) -> threading.RLock:
-    """Return the lock under which a process uses a PKCS#11 library, where a log-out is everybody's.
-
-    Parameters
-    ----------
-    module
-        The library's path.
-    """
-    with _new_turn:
-        return _turns.setdefault(module.resolve(), threading.RLock())
-
-
 class _NoKeyError(PKCS11Error):
     """Not one key was found. In a session that was lost none is, so another look is needed."""
 
@@ -64,10 +43,8 @@ class _NoKeyError(PKCS11Error):
 class Pkcs11KeyHolder:
     """Key-encryption keys that never leave an HSM; for several threads at once, in turn.
 
-    Wraps as RFC 3394 says (CKM_AES_KEY_WRAP). The session is opened when it is needed, and again when it was lost; if
-    that does not help, the library is initialized anew, which ends all sessions of this process with it: whoever else
-    uses it takes `turn_of` it. A PIN that was refused is not tried again before its file changes, since an HSM counts
-    failures. How long a call may take is for the maker's library to say.
+    Wraps as RFC 3394 says (CKM_AES_KEY_WRAP), over the session that `~zweitblick.vault.keyholders.token_session` has
+    with the token.
 
     Parameters
     ----------
@@ -77,12 +54,9 @@ class Pkcs11KeyHolder:
 
     def __init__(self, place: TokenPlace) -> None:
         self._place = place
-        self._lock = turn_of(place.module)
-        self._session: Session | None = None
+        self._session = token_session(place)
         self._known: dict[str, SecretKey] = {}
-        self._writable = False
-        self._worked = False
-        self._refused: FileMark | None = None
+        self._session_of_known: Session | None = None
 
     @property
     def kek_id(self) -> str:
@@ -203,70 +177,20 @@ class Pkcs11KeyHolder:
         self._administrated(destroyed)
 
     def close(self) -> None:
-        """Log out; the next call logs in again."""
-        with self._lock:
-            session, self._session = self._session, None
-            self._known = {}
-            if session is not None:
-                try:
-                    session.close()
-                except PKCS11Error:
-                    # it was lost already
-                    return
+        """Log out, whoever else uses the token; the next call logs in again."""
+        self._session.close()
 
     def _administrated(self, what: Callable[[Session], Answer]) -> Answer:
-        with self._lock:
-            if not self._writable:
-                self.close()
-                self._writable = True
-            return self._asked(what)
+        try:
+            return self._session.administrated(what)
+        except PKCS11Error as error:
+            raise self._away(error) from error
 
     def _asked(self, what: Callable[[Session], Answer]) -> Answer:
-        """Ask in the session that is open, then in a new one, then with the library initialized anew."""
-        with self._lock:
-            ways = [self._opened, self._opened_anew] if self._worked else [self._opened]
-            if (session := self._session) is not None:
-                ways.insert(0, lambda: session)
-            for way in ways:
-                try:
-                    self._session = way()
-                    answer = what(self._session)
-                except PKCS11Error as error:
-                    lost = error
-                    self.close()
-                else:
-                    self._worked = True
-                    return answer
-            raise self._away(lost) from lost
-
-    def _opened_anew(self) -> Session:
-        self._library().reinitialize()
-        return self._opened()
-
-    def _opened(self) -> Session:
-        pin, mark = read_private(self._place.pin_file, "PIN file")
-        if mark == self._refused:
-            raise KeyHolderError(f"token {self._place.token} has refused the PIN of {self._place.pin_file}; correct it")
         try:
-            session = self._session_of(self._library(), pin)
-        except (pkcs11.PinIncorrect, pkcs11.PinLocked, pkcs11.PinInvalid, pkcs11.PinLenRange) as error:
-            self._refused = mark
-            raise KeyHolderError(
-                f"token {self._place.token} refuses the PIN of {self._place.pin_file} ({type(error).__name__}); "
-                "correct it before the HSM locks"
-            ) from error
-        self._refused = None
-        return session
-
-    def _session_of(self, library: "Library", pin: str) -> Session:
-        token = library.get_token(token_label=self._place.token)
-        try:
-            return token.open(rw=self._writable, user_pin=pin)
-        except pkcs11.UserAlreadyLoggedIn:
-            return token.open(rw=self._writable)  # the log-in is the whole process's
-
-    def _library(self) -> "Library":
-        return pkcs11.lib(str(self._place.module))
+            return self._session.asked(what)
+        except PKCS11Error as error:
+            raise self._away(error) from error
 
     def _away(self, error: PKCS11Error) -> KeyHolderError:
         if isinstance(error, _NoKeyError):
@@ -287,16 +211,15 @@ class Pkcs11KeyHolder:
     def _all(self, session: Session) -> list[tuple[Kek, SecretKey]]:
         pattern = re.compile(re.escape(self._place.key) + "-([1-9][0-9]{0,5})")
         found: dict[int, tuple[Kek, SecretKey]] = {}
-        # python-pkcs11 cannot end a search that did not begin: first see whether the session is there
-        session.generate_random(8)
+        known = self._known_from(session)
         for each in list(session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.TOKEN: True})):
             if isinstance(each, SecretKey) and (match := pattern.fullmatch(each.label)):
                 version = int(match[1])
                 if version in found:
                     raise KeyHolderError(f"token {self._place.token} has two keys {each.label}; rename one")
                 kek = Kek(each.id.hex(), version)
-                if kek.id not in self._known:
-                    self._known[kek.id] = _checked(each)
+                if kek.id not in known:
+                    known[kek.id] = _checked(each)
                 found[version] = (kek, each)
         return [found[version] for version in sorted(found)]
 
@@ -304,7 +227,7 @@ class Pkcs11KeyHolder:
         return 1 + max((kek.version for kek, _ in self._all(session)), default=0)
 
     def _named(self, session: Session, kek_id: str) -> SecretKey:
-        if kek_id not in self._known:
+        if kek_id not in self._known_from(session):
             self._found(session)
         if kek_id in self._known:
             return self._known[kek_id]
@@ -312,6 +235,12 @@ class Pkcs11KeyHolder:
             f"key {kek_id} wrapped this data key and is not in token {self._place.token}; name the token that has it, "
             "or restore it there"
         )
+
+    def _known_from(self, session: Session) -> dict[str, SecretKey]:
+        """Keys that a session has found, and that are as they must be; those of another session are worth nothing."""
+        if session is not self._session_of_known:
+            self._known, self._session_of_known = {}, session
+        return self._known
 
     def _label(self, version: int) -> str:
         return f"{self._place.key}-{version}"
