@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 
 from fastapi import Request
@@ -105,15 +104,3 @@ def record_query(service: Service, request: Request, *, form: str = "") -> None:
     """
     query = f"{request.url.path}?{form or request.url.query}".encode()
     service.audit.record(queried(person_of(principal_of(request), request), service.audit.process, query=query))
-
-
-def record_reception(service: Service, request: Request, study_uids: Iterable[str]) -> None:
-    """Put on record of which studies a request has brought instances.
-
-    Raises
-    ------
-    AuditError
-        If it cannot be put on record. What came is kept all the same.
-    """
-    for uid in sorted(set(study_uids)):
-        record_access(service, request, service.store.token(uid), action=Action.CREATE)

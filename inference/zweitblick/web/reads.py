@@ -4,12 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -23,10 +21,11 @@ from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.web.access import record_access, record_query, record_reception
+from zweitblick.web.access import record_access, record_query
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.private import PRIVATE, say_private
 from zweitblick.web.problems import described
+from zweitblick.web.reception import receiving
 from zweitblick.web.service import Service
 from zweitblick.web.uploads import FORM, ZIP, Upload, keep_upload
 
@@ -213,9 +212,12 @@ def _add_list_and_upload(routes: APIRouter, service: Service, bodies: Bodies) ->
         """Upload a study, as a zip archive, a form with files, or one DICOM file; it is read once it is quiet."""
         body = Body(request, most=service.largest_upload_bytes)
         kind = media_type(request.headers.get("content-type", ""))
-        account = await bodies.take(partial(keep_upload, store, body, kind))
-        await run_in_threadpool(record_reception, service, request, account.studies)
-        return account
+
+        def kept() -> Upload:
+            with receiving(service, request) as keep:
+                return keep_upload(keep, body, kind)
+
+        return await bodies.take(kept)
 
 
 def _add_reads(routes: APIRouter, service: Service) -> None:

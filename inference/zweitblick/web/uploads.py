@@ -23,8 +23,8 @@ from zweitblick.errors import (
 )
 from zweitblick.intake.file import IncomingFile
 from zweitblick.intake.parts import MediaType, boundary_of, parts
-from zweitblick.store.store import Store
 from zweitblick.web.body import Body
+from zweitblick.web.reception import Keep
 
 DICOM, ZIP, FORM = "application/dicom", "application/zip", "multipart/form-data"
 _ZIPS = (ZIP, "application/x-zip-compressed")
@@ -86,13 +86,13 @@ class UploadedFile(NamedTuple):
     fault: UnsafeArchiveError | None = None
 
 
-def keep_upload(store: Store, body: Body, kind: MediaType) -> Upload:
+def keep_upload(keep: Keep, body: Body, kind: MediaType) -> Upload:
     """Keep the instances of an upload, each durable before the next one is taken.
 
     Parameters
     ----------
-    store
-        Where they go.
+    keep
+        Keeps one.
     body
         What is uploaded.
     kind
@@ -108,8 +108,8 @@ def keep_upload(store: Store, body: Body, kind: MediaType) -> Upload:
         If an archive cannot be taken to its end; what came before is kept.
     MalformedBodyError, BodyTooLargeError, BodyBrokenOffError
         If it cannot be taken to its end; what came before is kept.
-    StoreError, VaultError
-        As from `zweitblick.store.store.Store.keep`; the same.
+    StoreError, VaultError, AuditError
+        As from ``keep``; the same.
     """
     studies: dict[str, None] = {}
     kept, refused = 0, []
@@ -117,7 +117,7 @@ def keep_upload(store: Store, body: Body, kind: MediaType) -> Upload:
         if number > LIMITS.files:
             raise TooManyFilesError(f"more than {LIMITS.files} files; upload one study at a time")
         try:
-            studies[_kept(store, file)] = None
+            studies[_kept(keep, file)] = None
             kept += 1
         except (InstanceError, UnsafeArchiveError) as error:
             refused.append(_refused(number, file.name, error))
@@ -161,12 +161,12 @@ def unpacked(body: Iterable[bytes], packed_bytes: Callable[[], int]) -> Iterator
         ) from error
 
 
-def _kept(store: Store, file: UploadedFile) -> str:
+def _kept(keep: Keep, file: UploadedFile) -> str:
     """Keep an instance, and return the UID of its study."""
     if file.fault is not None:
         raise file.fault
     instance = file.content.instance()
-    store.keep(instance)
+    keep(instance)
     return instance.study_instance_uid
 
 

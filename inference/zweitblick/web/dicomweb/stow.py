@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from zweitblick.errors import (
+    AuditError,
     DamagedInstanceError,
     InstanceTooLargeError,
     KeyHolderError,
@@ -20,12 +21,12 @@ from zweitblick.errors import (
 from zweitblick.intake.file import IncomingFile
 from zweitblick.intake.parts import MediaType, boundary_of, parts
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.store.store import Store
 from zweitblick.web.dicomweb.media import DICOM, RELATED
+from zweitblick.web.reception import Keep
 
 log = logging.getLogger(__name__)
 
-_AWAY = (StoreFullError, StoreUnavailableError, KeyHolderError)
+_AWAY = (AuditError, StoreFullError, StoreUnavailableError, KeyHolderError)
 
 
 class Reason(IntEnum):
@@ -95,13 +96,13 @@ class Account:
         return model
 
 
-def keep_instances(store: Store, body: Iterable[bytes], kind: MediaType, *, study_uid: str = "") -> Account:
+def keep_instances(keep: Keep, body: Iterable[bytes], kind: MediaType, *, study_uid: str = "") -> Account:
     """Keep the instances of a body, each durable before the next one is taken.
 
     Parameters
     ----------
-    store
-        Where they go.
+    keep
+        Keeps one.
     body
         In pieces.
     kind
@@ -120,7 +121,7 @@ def keep_instances(store: Store, body: Iterable[bytes], kind: MediaType, *, stud
     """
     account = Account()
     for file in _files(body, kind):
-        _keep(store, file, study_uid, account)
+        _take(keep, file, study_uid, account)
     if not account.kept and not account.failed:
         raise MalformedBodyError("the body holds no instance; send at least one")
     return account
@@ -140,7 +141,7 @@ def _files(body: Iterable[bytes], kind: MediaType) -> Iterator[IncomingFile]:
         raise UnsupportedMediaError(f'only {DICOM}, and {RELATED} with type="{DICOM}", are stored')
 
 
-def _keep(store: Store, file: IncomingFile, study_uid: str, account: Account) -> None:
+def _take(keep: Keep, file: IncomingFile, study_uid: str, account: Account) -> None:
     """Keep one instance, and note what became of it."""
     named: Named | None = None
     try:
@@ -149,7 +150,7 @@ def _keep(store: Store, file: IncomingFile, study_uid: str, account: Account) ->
         if study_uid not in ("", instance.study_instance_uid):
             account.failed.append((named, Reason.OTHER_STUDY))
             return
-        store.keep(instance)
+        keep(instance)
     except ZweitblickError as error:
         log.warning("an instance was refused: %s", error.code)
         account.failed.append((named, _reason_of(error)))
