@@ -226,11 +226,7 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
     @routes.get("/{study_uid}")
     def read(study_uid: str, request: Request) -> Read:
         """Tell what became of a study, by its Study Instance UID."""
-        last = _last(store, study_uid)
-        told = _read(store, last)
-        if told.results or told.earlier:  # before there are findings, only that the study is here is told
-            record_access(service, request, last.study)
-        return told
+        return _shown(service, request, study_uid)
 
     @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse, responses=_FILES)
     def result(
@@ -250,7 +246,7 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
         if last.state is State.RECEIVING:
             record_access(service, request, last.study, action=Action.UPDATE)
             service.submit(last)
-        return _read(store, _last(store, study_uid))
+        return _shown(service, request, study_uid)
 
     @routes.post("/{study_uid}/priors", status_code=202, responses=described(HTTPStatus.CONFLICT))
     def priors(study_uid: str, request: Request) -> Read:
@@ -259,7 +255,7 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
         after(last.state, Event.PRIORS_ASKED, by=Actor.RADIOLOGIST)  # what is refused is no access
         record_access(service, request, last.study, action=Action.UPDATE)
         service.submit(store.work.read_again(last.study))
-        return _read(store, _last(store, study_uid))
+        return _shown(service, request, study_uid)
 
 
 def _listed(store: Store, places: Iterable[Place]) -> Iterator[ListedRead]:
@@ -296,6 +292,14 @@ def _numbered(store: Store, study_uid: str, number: int) -> Round:
         if one.number == number:
             return one
     raise UnknownObjectError(f"the study has no round {number}; ask for its state to see those that were read")
+
+
+def _shown(service: Service, request: Request, study_uid: str) -> Read:
+    last = _last(service.store, study_uid)
+    told = _read(service.store, last)
+    if told.results or told.earlier:  # before there are findings, only that the study is here is told
+        record_access(service, request, last.study)
+    return told
 
 
 def _read(store: Store, last: Round) -> Read:
