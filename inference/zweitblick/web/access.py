@@ -5,10 +5,12 @@ import time
 from dataclasses import replace
 
 from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from zweitblick.audit.codes import Action
 from zweitblick.audit.events import AuditedStudy, accessed, queried
 from zweitblick.web.gate import address_of, person_of, principal_of
+from zweitblick.web.permissions import WEBSOCKET
 from zweitblick.web.service import Service
 
 AGAIN_S = 300.0
@@ -104,3 +106,22 @@ def record_query(service: Service, request: Request, *, form: str = "") -> None:
     """
     query = f"{request.url.path}?{form or request.url.query}".encode()
     service.audit.record(queried(person_of(principal_of(request), request), service.audit.process, query=query))
+
+
+def record_subscription(service: Service, connection: HTTPConnection) -> None:
+    """Put on record that somebody is told of work items, or no more: a query that stands (PS3.15 section A.5.3.10).
+
+    Parameters
+    ----------
+    service
+        Holds the record.
+    connection
+        Who asks; its method and path have for what.
+
+    Raises
+    ------
+    AuditError
+        If it cannot be put on record. Nothing must be told then.
+    """
+    query = f"{connection.scope.get('method', WEBSOCKET)} {connection.url.path}".encode()
+    service.audit.record(queried(person_of(principal_of(connection), connection), service.audit.process, query=query))
