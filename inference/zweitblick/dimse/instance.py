@@ -37,8 +37,10 @@ class Received:
 class Keeper(Protocol):
     """Keeps what is received, from several threads at once."""
 
-    def keep(self, instance: Received) -> None:
+    def keep(self, instance: Received) -> object:
         """Return once the instance is durable; the sender is told so at that moment and may delete its own.
+
+        What is returned is not looked at.
 
         Raises
         ------

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from fastapi import Request
 
 from zweitblick.audit.reception import Reception
+from zweitblick.store.ingest import Outcome
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.web.gate import person_of, principal_of
 from zweitblick.web.service import Service
 
-Keep = Callable[[ReceivedInstance], None]
-"""Returns once an instance is durable; raises what `zweitblick.store.store.Store.keep` does, and AuditError."""
+Keep = Callable[[ReceivedInstance], Outcome]
+"""Keeps an instance as `zweitblick.store.store.Store.keep` does; raises what that does, and AuditError."""
 
 
 @contextmanager
@@ -27,9 +28,9 @@ def receiving(service: Service, request: Request) -> Iterator[Keep]:
     """
     reception, sender = Reception(service.audit), person_of(principal_of(request), request)
 
-    def keep(instance: ReceivedInstance) -> None:
+    def keep(instance: ReceivedInstance) -> Outcome:
         with reception.of(instance, sender=sender):
-            service.store.keep(instance)
+            return service.store.keep(instance)
 
     try:
         yield keep

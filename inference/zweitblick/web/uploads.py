@@ -14,6 +14,7 @@ from stream_unzip import NO_ENCRYPTION, UnzipError, stream_unzip
 from zweitblick.dicom.source import LIMITS, Budget, leaves_folder
 from zweitblick.errors import (
     DamagedArchiveError,
+    ForeignResultError,
     InstanceError,
     NoDicomError,
     TooManyFilesError,
@@ -23,6 +24,7 @@ from zweitblick.errors import (
 )
 from zweitblick.intake.file import IncomingFile
 from zweitblick.intake.parts import MediaType, boundary_of, parts
+from zweitblick.store.ingest import Outcome
 from zweitblick.web.body import Body
 from zweitblick.web.reception import Keep
 
@@ -103,7 +105,7 @@ def keep_upload(keep: Keep, body: Body, kind: MediaType) -> Upload:
     UnsupportedMediaError
         If it is something else.
     NoDicomError
-        If no file is an instance.
+        If no file is an instance that is kept.
     DamagedArchiveError, ArchiveTooLargeError, TooManyFilesError
         If an archive cannot be taken to its end; what came before is kept.
     MalformedBodyError, BodyTooLargeError, BodyBrokenOffError
@@ -122,7 +124,7 @@ def keep_upload(keep: Keep, body: Body, kind: MediaType) -> Upload:
         except (InstanceError, UnsafeArchiveError) as error:
             refused.append(_refused(number, file.name, error))
     if not kept:
-        raise NoDicomError(f"none of {len(refused)} files is a DICOM instance; upload the files of one MRI study")
+        raise NoDicomError(f"none of {len(refused)} files is a DICOM instance to keep; upload those of one MRI study")
     return Upload(studies=list(studies), kept=kept, refused=refused)
 
 
@@ -166,7 +168,8 @@ def _kept(keep: Keep, file: UploadedFile) -> str:
     if file.fault is not None:
         raise file.fault
     instance = file.content.instance()
-    keep(instance)
+    if keep(instance) is Outcome.FOREIGN:
+        raise ForeignResultError("the file is a result of another zweitblick; upload the images that it was made of")
     return instance.study_instance_uid
 
 
