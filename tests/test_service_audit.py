@@ -17,14 +17,15 @@ from audit.receiver import Receiver
 from audit.test_message import SCHEMA
 from dimse.certificates import new_authority
 from dimse.wire import EXPLICIT, MR, PATIENT, RawPeer, encoded, instance
+from worklist.work import new_item
 from zweitblick.cli import main
 from zweitblick.cli.service import serving
 from zweitblick.errors import SettingsError, TrailBrokenError
 from zweitblick.settings import AuditSettings, DicomSettings, HttpSettings, Settings, load_settings
 
 SECRET = "P-4711-geheim"  # noqa: S105 -- a Patient ID
-STARTED = [("110100", "E"), ("110102", "E"), ("110104", "C"), ("110103", "U"), ("110100", "E")]
-"""Application Activity, Begin Transferring, Transferred, Instances Accessed, Application Activity."""
+STARTED = [("110100", "E"), ("110102", "E"), ("110104", "C"), ("110103", "U"), ("110111", "C"), ("110100", "E")]
+"""Application Activity, Begin Transferring, Transferred, Instances Accessed, Procedure Record, Application Activity."""
 
 
 def settings_in(folder: Path) -> Settings:
@@ -32,16 +33,18 @@ def settings_in(folder: Path) -> Settings:
 
 
 def used(addresses: Mapping[str, str]) -> None:
-    """Send an image, and say that its study is complete."""
+    """Send an image, say that its study is complete, and make a work item that nobody here performs."""
     data = instance()
     data.PatientID = SECRET
     with RawPeer(int(addresses["DICOM"].split()[-1])) as peer:
         peer.associate((MR, [EXPLICIT]))
         assert peer.store(encoded(data), data.SOPInstanceUID) == 0
         peer.release()
-    address = f"{addresses['HTTP']}/api/v1/reads/{data.StudyInstanceUID}/complete"
-    answer = httpx.post(address, headers={"Authorization": f"Bearer {addresses['Token']}"})
-    assert answer.status_code == 202
+    item = new_item()
+    del item.ScheduledWorkitemCodeSequence
+    with httpx.Client(base_url=addresses["HTTP"], headers={"Authorization": f"Bearer {addresses['Token']}"}) as client:
+        assert client.post(f"/api/v1/reads/{data.StudyInstanceUID}/complete").status_code == 202
+        assert client.post("/dicom-web/workitems", content=item.to_json()).status_code == 201
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import pytest
 
 from audit.book import Book, counts_of, patient_of, study_of
 from dimse.wire import EXPLICIT, MR, Counts, Kept, RawPeer, encoded, instance
+from zweitblick.audit.message import Participant
+from zweitblick.audit.reception import MOST_STUDIES, Reception
 from zweitblick.dimse import DicomServer, ListenerConfig, Received
-from zweitblick.dimse.reception import MOST_STUDIES, Reception
 from zweitblick.errors import StoreFullError
 
 BEGUN = ("Begin Transferring DICOM Instances", "E", 0)
@@ -107,7 +108,7 @@ def test_an_association_of_very_many_studies_is_ended_in_between() -> None:
     book = Book()
     reception = Reception(book)
     for number in range(MOST_STUDIES + 1):
-        with reception.of(received(f"1.2.{number}")):
+        with reception.of(received(f"1.2.{number}"), sender=Participant("RAW")):
             pass
     reception.end()
     assert book.told().count(BEGUN) == book.told().count(DONE) == MOST_STUDIES + 1
@@ -115,4 +116,4 @@ def test_an_association_of_very_many_studies_is_ended_in_between() -> None:
 
 
 def received(study: str) -> Received:
-    return Received(MR, "1", EXPLICIT, study, "1", "RAW", "ANY", "127.0.0.1", b"", "A")
+    return Received(MR, "1", EXPLICIT, study, "1", "RAW", b"", "A")

@@ -71,8 +71,6 @@ def test_the_bytes_kept_are_the_bytes_sent(syntax: str) -> None:
         study_instance_uid="1.2.3",
         series_instance_uid="1.2.3.4",
         calling_ae_title="RAW",
-        called_ae_title="ANY",
-        peer_address="127.0.0.1",
         data=data,
         patient_id=str(instance().get("PatientID", "")),
     )

@@ -1,21 +1,13 @@
-"""What is stored, searched for and retrieved over DICOMweb is on record: a study once, not by its instances."""
+"""What is searched for and retrieved over DICOMweb is on record: a study once, not by its instances."""
 
 from pathlib import Path
 
-import pydicom
 import pytest
 
-from audit.book import study_of
 from web.dicomweb_study import STUDY, url
 from web.web_house import WebHouse
 
 ACCESSED = "DICOM Instances Accessed"
-
-
-def test_what_is_stored_is_on_record_by_study(web_house: WebHouse, files: list[Path]) -> None:
-    web_house.dicomweb.store_instances([pydicom.dcmread(path) for path in files])
-    assert web_house.book.told() == [(ACCESSED, "C", 0)]
-    assert study_of(web_house.book.events[0]) == STUDY
 
 
 def test_a_study_that_is_looked_through_is_on_record_once(web_house: WebHouse, files: list[Path]) -> None:

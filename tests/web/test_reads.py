@@ -189,7 +189,7 @@ def test_a_study_that_was_read_is_read_again_in_its_next_round(house: House) -> 
     assert house.last().supersedes == first.id
     assert house.submitted == [house.last()]
     assert len(house.store.results(first.id)) == len(RESULTS)
-    assert house.book.told() == [("DICOM Instances Accessed", "U", 0)]
+    assert house.book.told() == [("DICOM Instances Accessed", "U", 0), ("DICOM Instances Accessed", "R", 0)]
 
 
 @pytest.mark.parametrize("events", [[], [Event.COMPLETED], [Event.COMPLETED, Event.STARTED]])

@@ -27,7 +27,7 @@ class WebHouse:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store, self.clock, self.submitted, self.book = store, clock, [], Book()
-        worklist = Worklist(store.workitems, Notices(), clock)
+        worklist = Worklist(store.workitems, Notices(), clock, self.book)
         service = Service(
             store, self.submitted.append, lambda: True, worklist, self.book, largest_upload_bytes=LARGEST_UPLOAD_BYTES
         )

@@ -10,6 +10,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from audit.book import study_of
 from dicom_writer import StudyHeader, write_series
 from kept_study import wait_until
 from retrieval.archives import WebArchive
@@ -118,6 +119,21 @@ def test_a_study_without_a_list_of_instances_is_claimed_when_it_is_complete(room
         assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"
         room.happen(Event.COMPLETED)
         room.reaches("IN PROGRESS")
+
+
+def test_what_it_does_is_on_record_and_waits_for_the_record(room: Room) -> None:
+    room.worklist.create(new_item(INSTANCES[0]), uid=UID)
+    room.receive(INSTANCES[0])
+    room.book.is_away = True
+    with room.performing():
+        wait_until(lambda: room.book.refusals > 0)
+        assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"
+        room.book.is_away = False
+        room.reaches("IN PROGRESS")
+    claim = room.book.events[1]
+    assert (claim.id.meaning, claim.action, study_of(claim)) == ("Procedure Record", "U", STUDY_UID)
+    (process,) = claim.participants
+    assert (process.user_id, process.is_requestor) == ("4242", True)
 
 
 def test_a_study_that_cannot_be_read_ends_the_work_item(room: Room) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from audit.book import Book
 from kept_study import Clock, new_store
 from zweitblick.store.store import Store
 from zweitblick.worklist import Notices, Worklist
@@ -63,8 +64,8 @@ class Office:
     """A store and its worklist."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self.store, self.clock = store, clock
-        self.worklist = Worklist(store.workitems, Notices(), clock)
+        self.store, self.clock, self.book = store, clock, Book()
+        self.worklist = Worklist(store.workitems, Notices(), clock, self.book)
 
 
 @contextmanager

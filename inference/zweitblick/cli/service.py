@@ -54,7 +54,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         stack.enter_context(exporting(settings, sealer))
         readers = stack.enter_context(_readers(settings, holder, trail))
         store, worker, partners = readers.store, readers.worker, readers.partners
-        worklist = Worklist(store.workitems, Notices(), _now)
+        worklist = Worklist(store.workitems, Notices(), _now, trail)
         inputs = Inputs(store, _archives(settings, lambda route: route.inputs), audit=trail)
         stack.enter_context(Performer(worklist, store, worker.submit, clock=_now, inputs=inputs))
         service = Service(

@@ -33,7 +33,7 @@ from zweitblick.catalogue.search import Search
 from zweitblick.dicom.header import DAMAGE, quietly, text
 from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND
 from zweitblick.dimse.messages import Request, Response
-from zweitblick.dimse.reception import receiver_of, requestor_of
+from zweitblick.dimse.participants import receiver_of, requestor_of
 from zweitblick.dimse.status import PENDING, SUCCESS, UNABLE_TO_PROCESS, find_status_of
 from zweitblick.errors import DamagedInstanceError, QueryError, TooManyMatchesError, ZweitblickError
 

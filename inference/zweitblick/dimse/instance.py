@@ -16,10 +16,8 @@ class Received:
         As negotiated; how ``data`` is encoded.
     study_instance_uid, series_instance_uid
         (0020,000D) and (0020,000E) of the data set.
-    calling_ae_title, called_ae_title
-        As the sender gave them, without padding.
-    peer_address
-        IP address of the sender.
+    calling_ae_title
+        As the sender gave it, without padding.
     data
         The data set exactly as it was on the wire: no preamble, no meta information, nothing re-encoded.
     patient_id
@@ -32,8 +30,6 @@ class Received:
     study_instance_uid: str = field(repr=False)
     series_instance_uid: str = field(repr=False)
     calling_ae_title: str = field(repr=False)
-    called_ae_title: str = field(repr=False)
-    peer_address: str = field(repr=False)
     data: bytes = field(repr=False)
     patient_id: str = field(default="", repr=False)
 
@@ -41,8 +37,10 @@ class Received:
 class Keeper(Protocol):
     """Keeps what is received, from several threads at once."""
 
-    def keep(self, instance: Received) -> None:
+    def keep(self, instance: Received) -> object:
         """Return once the instance is durable; the sender is told so at that moment and may delete its own.
+
+        What is returned is not looked at.
 
         Raises
         ------

@@ -14,7 +14,7 @@ from zweitblick.dicom.identity import is_uid
 from zweitblick.dicom.performed_step import PERFORMED_STEP, BegunStep, StepChange, begun_step, changed_step
 from zweitblick.dimse.data_set import data_set_of
 from zweitblick.dimse.messages import N_CREATE, Request
-from zweitblick.dimse.reception import receiver_of, requestor_of
+from zweitblick.dimse.participants import receiver_of, requestor_of
 from zweitblick.dimse.status import PROCESSING_FAILURE, STEP_STATUS, SUCCESS, status_of
 from zweitblick.errors import MismatchedInstanceError, StepUidError, ZweitblickError
 

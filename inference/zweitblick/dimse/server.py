@@ -21,13 +21,13 @@ from zweitblick.audit import codes
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.audit.codes import Outcome
 from zweitblick.audit.events import security_alert
+from zweitblick.audit.reception import Reception
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
 from zweitblick.dimse.config import ListenerConfig, cannot_listen
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.identity import is_bound
 from zweitblick.dimse.instance import Keeper
-from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.services import NO_MORE, Provider, Services
 from zweitblick.dimse.storage import Observer, Storage
 from zweitblick.dimse.upper import Connection

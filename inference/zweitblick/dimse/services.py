@@ -8,6 +8,7 @@ from pynetdicom.association import ServiceUser
 from pynetdicom.presentation import PresentationContext
 
 from zweitblick.audit.auditor import Auditor
+from zweitblick.audit.reception import Reception
 from zweitblick.catalogue.search import Search
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.performed_step import PERFORMED_STEP
@@ -16,7 +17,6 @@ from zweitblick.dimse.commitment import Committed, serve_report
 from zweitblick.dimse.find import Find
 from zweitblick.dimse.messages import C_FIND, C_STORE, N_CREATE, N_EVENT_REPORT, N_SET, Request, Response
 from zweitblick.dimse.procedure_steps import ProcedureSteps, StepKeeper
-from zweitblick.dimse.reception import Reception
 from zweitblick.dimse.status import SUCCESS
 from zweitblick.dimse.storage import Storage
 

@@ -6,10 +6,11 @@ from typing import Protocol
 from pynetdicom.association import ServiceUser
 from pynetdicom.presentation import PresentationContext
 
+from zweitblick.audit.reception import Reception
 from zweitblick.dicom.identity import identity
 from zweitblick.dimse.instance import Keeper, Received
 from zweitblick.dimse.messages import Request
-from zweitblick.dimse.reception import Reception, address_of, called_title_of
+from zweitblick.dimse.participants import called_title_of, requestor_of
 from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
 from zweitblick.errors import (
     DamagedInstanceError,
@@ -77,7 +78,7 @@ class Storage:
     ) -> int:
         try:
             instance = received(request, context, requestor)
-            with reception.of(instance):
+            with reception.of(instance, sender=requestor_of(requestor), called=(called_title_of(requestor),)):
                 self._keeper.keep(instance)
         except ZweitblickError as error:
             log.warning("an instance was refused: %s", error.code)
@@ -116,8 +117,6 @@ def received(request: Request, context: PresentationContext, requestor: ServiceU
         study_instance_uid=found.study_instance_uid,
         series_instance_uid=found.series_instance_uid,
         calling_ae_title=requestor.ae_title.strip(),
-        called_ae_title=called_title_of(requestor),
-        peer_address=address_of(requestor),
         data=data,
         patient_id=found.patient_id,
     )

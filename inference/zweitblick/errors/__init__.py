@@ -17,6 +17,7 @@
     │   ├── TransferSyntaxError         instance.transfer-syntax
     │   ├── MismatchedInstanceError     instance.mismatched
     │   ├── InstanceTooLargeError       instance.too-large
+    │   ├── ForeignResultError          instance.foreign-result
     │   └── NotDeidentifiableError      instance.not-deidentifiable
     ├── SeriesError                     a series is no volume we may read
     │   ├── NotMRError                  series.not-mr
@@ -294,6 +295,7 @@ from zweitblick.errors.study import (
     DamagedArchiveError,
     DamagedInstanceError,
     DuplicatePositionError,
+    ForeignResultError,
     InstanceError,
     InstanceTooLargeError,
     LocalizerError,
@@ -352,9 +354,10 @@ __all__ = [
     "BundleError", "BundleMissingError", "BundleUnsignedError", "CertificateError", "CertificateExpiredError",
     "CertificateNotYetValidError", "CheckError", "CmsError", "CmsFormatError", "CmsKeyError", "CsrfError",
     "DamagedArchiveError", "DamagedInstanceError", "DataKeyError", "DimseSettingError", "DuplicatePositionError",
-    "EventError", "ForbiddenError", "GeometryError", "HeadError", "IdentityProviderError", "InstanceError",
-    "InstanceTooLargeError", "KekInUseError", "KeyHolderError", "KeyUnwrapError", "KeyUsageError", "LocalizerError",
-    "LoginError", "LostTurnError", "MalformedBodyError", "MismatchedInstanceError", "MissingGeometryError",
+    "EventError", "ForbiddenError", "ForeignResultError", "GeometryError", "HeadError", "IdentityProviderError",
+    "InstanceError", "InstanceTooLargeError", "KekInUseError", "KeyHolderError", "KeyUnwrapError", "KeyUsageError",
+    "LocalizerError", "LoginError", "LostTurnError", "MalformedBodyError", "MismatchedInstanceError",
+    "MissingGeometryError",
     "MissingSequenceError", "MissingSliceError", "MixedMatrixError", "MixedOrientationError", "MixedPatientsError",
     "MixedStudiesError", "NetworkCancelledError", "NetworkClosedError", "NetworkDeadlineError", "NetworkError",
     "NetworkMemoryError", "NiftiError", "NoDicomError", "NoPixelDataError", "NoUidError", "NotAHeadError",

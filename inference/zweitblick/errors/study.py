@@ -201,6 +201,12 @@ class MismatchedInstanceError(InstanceError):
     code = "instance.mismatched"
 
 
+class ForeignResultError(InstanceError):
+    """An instance is a result of another zweitblick, and not an image to read."""
+
+    code = "instance.foreign-result"
+
+
 class InstanceTooLargeError(InstanceError):
     """A data set is longer than one may be."""
 

@@ -65,4 +65,5 @@ def _received(data: bytes, syntax: str) -> ReceivedInstance:
         series_instance_uid=found.series_instance_uid,
         calling_ae_title="",
         data=data,
+        patient_id=found.patient_id,
     )

@@ -56,7 +56,10 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
     """One of the same SOP Instance UID and other content is there already; this one is kept apart and not read."""
     RETURNED = "returned"
-    """It is a result of ours, which came back; nothing was stored. One that another store made is not even noted."""
+    """It is a result of ours, which came back; nothing was stored."""
+    FOREIGN = "foreign"
+    """It bears our UID root and is not kept here: another zweitblick's result, or one that is known elsewhere by
+    another UID. Nothing was stored, and this is not noted."""
 
 
 class _Pieces(list[bytes]):
@@ -129,7 +132,7 @@ class Ingest:
     def keep(self, instance: Received) -> Outcome:
         """Return once an instance is durable; see `zweitblick.store.store.Store.keep`."""
         if is_ours(instance.sop_instance_uid) and not self._is_kept(instance):
-            return Outcome.RETURNED
+            return Outcome.FOREIGN
         for _ in range(_TRIES):
             study = self._rooms.studies.enlist(instance.study_instance_uid)
             if (outcome := self._group.submit(self._sealed(instance, study))) is not None:

@@ -67,6 +67,8 @@ class ReceivedInstance:
         Who sent it; empty if it did not come over DIMSE.
     data
         The data set, encoded in the transfer syntax, without preamble and file meta information.
+    patient_id
+        (0010,0020) of the data set, for the record only.
     """
 
     sop_class_uid: str
@@ -76,6 +78,7 @@ class ReceivedInstance:
     series_instance_uid: str = field(repr=False)
     calling_ae_title: str = field(repr=False)
     data: bytes = field(repr=False)
+    patient_id: str = field(default="", repr=False)
 
 
 def part10_head(instance: Received) -> bytes:

@@ -16,7 +16,7 @@ from zweitblick.store.deliveries import Deliveries
 from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.headers import Headers
 from zweitblick.store.index import Indexed, KeyedIndex, index_key
-from zweitblick.store.ingest import Ingest
+from zweitblick.store.ingest import Ingest, Outcome
 from zweitblick.store.keyring import Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
@@ -141,8 +141,8 @@ class Store:
         """Commit what is waiting, and leave; the second time nothing happens."""
         self._closing.close()
 
-    def keep(self, instance: Received) -> None:
-        """Return once an instance is durable; as a DICOM file, sealed.
+    def keep(self, instance: Received) -> Outcome:
+        """Return once an instance is durable; as a DICOM file, sealed. See `Outcome` for what became of it.
 
         An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
         and other content, is kept apart and does not count as one to read. One with the UID of a result of ours is that
@@ -159,7 +159,7 @@ class Store:
         VaultError, StoreKeyError
             If the study's key cannot be made or unwrapped.
         """
-        self._ingest.keep(instance)
+        return self._ingest.keep(instance)
 
     def keep_result(self, result: ResultName, source: BinaryIO) -> str:
         """Seal a result as it streams, and return its id once it is durable; the second time, that of the first.

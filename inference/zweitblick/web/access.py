@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 
 from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from zweitblick.audit.codes import Action
 from zweitblick.audit.events import AuditedStudy, accessed, queried
 from zweitblick.web.gate import address_of, person_of, principal_of
+from zweitblick.web.permissions import WEBSOCKET
 from zweitblick.web.service import Service
 
 AGAIN_S = 300.0
@@ -107,13 +108,20 @@ def record_query(service: Service, request: Request, *, form: str = "") -> None:
     service.audit.record(queried(person_of(principal_of(request), request), service.audit.process, query=query))
 
 
-def record_reception(service: Service, request: Request, study_uids: Iterable[str]) -> None:
-    """Put on record of which studies a request has brought instances.
+def record_subscription(service: Service, connection: HTTPConnection) -> None:
+    """Put on record that somebody is told of work items, or no more: a query that stands (PS3.15 section A.5.3.10).
+
+    Parameters
+    ----------
+    service
+        Holds the record.
+    connection
+        Who asks; its method and path have for what.
 
     Raises
     ------
     AuditError
-        If it cannot be put on record. What came is kept all the same.
+        If it cannot be put on record. Nothing must be told then.
     """
-    for uid in sorted(set(study_uids)):
-        record_access(service, request, service.store.token(uid), action=Action.CREATE)
+    query = f"{connection.scope.get('method', WEBSOCKET)} {connection.url.path}".encode()
+    service.audit.record(queried(person_of(principal_of(connection), connection), service.audit.process, query=query))

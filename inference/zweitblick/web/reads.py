@@ -4,12 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -23,10 +21,11 @@ from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
-from zweitblick.web.access import record_access, record_query, record_reception
+from zweitblick.web.access import record_access, record_query
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.private import PRIVATE, say_private
 from zweitblick.web.problems import described
+from zweitblick.web.reception import receiving
 from zweitblick.web.service import Service
 from zweitblick.web.uploads import FORM, ZIP, Upload, keep_upload
 
@@ -213,9 +212,12 @@ def _add_list_and_upload(routes: APIRouter, service: Service, bodies: Bodies) ->
         """Upload a study, as a zip archive, a form with files, or one DICOM file; it is read once it is quiet."""
         body = Body(request, most=service.largest_upload_bytes)
         kind = media_type(request.headers.get("content-type", ""))
-        account = await bodies.take(partial(keep_upload, store, body, kind))
-        await run_in_threadpool(record_reception, service, request, account.studies)
-        return account
+
+        def kept() -> Upload:
+            with receiving(service, request) as keep:
+                return keep_upload(keep, body, kind)
+
+        return await bodies.take(kept)
 
 
 def _add_reads(routes: APIRouter, service: Service) -> None:
@@ -224,11 +226,7 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
     @routes.get("/{study_uid}")
     def read(study_uid: str, request: Request) -> Read:
         """Tell what became of a study, by its Study Instance UID."""
-        last = _last(store, study_uid)
-        told = _read(store, last)
-        if told.results or told.earlier:  # before there are findings, only that the study is here is told
-            record_access(service, request, last.study)
-        return told
+        return _shown(service, request, study_uid)
 
     @routes.get("/{study_uid}/results/{name}", response_class=StreamingResponse, responses=_FILES)
     def result(
@@ -248,7 +246,7 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
         if last.state is State.RECEIVING:
             record_access(service, request, last.study, action=Action.UPDATE)
             service.submit(last)
-        return _read(store, _last(store, study_uid))
+        return _shown(service, request, study_uid)
 
     @routes.post("/{study_uid}/priors", status_code=202, responses=described(HTTPStatus.CONFLICT))
     def priors(study_uid: str, request: Request) -> Read:
@@ -257,7 +255,7 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
         after(last.state, Event.PRIORS_ASKED, by=Actor.RADIOLOGIST)  # what is refused is no access
         record_access(service, request, last.study, action=Action.UPDATE)
         service.submit(store.work.read_again(last.study))
-        return _read(store, _last(store, study_uid))
+        return _shown(service, request, study_uid)
 
 
 def _listed(store: Store, places: Iterable[Place]) -> Iterator[ListedRead]:
@@ -294,6 +292,14 @@ def _numbered(store: Store, study_uid: str, number: int) -> Round:
         if one.number == number:
             return one
     raise UnknownObjectError(f"the study has no round {number}; ask for its state to see those that were read")
+
+
+def _shown(service: Service, request: Request, study_uid: str) -> Read:
+    last = _last(service.store, study_uid)
+    told = _read(service.store, last)
+    if told.results or told.earlier:  # before there are findings, only that the study is here is told
+        record_access(service, request, last.study)
+    return told
 
 
 def _read(store: Store, last: Round) -> Read:

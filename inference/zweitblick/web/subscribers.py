@@ -8,7 +8,8 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from fastapi.concurrency import run_in_threadpool
 from fastapi.requests import HTTPConnection
 
-from zweitblick.errors import ZweitblickError
+from zweitblick.errors import AuditError, ZweitblickError
+from zweitblick.web.access import record_subscription
 from zweitblick.web.gate import UNAUTHORISED
 from zweitblick.web.service import Service
 
@@ -18,8 +19,8 @@ CHECKED_EVERY_S = 60.0
 LONGEST_QUEUE = 1000
 """Event reports that wait for a slow listener; then the channel is closed, and the listener asks for states again."""
 
-_TOO_SLOW = 1013
-"""WebSocket close code (IANA registry): try again later."""
+_LATER = 1013
+"""WebSocket close code (IANA registry): try again later. The listener was too slow, or cannot be put on record."""
 
 
 Check = Callable[[HTTPConnection], None]
@@ -40,6 +41,11 @@ def router(service: Service, check: Check) -> APIRouter:
     @routes.websocket("/dicom-web/subscribers/{ae_title}")
     async def events(socket: WebSocket, ae_title: str) -> None:
         await socket.accept()
+        try:
+            await run_in_threadpool(record_subscription, service, socket)
+        except AuditError:
+            await socket.close(_LATER)
+            return
         channel = _Channel(asyncio.get_running_loop())
         with service.worklist.notices.listening(ae_title, channel.put):
             await _served(socket, channel, check)
@@ -96,7 +102,7 @@ async def _sent(socket: WebSocket, channel: _Channel, check: Check) -> int:
             return UNAUTHORISED
         if report:
             await socket.send_json(report)
-    return _TOO_SLOW
+    return _LATER
 
 
 async def _left(socket: WebSocket, channel: _Channel) -> None:

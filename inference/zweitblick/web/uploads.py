@@ -14,6 +14,7 @@ from stream_unzip import NO_ENCRYPTION, UnzipError, stream_unzip
 from zweitblick.dicom.source import LIMITS, Budget, leaves_folder
 from zweitblick.errors import (
     DamagedArchiveError,
+    ForeignResultError,
     InstanceError,
     NoDicomError,
     TooManyFilesError,
@@ -23,8 +24,9 @@ from zweitblick.errors import (
 )
 from zweitblick.intake.file import IncomingFile
 from zweitblick.intake.parts import MediaType, boundary_of, parts
-from zweitblick.store.store import Store
+from zweitblick.store.ingest import Outcome
 from zweitblick.web.body import Body
+from zweitblick.web.reception import Keep
 
 DICOM, ZIP, FORM = "application/dicom", "application/zip", "multipart/form-data"
 _ZIPS = (ZIP, "application/x-zip-compressed")
@@ -86,13 +88,13 @@ class UploadedFile(NamedTuple):
     fault: UnsafeArchiveError | None = None
 
 
-def keep_upload(store: Store, body: Body, kind: MediaType) -> Upload:
+def keep_upload(keep: Keep, body: Body, kind: MediaType) -> Upload:
     """Keep the instances of an upload, each durable before the next one is taken.
 
     Parameters
     ----------
-    store
-        Where they go.
+    keep
+        Keeps one.
     body
         What is uploaded.
     kind
@@ -103,13 +105,13 @@ def keep_upload(store: Store, body: Body, kind: MediaType) -> Upload:
     UnsupportedMediaError
         If it is something else.
     NoDicomError
-        If no file is an instance.
+        If no file is an instance that is kept.
     DamagedArchiveError, ArchiveTooLargeError, TooManyFilesError
         If an archive cannot be taken to its end; what came before is kept.
     MalformedBodyError, BodyTooLargeError, BodyBrokenOffError
         If it cannot be taken to its end; what came before is kept.
-    StoreError, VaultError
-        As from `zweitblick.store.store.Store.keep`; the same.
+    StoreError, VaultError, AuditError
+        As from ``keep``; the same.
     """
     studies: dict[str, None] = {}
     kept, refused = 0, []
@@ -117,12 +119,12 @@ def keep_upload(store: Store, body: Body, kind: MediaType) -> Upload:
         if number > LIMITS.files:
             raise TooManyFilesError(f"more than {LIMITS.files} files; upload one study at a time")
         try:
-            studies[_kept(store, file)] = None
+            studies[_kept(keep, file)] = None
             kept += 1
         except (InstanceError, UnsafeArchiveError) as error:
             refused.append(_refused(number, file.name, error))
     if not kept:
-        raise NoDicomError(f"none of {len(refused)} files is a DICOM instance; upload the files of one MRI study")
+        raise NoDicomError(f"none of {len(refused)} files is a DICOM instance to keep; upload those of one MRI study")
     return Upload(studies=list(studies), kept=kept, refused=refused)
 
 
@@ -161,12 +163,13 @@ def unpacked(body: Iterable[bytes], packed_bytes: Callable[[], int]) -> Iterator
         ) from error
 
 
-def _kept(store: Store, file: UploadedFile) -> str:
+def _kept(keep: Keep, file: UploadedFile) -> str:
     """Keep an instance, and return the UID of its study."""
     if file.fault is not None:
         raise file.fault
     instance = file.content.instance()
-    store.keep(instance)
+    if keep(instance) is Outcome.FOREIGN:
+        raise ForeignResultError("the file is a result of another zweitblick; upload the images that it was made of")
     return instance.study_instance_uid
 
 

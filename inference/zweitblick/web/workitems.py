@@ -1,5 +1,6 @@
 """Worklist Service (UPS-RS, PS3.18 section 11): work items made, claimed, updated, ended and searched for over HTTP."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -8,13 +9,17 @@ from fastapi.responses import JSONResponse
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from zweitblick.audit.codes import Action
+from zweitblick.audit.events import procedure_recorded
+from zweitblick.audit.message import Participant
 from zweitblick.dicom.identity import is_ae_title
 from zweitblick.errors import UnknownWorkitemError, WorkitemContentError, WorkitemQueryError
-from zweitblick.web.access import record_access, record_query
+from zweitblick.web.access import record_query, record_subscription
+from zweitblick.web.gate import person_of, principal_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
-from zweitblick.worklist.content import is_uid, parsed, written
+from zweitblick.worklist.content import audited_study, is_uid, parsed, written
 from zweitblick.worklist.query import Key, key_of
 
 MEDIA_TYPE = "application/dicom+json"
@@ -66,7 +71,7 @@ def _add_items(routes: APIRouter, service: Service) -> None:
     def create(request: Request, content: Body) -> Response:
         """Create a work item; its UID is the query's, or a new one."""
         uid = _uid_of_new(request)
-        worklist.create(content, uid=uid)
+        worklist.create(content, uid=uid, by=_person(request))
         return Response(status_code=201, headers={"Location": f"{request.url.path}/{uid}"})
 
     @routes.get("", response_class=Response, responses=_FOUND | _NOTHING)
@@ -86,14 +91,15 @@ def _add_items(routes: APIRouter, service: Service) -> None:
     @routes.get("/{uid}", response_class=Response, responses=_FOUND)
     def retrieve(uid: str, request: Request, transaction: str = "") -> Response:
         """Retrieve a work item; what was performed is told once it has ended, and before to who has claimed it."""
-        record_access(service, request, service.store.workitems.item(uid).study)
         item = worklist.item(uid, transaction_uid=transaction)
+        process = replace(service.audit.process, is_requestor=False)
+        service.audit.record(procedure_recorded(audited_study(item), _person(request), process, action=Action.READ))
         return JSONResponse([written(item)], headers=PRIVATE, media_type=MEDIA_TYPE)
 
     @routes.post("/{uid}")
-    def update(uid: str, content: Body, transaction: str = "") -> Response:
+    def update(uid: str, request: Request, content: Body, transaction: str = "") -> Response:
         """Set attributes of a work item; who has claimed it gives the Transaction UID of the claim."""
-        worklist.update(uid, content, transaction_uid=transaction)
+        worklist.update(uid, content, transaction_uid=transaction, by=_person(request))
         return Response(status_code=200)
 
 
@@ -101,18 +107,19 @@ def _add_states(routes: APIRouter, service: Service) -> None:
     worklist = service.worklist
 
     @routes.put("/{uid}/state")
-    def change_state(uid: str, content: Body) -> Response:
+    def change_state(uid: str, request: Request, content: Body) -> Response:
         """Claim a work item, complete or cancel it: Procedure Step State and Transaction UID are in the body."""
         asked = str(content.get("ProcedureStepState") or "")
-        is_changed = worklist.change_state(uid, asked, transaction_uid=str(content.get("TransactionUID") or ""))
+        claim = str(content.get("TransactionUID") or "")
+        is_changed = worklist.change_state(uid, asked, transaction_uid=claim, by=_person(request))
         return Response(
             headers={} if is_changed else _warning(f"The UPS is already in the requested state of {asked}.")
         )
 
     @routes.post("/{uid}/cancelrequest", status_code=202)
-    def request_cancel(uid: str, content: Body) -> Response:
+    def request_cancel(uid: str, request: Request, content: Body) -> Response:
         """Ask that a work item is cancelled."""
-        is_asked = worklist.request_cancel(uid, content)
+        is_asked = worklist.request_cancel(uid, content, by=_person(request))
         headers = {} if is_asked else _warning("The UPS is already in the requested state of CANCELED.")
         return Response(status_code=202, headers=headers)
 
@@ -123,24 +130,34 @@ def _add_subscriptions(routes: APIRouter, service: Service) -> None:
     @routes.post("/{uid}/subscribers/{ae_title}", status_code=201)
     def subscribe(uid: str, ae_title: str, request: Request) -> Response:
         """Subscribe to a work item, or to all; events come over the WebSocket that is answered."""
-        worklist.subscribe(_subscriber(ae_title), None if uid == ALL else uid)
+        subscriber = _subscriber(ae_title)
+        record_subscription(service, request)
+        worklist.subscribe(subscriber, None if uid == ALL else uid)
         scheme = "wss" if request.url.scheme == "https" else "ws"
         place = f"{scheme}://{request.url.netloc}/dicom-web/subscribers/{ae_title}"
         return Response(status_code=201, headers={"Content-Location": place})
 
     @routes.delete("/{uid}/subscribers/{ae_title}")
-    def unsubscribe(uid: str, ae_title: str) -> Response:
+    def unsubscribe(uid: str, ae_title: str, request: Request) -> Response:
         """End a subscription."""
-        worklist.unsubscribe(_subscriber(ae_title), None if uid == ALL else uid)
+        subscriber = _subscriber(ae_title)
+        record_subscription(service, request)
+        worklist.unsubscribe(subscriber, None if uid == ALL else uid)
         return Response()
 
     @routes.post("/{uid}/subscribers/{ae_title}/suspend")
-    def suspend(uid: str, ae_title: str) -> Response:
+    def suspend(uid: str, ae_title: str, request: Request) -> Response:
         """End a subscription to all, but for the work items that are there."""
         if uid != ALL:
             raise UnknownWorkitemError(f"only a subscription to all work items can be suspended; name {ALL}")
-        worklist.suspend(_subscriber(ae_title))
+        subscriber = _subscriber(ae_title)
+        record_subscription(service, request)
+        worklist.suspend(subscriber)
         return Response()
+
+
+def _person(request: Request) -> Participant:
+    return person_of(principal_of(request), request)
 
 
 def _uid_of_new(request: Request) -> str:

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.uid import RE_VALID_UID
 
+from zweitblick.audit.events import AuditedStudy
 from zweitblick.errors import WorkitemContentError
 from zweitblick.worklist.step import StepState
 
@@ -147,6 +148,18 @@ def study_uid(dataset: Dataset) -> str:
     if len(named) != 1 or not is_uid(uid := named.pop()):
         raise WorkitemContentError("InputInformationSequence must name one study by its UID; make a work item of each")
     return uid
+
+
+def audited_study(dataset: Dataset) -> AuditedStudy:
+    """Return the study that a work item is about, and whose it is, as audit messages name them.
+
+    Raises
+    ------
+    WorkitemContentError
+        As `study_uid`.
+    """
+    patient_id, name = (str(dataset.get(keyword) or "") for keyword in ("PatientID", "PatientName"))
+    return AuditedStudy(study_uid(dataset), patient_id, name)
 
 
 def is_uid(text: str) -> bool:

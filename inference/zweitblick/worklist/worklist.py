@@ -3,21 +3,37 @@
 import json
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
 from pydicom import Dataset
 
+from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
+from zweitblick.audit.codes import Action
+from zweitblick.audit.events import procedure_recorded
+from zweitblick.audit.message import Participant
 from zweitblick.errors import WorkitemContentError, WorkitemStateError
-from zweitblick.store.workitems import KeptWorkitem, Workitems
-from zweitblick.worklist.content import PUSH, check_change, check_completed, check_new, published, study_uid
+from zweitblick.store.workitems import Change, KeptWorkitem, Workitems
+from zweitblick.worklist.content import (
+    PUSH,
+    audited_study,
+    check_change,
+    check_completed,
+    check_new,
+    published,
+    study_uid,
+)
 from zweitblick.worklist.notices import EventType, Notices
 from zweitblick.worklist.query import Key, matching
 from zweitblick.worklist.step import StepState, changed, check_modifiable
 
 
 class Worklist:
-    """Makes, changes and ends work items; for several threads at once.
+    """Makes, changes and ends work items, on record before; for several threads at once.
+
+    Whoever it is that makes or changes one is named by ``by``; if nobody is, this process does so itself. Where an
+    AuditError is raised nothing was changed.
 
     Parameters
     ----------
@@ -27,14 +43,19 @@ class Worklist:
         Who is told.
     clock
         Tells the time, aware.
+    audit
+        Has changes on record; what cannot be put there does not happen.
     """
 
-    def __init__(self, items: Workitems, notices: Notices, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, items: Workitems, notices: Notices, clock: Callable[[], datetime], audit: Auditor | None = None
+    ) -> None:
         self.notices = notices
         self._items = items
         self._clock = clock
+        self._audit = audit or Unrecorded()
 
-    def create(self, content: Dataset, *, uid: str) -> None:
+    def create(self, content: Dataset, *, uid: str, by: Participant | None = None) -> None:
         """Make a work item, which is then scheduled.
 
         Parameters
@@ -43,6 +64,8 @@ class Worklist:
             Its attributes; changed.
         uid
             Its SOP Instance UID.
+        by
+            Who makes it.
 
         Raises
         ------
@@ -50,13 +73,19 @@ class Worklist:
             If it is not as PS3.4 Table CC.2.5-3 asks, or not about one study.
         WorkitemExistsError
             If there is one of this UID.
+        AuditError
+            If it cannot be put on record.
         """
         check_new(content)
         content.SOPClassUID, content.SOPInstanceUID = PUSH, uid
         content.ScheduledProcedureStepModificationDateTime = self._now()
-        self._items.add(
-            uid=uid, study_uid=study_uid(content), state=StepState.SCHEDULED, content=json.dumps(content.to_json_dict())
-        )
+        with self._recorded(content, by, Action.CREATE):
+            self._items.add(
+                uid=uid,
+                study_uid=study_uid(content),
+                state=StepState.SCHEDULED,
+                content=json.dumps(content.to_json_dict()),
+            )
         self._tell(self._items.item(uid), EventType.STATE_REPORT)
 
     def item(self, uid: str, *, transaction_uid: str = "") -> Dataset:
@@ -83,13 +112,15 @@ class Worklist:
         found = (published(content_of(item)) for item in self._items.items())
         return [content for content in found if matching(keys, content)]
 
-    def update(self, uid: str, change: Dataset, *, transaction_uid: str) -> None:
+    def update(self, uid: str, change: Dataset, *, transaction_uid: str, by: Participant | None = None) -> None:
         """Set attributes of a work item; those that are not named stay.
 
         Raises
         ------
         WorkitemContentError, WorkitemStateError, TransactionError, UnknownWorkitemError
             If it is not allowed, see `check_change` and `check_modifiable`.
+        AuditError
+            If it cannot be put on record.
         """
         check_change(change)
 
@@ -100,19 +131,21 @@ class Worklist:
             content.ScheduledProcedureStepModificationDateTime = self._now()
             return _saying(item, content)
 
-        item = self._items.change(uid, updated)
+        item = self._changed(uid, updated, by)
         if "ProcedureStepProgressInformationSequence" in change:
             self._tell(item, EventType.PROGRESS_REPORT)
         if "InputReadinessState" in change:
             self._tell(item, EventType.STATE_REPORT)
 
-    def change_state(self, uid: str, asked: str, *, transaction_uid: str) -> bool:
+    def change_state(self, uid: str, asked: str, *, transaction_uid: str, by: Participant | None = None) -> bool:
         """Claim a work item, complete or cancel it; return whether its state is another than before.
 
         Raises
         ------
         WorkitemContentError, WorkitemStateError, TransactionError, UnknownWorkitemError
             If it is not allowed, see `changed` and `check_completed`.
+        AuditError
+            If it cannot be put on record.
         """
         is_changed = False
 
@@ -125,12 +158,12 @@ class Worklist:
                 _check_completed(item)
             return _moved(item, asked, transaction_uid)
 
-        item = self._items.change(uid, moved)
+        item = self._changed(uid, moved, by)
         if is_changed:
             self._tell(item, EventType.STATE_REPORT)
         return is_changed
 
-    def request_cancel(self, uid: str, request: Dataset) -> bool:
+    def request_cancel(self, uid: str, request: Dataset, *, by: Participant | None = None) -> bool:
         """Cancel a work item that nobody has claimed; else tell those who listen that somebody wants it cancelled.
 
         Parameters
@@ -139,6 +172,8 @@ class Worklist:
             Of the work item.
         request
             Its reason and whom to ask: PS3.4 Table CC.2.2-1.
+        by
+            Who asks.
 
         Returns
         -------
@@ -150,6 +185,8 @@ class Worklist:
             If it is completed (C311).
         UnknownWorkitemError
             If there is none of this UID.
+        AuditError
+            If it cannot be put on record.
         """
         before = StepState.SCHEDULED
 
@@ -165,7 +202,7 @@ class Worklist:
                 content.ReasonForCancellation = request.ReasonForCancellation
             return _moved(_saying(item, content), StepState.CANCELED, "")
 
-        item = self._items.change(uid, cancelled)
+        item = self._changed(uid, cancelled, by)
         if before is StepState.SCHEDULED:
             self._tell(item, EventType.STATE_REPORT)
         elif before is StepState.IN_PROGRESS:
@@ -185,6 +222,15 @@ class Worklist:
     def suspend(self, ae_title: str) -> None:
         """End a subscription to all, but for the work items that are there."""
         self._items.suspend(ae_title)
+
+    def _changed(self, uid: str, change: Change, by: Participant | None) -> KeptWorkitem:
+        with self._recorded(content_of(self._items.item(uid)), by, Action.UPDATE):
+            return self._items.change(uid, change)
+
+    def _recorded(self, content: Dataset, by: Participant | None, action: Action) -> AbstractContextManager[None]:
+        process = replace(self._audit.process, is_requestor=by is None)
+        who = (process,) if by is None else (by, process)
+        return recorded(self._audit, procedure_recorded(audited_study(content), *who, action=action))
 
     def _tell(self, item: KeptWorkitem, kind: EventType) -> None:
         self.notices.publish(self._items.subscribers(item), kind, uid=item.uid, about=content_of(item))

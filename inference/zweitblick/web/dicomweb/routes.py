@@ -1,11 +1,9 @@
 """Routes of DICOMweb (PS3.18 tables 10.4.1-1, 10.5.1-1 and 10.6.1-1)."""
 
-from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator
 from pydicom.datadict import keyword_for_tag
@@ -13,15 +11,16 @@ from pydicom.datadict import keyword_for_tag
 from zweitblick.catalogue.catalogue import Entry, Model
 from zweitblick.catalogue.query import MATCHED, MOST_RESULTS, checked_uid
 from zweitblick.intake.parts import media_type
-from zweitblick.web.access import Viewings, record_query, record_reception
+from zweitblick.web.access import Viewings, record_query
 from zweitblick.web.body import Bodies, Body
 from zweitblick.web.dicomweb.media import DICOM, DICOM_JSON, RELATED, check_json
 from zweitblick.web.dicomweb.query import VALUES, parse
 from zweitblick.web.dicomweb.retrieve import Given, Retrieval, frame_numbers, window_of
 from zweitblick.web.dicomweb.search import Qido
-from zweitblick.web.dicomweb.stow import keep_instances
+from zweitblick.web.dicomweb.stow import Account, keep_instances
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
+from zweitblick.web.reception import receiving
 from zweitblick.web.service import Service
 
 PREFIX = "/dicom-web"
@@ -98,9 +97,12 @@ def _add_stores(routes: APIRouter, service: Service, bodies: Bodies) -> None:
     async def stored(request: Request, study_uid: str) -> Response:
         body = Body(request, most=service.largest_upload_bytes)
         kind = media_type(request.headers.get("content-type", ""))
-        account = await bodies.take(partial(keep_instances, service.store, body, kind, study_uid=study_uid))
-        studies = {one.study_instance_uid for one in account.kept}
-        await run_in_threadpool(record_reception, service, request, studies)
+
+        def kept() -> Account:
+            with receiving(service, request) as keep:
+                return keep_instances(keep, body, kind, study_uid=study_uid)
+
+        account = await bodies.take(kept)
         return JSONResponse(account.model(_root(request)), account.status, PRIVATE, DICOM_JSON)
 
     @routes.post("/studies", openapi_extra=_BODY, responses=_KEPT)

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from zweitblick.errors import (
+    AuditError,
     DamagedInstanceError,
     InstanceTooLargeError,
     KeyHolderError,
@@ -19,13 +20,17 @@ from zweitblick.errors import (
 )
 from zweitblick.intake.file import IncomingFile
 from zweitblick.intake.parts import MediaType, boundary_of, parts
+from zweitblick.store.ingest import Outcome
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.store.store import Store
 from zweitblick.web.dicomweb.media import DICOM, RELATED
+from zweitblick.web.reception import Keep
 
 log = logging.getLogger(__name__)
 
-_AWAY = (StoreFullError, StoreUnavailableError, KeyHolderError)
+_NO_URL = {"00081190": {"vr": "UR"}}
+"""(0008,1190) Retrieve URL is of type 2 (PS3.18 table I.2-1): empty for what cannot be retrieved."""
+
+_AWAY = (AuditError, StoreFullError, StoreUnavailableError, KeyHolderError)
 
 
 class Reason(IntEnum):
@@ -55,11 +60,14 @@ class Account:
     ----------
     kept
         Those that are durable.
+    let_go
+        Results of another zweitblick: acknowledged, so that an archive does not send them again, and not stored.
     failed
         The others, with their reasons; None stands for what does not say which instance it is.
     """
 
     kept: list[Named] = field(default_factory=list)
+    let_go: list[Named] = field(default_factory=list)
     failed: list[tuple[Named | None, Reason]] = field(default_factory=list)
 
     @property
@@ -67,7 +75,7 @@ class Account:
         """Of the answer (PS3.18 table 10.5.3-1)."""
         if not self.failed:
             return HTTPStatus.OK
-        if self.kept:
+        if self.kept or self.let_go:
             return HTTPStatus.ACCEPTED
         full = all(reason is Reason.OUT_OF_RESOURCES for _, reason in self.failed)
         return HTTPStatus.SERVICE_UNAVAILABLE if full else HTTPStatus.CONFLICT
@@ -88,20 +96,22 @@ class Account:
         others = [_reason(reason) for one, reason in self.failed if one is None]
         if failed:
             model["00081198"] = {"vr": "SQ", "Value": failed}
-        if self.kept:
-            model["00081199"] = {"vr": "SQ", "Value": [_reference(one) | _url(one, root) for one in self.kept]}
+        stored = [_reference(one) | _url(one, root) for one in self.kept]
+        stored += [_reference(one) | _NO_URL for one in self.let_go]
+        if stored:
+            model["00081199"] = {"vr": "SQ", "Value": stored}
         if others:
             model["0008119A"] = {"vr": "SQ", "Value": others}
         return model
 
 
-def keep_instances(store: Store, body: Iterable[bytes], kind: MediaType, *, study_uid: str = "") -> Account:
+def keep_instances(keep: Keep, body: Iterable[bytes], kind: MediaType, *, study_uid: str = "") -> Account:
     """Keep the instances of a body, each durable before the next one is taken.
 
     Parameters
     ----------
-    store
-        Where they go.
+    keep
+        Keeps one.
     body
         In pieces.
     kind
@@ -120,8 +130,8 @@ def keep_instances(store: Store, body: Iterable[bytes], kind: MediaType, *, stud
     """
     account = Account()
     for file in _files(body, kind):
-        _keep(store, file, study_uid, account)
-    if not account.kept and not account.failed:
+        _take(keep, file, study_uid, account)
+    if not account.kept and not account.let_go and not account.failed:
         raise MalformedBodyError("the body holds no instance; send at least one")
     return account
 
@@ -140,7 +150,7 @@ def _files(body: Iterable[bytes], kind: MediaType) -> Iterator[IncomingFile]:
         raise UnsupportedMediaError(f'only {DICOM}, and {RELATED} with type="{DICOM}", are stored')
 
 
-def _keep(store: Store, file: IncomingFile, study_uid: str, account: Account) -> None:
+def _take(keep: Keep, file: IncomingFile, study_uid: str, account: Account) -> None:
     """Keep one instance, and note what became of it."""
     named: Named | None = None
     try:
@@ -149,12 +159,12 @@ def _keep(store: Store, file: IncomingFile, study_uid: str, account: Account) ->
         if study_uid not in ("", instance.study_instance_uid):
             account.failed.append((named, Reason.OTHER_STUDY))
             return
-        store.keep(instance)
+        outcome = keep(instance)
     except ZweitblickError as error:
         log.warning("an instance was refused: %s", error.code)
         account.failed.append((named, _reason_of(error)))
     else:
-        account.kept.append(named)
+        (account.let_go if outcome is Outcome.FOREIGN else account.kept).append(named)
 
 
 def _reason_of(error: ZweitblickError) -> Reason:

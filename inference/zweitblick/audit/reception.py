@@ -1,24 +1,41 @@
-"""Reception: what one association brings, on record as a beginning and an end of each study, not by instances."""
+"""Reception: what one association or request brings, on record as a beginning and an end of each study."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-
-from pynetdicom.association import ServiceUser
+from typing import Protocol
 
 from zweitblick.audit.auditor import Auditor
 from zweitblick.audit.events import AuditedStudy, Transfer, failed, transfer_begun, transferred
 from zweitblick.audit.message import Participant
-from zweitblick.dimse.instance import Received
 from zweitblick.errors import AuditError
 from zweitblick.errors.root import code_of
 
 log = logging.getLogger(__name__)
 
 MOST_STUDIES = 1000
-"""Of one association that are begun at once; after that they are ended, and begin anew if more of them comes."""
+"""Of one reception that are begun at once; after that they are ended, and begin anew if more of them comes."""
+
+
+class Arriving(Protocol):
+    """What is noted of an instance that comes in."""
+
+    @property
+    def sop_class_uid(self) -> str:
+        """(0008,0016)."""
+        ...
+
+    @property
+    def study_instance_uid(self) -> str:
+        """(0020,000D)."""
+        ...
+
+    @property
+    def patient_id(self) -> str:
+        """(0010,0020); empty if it has none."""
+        ...
 
 
 @dataclass
@@ -31,7 +48,7 @@ class _Progress:
 
 
 class Reception:
-    """Records what an association brings, in the association's own thread.
+    """Records what an association or a request brings, in one thread.
 
     Parameters
     ----------
@@ -44,15 +61,24 @@ class Reception:
         self._studies: dict[str, _Progress] = {}
 
     @contextmanager
-    def of(self, instance: Received) -> Iterator[None]:
+    def of(self, instance: Arriving, *, sender: Participant, called: tuple[str, ...] = ()) -> Iterator[None]:
         """Note an instance that is kept in the block; the first of a study goes on record before.
+
+        Parameters
+        ----------
+        instance
+            Which.
+        sender
+            Who sends it.
+        called
+            AE title that our process was called by, if it was.
 
         Raises
         ------
         AuditError
             If it cannot be put on record. The block is then not entered.
         """
-        progress = self._begun(instance)
+        progress = self._begun(instance, sender, called)
         try:
             yield
         except Exception as error:
@@ -70,11 +96,13 @@ class Reception:
         except AuditError as error:
             log.error("the end of a transfer is not on record: %s", error.code)  # noqa: TRY400 -- its code says all
 
-    def _begun(self, instance: Received) -> _Progress:
+    def _begun(self, instance: Arriving, sender: Participant, called: tuple[str, ...]) -> _Progress:
         if instance.study_instance_uid not in self._studies:
             if len(self._studies) >= MOST_STUDIES:
                 self.end()
-            progress = _Progress(_transfer(instance, self._audit.process))
+            receiver = replace(self._audit.process, ae_titles=called)
+            study = AuditedStudy(instance.study_instance_uid, instance.patient_id)
+            progress = _Progress(Transfer(sender, receiver, study))
             self._audit.record(transfer_begun(progress.transfer))
             self._studies[instance.study_instance_uid] = progress
         return self._studies[instance.study_instance_uid]
@@ -85,36 +113,6 @@ class Reception:
             self._audit.record(transferred(_of(progress.transfer, progress.kept)))
         for code, instances in progress.refused.items():
             self._audit.record(failed(transferred(_of(progress.transfer, instances)), code))
-
-
-def requestor_of(association: ServiceUser) -> Participant:
-    """Return who asks, as it is named on record: by IP address and AE title."""
-    return _sender(address_of(association), association.ae_title.strip())
-
-
-def receiver_of(association: ServiceUser, process: Participant) -> Participant:
-    """Return our process under the AE title that it was called by."""
-    return replace(process, ae_titles=(called_title_of(association),))
-
-
-def address_of(association: ServiceUser) -> str:
-    """Return the IP address of who asks; empty if there is none."""
-    return association.address_info.address if association.address_info else ""
-
-
-def called_title_of(association: ServiceUser) -> str:
-    """Return the AE title that we were called by."""
-    return association.primitive.called_ae_title.strip() if association.primitive else ""
-
-
-def _sender(address: str, title: str) -> Participant:
-    return Participant(address, ae_titles=(title,), address=address, is_requestor=True)
-
-
-def _transfer(instance: Received, process: Participant) -> Transfer:
-    sender = _sender(instance.peer_address, instance.calling_ae_title)
-    receiver = replace(process, ae_titles=(instance.called_ae_title,))
-    return Transfer(sender, receiver, AuditedStudy(instance.study_instance_uid, instance.patient_id))
 
 
 def _of(transfer: Transfer, sop_classes: Counter[str]) -> Transfer:

@@ -1,0 +1,38 @@
+"""Reception over HTTP: what one request brings, each study on record before its first instance is kept."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from fastapi import Request
+
+from zweitblick.audit.reception import Reception
+from zweitblick.store.ingest import Outcome
+from zweitblick.store.received import ReceivedInstance
+from zweitblick.web.gate import person_of, principal_of
+from zweitblick.web.service import Service
+
+Keep = Callable[[ReceivedInstance], Outcome]
+"""Keeps an instance as `zweitblick.store.store.Store.keep` does; raises what that does, and AuditError."""
+
+
+@contextmanager
+def receiving(service: Service, request: Request) -> Iterator[Keep]:
+    """Give what keeps the instances of a request; in the end what came is on record, however its body ended.
+
+    Parameters
+    ----------
+    service
+        Keeps instances, and the record.
+    request
+        Who sends.
+    """
+    reception, sender = Reception(service.audit), person_of(principal_of(request), request)
+
+    def keep(instance: ReceivedInstance) -> Outcome:
+        with reception.of(instance, sender=sender):
+            return service.store.keep(instance)
+
+    try:
+        yield keep
+    finally:
+        reception.end()
