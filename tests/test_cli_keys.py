@@ -11,7 +11,9 @@ import pytest
 
 from store.stores import PATIENT_ID, instance, plain_file, study_uid
 from zweitblick.cli import main
+from zweitblick.store.database import Database
 from zweitblick.store.places import StorePlaces
+from zweitblick.store.rotation_lock import rotation_lock
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
 
@@ -255,3 +257,22 @@ def test_a_rotation_that_is_finished_writes_the_shares_of_a_key_file_before_it_d
     shutil.rmtree(tmp_path / "etc")
     assert "Restored key 2" in keys(capsys, "restore", *(tmp_path / "shares").iterdir(), "--config", config)[1]
     check_read(config, 1)
+
+
+def test_while_one_rotates_nobody_else_changes_the_keys(config: Path, tmp_path: Path, capsys: Said) -> None:
+    keys(capsys, "init", "--shares", 2, "--threshold", 2, "--out", tmp_path / "shares", "--config", config)
+    kept(config, 1)
+    other = Database(StorePlaces.within(tmp_path / "kept").keys, tables="keys")
+    options = ("--shares", 2, "--threshold", 2, "--out", tmp_path / "more")
+    with rotation_lock(other):
+        for command in (("rotate", *options), ("restore", *(tmp_path / "shares").iterdir())):
+            code, out, err = keys(capsys, *command, "--config", config)
+            assert (code, out) == (3, "")
+            assert "keys.rotation-running: another rotation" in err
+        assert keys(capsys, "status", "--config", config)[0] == 0
+        check_read(config, 1)
+    other.close()
+    assert {path.name for path in (tmp_path / "etc").iterdir()} == {"key"}
+    assert not (tmp_path / "more").exists()
+    assert keys(capsys, "rotate", *options, "--config", config)[0] == 0
+    assert keys(capsys, "restore", *(tmp_path / "shares").iterdir(), "--config", config)[0] == 0

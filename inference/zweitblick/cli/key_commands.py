@@ -12,6 +12,7 @@ from zweitblick.errors import KeyHolderError
 from zweitblick.settings import Settings, load_settings
 from zweitblick.store.database import Database
 from zweitblick.store.rotation import destroy_retired, finish, kept_keys, unfinished
+from zweitblick.store.rotation_lock import rotation_lock
 from zweitblick.vault.keyholders import Kek, KekKeeper, make_key_file
 
 
@@ -69,6 +70,8 @@ def rotate(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
+    RotationRunningError
+        If another rotation or a restore is under way.
     ShareError
         If shares are asked for of a holder that gives none, as where a rotation is finished; nothing is destroyed then.
     ZweitblickError
@@ -76,7 +79,7 @@ def rotate(arguments: argparse.Namespace) -> None:
     """
     settings = load_settings(arguments.config)
     split = escrow.asked(arguments)
-    with opened_holder(settings) as holder, _keyring(settings) as keys:
+    with opened_holder(settings) as holder, _keyring(settings) as keys, rotation_lock(keys):
         if begun := unfinished(keys, holder):
             _say("Finishing a rotation that was begun; no newer key is made.")
         elif _is_file(settings):
@@ -118,12 +121,16 @@ def restore(arguments: argparse.Namespace) -> None:
         If the shares give no key, or the holder takes none.
     KeyHolderError
         If it has another key in that place, or cannot be used.
+    RotationRunningError
+        If a rotation or another restore is under way.
     """
     settings = load_settings(arguments.config)
-    restored = escrow.restored(arguments.files, settings)
-    with opened_holder(settings) as holder, _keyring(settings) as keys:
-        for kek in restored:
-            _say(f"Restored {_named(kek)}: {escrow.count_opened(keys, holder, kek)} data keys open.")
+    with _keyring(settings) as keys, rotation_lock(keys):
+        restored = escrow.restored(arguments.files, settings)
+        with opened_holder(settings) as holder:
+            counts = {kek: escrow.count_opened(keys, holder, kek) for kek in restored}
+    for kek, count in counts.items():
+        _say(f"Restored {_named(kek)}: {count} data keys open.")
 
 
 def _made(holder: KekKeeper, split: escrow.Asked | None) -> Kek:
