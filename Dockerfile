@@ -6,18 +6,21 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
-COPY pyproject.toml constraints.txt requirements.lock README.md CHANGELOG.md LICENSE ./
+COPY pyproject.toml constraints.txt requirements.lock requirements-build.lock README.md CHANGELOG.md LICENSE ./
 COPY inference inference
 COPY training training
 COPY models models
-# The extras hsm, openvino, postgres and telemetry are in the lock (make lock).
+# The extras hsm, openvino, postgres and telemetry are in the lock (make lock). What builds our wheel is in a lock, too.
 RUN python -m venv /opt/zweitblick \
     && /opt/zweitblick/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock \
-    && /opt/zweitblick/bin/pip install --no-cache-dir --no-deps .
+    && python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements-build.lock \
+    && /opt/build/bin/pip wheel --no-build-isolation --no-index --no-deps --wheel-dir /opt/wheel . \
+    && /opt/zweitblick/bin/pip install --no-index --no-deps /opt/wheel/*.whl
 
 # A study for the image to read while it is built; what writes it is not in the image.
 FROM build AS sample
-RUN /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt '.[sample]' \
+RUN /opt/zweitblick/bin/pip install --no-cache-dir --constraint constraints.txt "$(echo /opt/wheel/*.whl)[sample]" \
     && /opt/zweitblick/bin/zweitblick sample /study
 
 FROM python:3.11-slim-bookworm

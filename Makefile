@@ -7,7 +7,8 @@
 #   make lint            ruff, mypy, import-linter
 #   make soak            75 kills, and hostile input in 10,000 cases of each kind (an hour and a half; KILLS, FUZZ_CASES)
 #   make bench           time stages, network, whole studies and their growth against named references (an hour)
-#   make lock            pin what is shipped with digests: requirements.lock, from pyproject.toml and constraints.txt
+#   make lock            pin what is shipped and what builds our wheel with digests: requirements.lock and
+#                        requirements-build.lock, from pyproject.toml and constraints.txt
 #   make sbom            bill of materials (CycloneDX) and licences of what is shipped: dist/sbom.cdx.json, dist/licences.md
 #   make bundle          all that an installation without a network needs: dist/bundle (BUNDLE_KEY=key.pem signs it)
 #   make clean           remove what these targets made
@@ -78,10 +79,20 @@ bench: .venv/bench.stamp
 
 # What the image holds beside the Python of its base; see the Dockerfile.
 SHIPPED := --extra hsm --extra openvino --extra postgres --extra telemetry
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-options --constraint constraints.txt
 lock: .venv/dev.stamp
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
-	  --no-emit-index-url --no-emit-trusted-host --no-emit-options --constraint constraints.txt $(SHIPPED) \
-	  --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(SHIPPED) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --build-deps-for wheel --only-build-deps --output-file requirements-build.lock pyproject.toml
+
+# Our wheel: left to itself pip would fetch the newest of what builds it, and run that.
+BUILD := .venv-build
+WHEEL := $(BUILD)/bin/python -m pip wheel --quiet --no-build-isolation --no-index --no-deps
+$(BUILD)/build.stamp: requirements-build.lock
+	$(PYTHON) -m venv --clear $(BUILD)
+	$(BUILD)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  --requirement requirements-build.lock
+	@touch $@
 
 SHIP := .venv-ship
 DIST := dist
@@ -92,27 +103,28 @@ sbom: .venv/dev.stamp $(SHIP)/ship.stamp
 	  --output-file $(DIST)/sbom.cdx.json $(SHIP)/bin/python
 	$(BIN)/python deploy/licences.py $(DIST)/sbom.cdx.json $(DIST)/licences.md
 
-$(SHIP)/ship.stamp: requirements.lock pyproject.toml
+$(SHIP)/ship.stamp: requirements.lock pyproject.toml $(BUILD)/build.stamp
 	$(PYTHON) -m venv --clear $(SHIP)
 	$(SHIP)/bin/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements.lock
-	$(SHIP)/bin/python -m pip install --quiet --no-deps .
+	$(WHEEL) --wheel-dir $(SHIP)/wheel .
+	$(SHIP)/bin/python -m pip install --quiet --no-index --no-deps $(SHIP)/wheel/*.whl
 	@touch $@
 
 # The wheel of ours holds the models with their digests and signatures; SHA256SUMS, which is signed, covers all.
 BUNDLE_KEY :=
-bundle: .venv/python.stamp
+bundle: .venv/python.stamp $(BUILD)/build.stamp
 	rm -rf $(DIST)/bundle
 	mkdir -p $(DIST)/bundle/wheels
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
 	  --requirement requirements.lock --dest $(DIST)/bundle/wheels
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(DIST)/bundle/wheels .
+	$(WHEEL) --wheel-dir $(DIST)/bundle/wheels .
 	cp requirements.lock deploy/install.sh LICENSE SECURITY.md $(DIST)/bundle
 	cd $(DIST)/bundle && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS
 	if [ -n "$(BUNDLE_KEY)" ]; then openssl pkeyutl -sign -rawin -inkey "$(BUNDLE_KEY)" \
 	  -in $(DIST)/bundle/SHA256SUMS -out $(DIST)/bundle/SHA256SUMS.sig; fi
 
 clean:
-	rm -rf .venv $(SHIP) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(BUILD) $(SHIP) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \

@@ -11,7 +11,9 @@ import pytest
 
 from store.stores import PATIENT_ID, instance, plain_file, study_uid
 from zweitblick.cli import main
+from zweitblick.store.database import Database
 from zweitblick.store.places import StorePlaces
+from zweitblick.store.rotation_lock import rotation_lock
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
 
@@ -206,3 +208,71 @@ def test_no_command_shows_a_key(config: Path, tmp_path: Path, capsys: Said) -> N
     words = (tmp_path / "s" / "share-1.txt").read_text().split(": ")[-1].split()
     assert len(words) == 33
     assert not any(" ".join(words[start : start + 3]) in said for start in range(31))
+
+
+def test_shares_of_a_rotation_that_destroys_hold_nothing_of_what_it_destroyed(
+    config: Path, tmp_path: Path, capsys: Said
+) -> None:
+    keys(capsys, "init", "--config", config)
+    kept(config, 1)
+    shares, etc = tmp_path / "shares", tmp_path / "etc"
+    options = ("--shares", 3, "--threshold", 2, "--out", shares)
+    code, out, err = keys(capsys, "rotate", "--destroy-old", *options, "--config", config)
+    assert (code, err) == (0, "")
+    assert out.index("Wrote 3 shares") < out.index("Destroyed key 1")
+    (left,) = etc.iterdir()
+    before = left.read_bytes()
+    assert [len(re.findall("^key ", file.read_text(), re.MULTILINE)) for file in shares.iterdir()] == [1, 1, 1]
+    shutil.rmtree(etc)
+    code, out, _ = keys(capsys, "restore", *shares.iterdir(), "--config", config)
+    assert re.findall(r"Restored key (\d+) .*: (\d of \d)", out) == [("2", "2 of 2")]
+    assert {path.name: path.read_bytes() for path in etc.iterdir()} == {"key.2": before}
+    check_read(config, 1)
+
+
+def test_nothing_is_destroyed_before_the_shares_that_were_asked_for_are_written(
+    config: Path, tmp_path: Path, capsys: Said
+) -> None:
+    keys(capsys, "init", "--config", config)
+    kept(config, 1)
+    command = ("rotate", "--destroy-old", "--shares", 3, "--threshold", 2, "--config", config, "--out")
+    code, _, err = keys(capsys, *command, tmp_path / "absent" / "shares")
+    assert code == 3
+    assert "output.not-writable" in err
+    assert {path.name for path in (tmp_path / "etc").iterdir()} == {"key", "key.2"}
+    check_read(config, 1)
+
+
+def test_a_rotation_that_is_finished_writes_the_shares_of_a_key_file_before_it_destroys(
+    config: Path, tmp_path: Path, capsys: Said
+) -> None:
+    keys(capsys, "init", "--config", config)
+    kept(config, 1)
+    FileKeyHolder(tmp_path / "etc" / "key").make_kek()
+    options = ("--shares", 3, "--threshold", 2, "--out", tmp_path / "shares", "--config", config)
+    code, out, _ = keys(capsys, "rotate", "--destroy-old", *options)
+    assert code == 0
+    assert "Finishing a rotation" in out
+    assert {path.name for path in (tmp_path / "etc").iterdir()} == {"key.2"}
+    shutil.rmtree(tmp_path / "etc")
+    assert "Restored key 2" in keys(capsys, "restore", *(tmp_path / "shares").iterdir(), "--config", config)[1]
+    check_read(config, 1)
+
+
+def test_while_one_rotates_nobody_else_changes_the_keys(config: Path, tmp_path: Path, capsys: Said) -> None:
+    keys(capsys, "init", "--shares", 2, "--threshold", 2, "--out", tmp_path / "shares", "--config", config)
+    kept(config, 1)
+    other = Database(StorePlaces.within(tmp_path / "kept").keys, tables="keys")
+    options = ("--shares", 2, "--threshold", 2, "--out", tmp_path / "more")
+    with rotation_lock(other):
+        for command in (("rotate", *options), ("restore", *(tmp_path / "shares").iterdir())):
+            code, out, err = keys(capsys, *command, "--config", config)
+            assert (code, out) == (3, "")
+            assert "keys.rotation-running: another rotation" in err
+        assert keys(capsys, "status", "--config", config)[0] == 0
+        check_read(config, 1)
+    other.close()
+    assert {path.name for path in (tmp_path / "etc").iterdir()} == {"key"}
+    assert not (tmp_path / "more").exists()
+    assert keys(capsys, "rotate", *options, "--config", config)[0] == 0
+    assert keys(capsys, "restore", *(tmp_path / "shares").iterdir(), "--config", config)[0] == 0

@@ -126,23 +126,39 @@ def test_the_image_holds_no_program_of_another_package_manager() -> None:
     assert not list(ROOT.glob("inference/**/package.json")), "what npm brings must be in the report, too"
 
 
-def locked() -> dict[str, tuple[str, list[str]]]:
-    """Version and digests of each package of the lock, by name."""
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+def locked(lock: str = "requirements.lock") -> dict[str, tuple[str, list[str]]]:
+    """Version and digests of each package of a lock, by name."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
     lines = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)).splitlines()
     found = [re.fullmatch(r"([a-z0-9-]+)==(\S+)((?:\s+--hash=sha256:[0-9a-f]{64})+)\s*", line) for line in lines]
     assert all(found), "each line is a name, a version and digests, and names no place"
     return {one[1]: (one[2], one[3].split()) for one in found}
 
 
-def test_what_is_shipped_is_pinned_by_digest_at_the_versions_that_were_tested() -> None:
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-build.lock"])
+def test_what_is_shipped_is_pinned_by_digest_at_the_versions_that_were_tested(lock: str) -> None:
     pinned = dict(
         line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line
     )
     constrained = {canonical(name): version for name, version in pinned.items() if not name.startswith("#")}
-    assert {name: version for name, (version, _) in locked().items() if name in constrained} == {
-        name: constrained[name] for name in locked() if name in constrained
-    }
+    versions = {name: version for name, (version, _) in locked(lock).items() if name in constrained}
+    assert versions
+    assert versions == {name: constrained[name] for name in versions}
+
+
+def test_what_builds_our_wheel_is_pinned_by_digest_and_nothing_else_is_fetched_for_it() -> None:
+    """In image and bundle; whoever develops has versions alone."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for asked in map(Requirement, project["build-system"]["requires"]):
+        assert asked.specifier.contains(locked("requirements-build.lock")[canonical(asked.name)][0])
+    for name in ("Dockerfile", "Makefile"):
+        text = re.sub(r"\\\n\s*", "", (ROOT / name).read_text(encoding="utf-8"))
+        commands = re.findall(r"(?<=\bpip )(?:install|wheel)\b[^&\n]*", text)
+        building = [each.split() for each in commands if each.startswith("wheel")]
+        assert building
+        assert all({"--no-build-isolation", "--no-index"} <= set(each) for each in building)
+        folders = [each for each in commands if each.startswith("install") and re.search(r"""\s['"]?\.(\W|$)""", each)]
+        assert not folders, "pip would build it with what it fetches"
 
 
 def test_the_lock_holds_all_that_we_ask_for_and_no_trainer() -> None:

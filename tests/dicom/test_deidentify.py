@@ -126,6 +126,27 @@ def test_dates_of_a_patient_move_together_and_times_stay(before: Dataset, after:
     assert after.StudyTime == before.StudyTime
 
 
+@pytest.mark.parametrize("patient_id", [None, "", "  "])
+def test_patients_without_an_id_are_told_apart_by_study(file: bytes, patient_id: str | None) -> None:
+    def made(study: str, series: str) -> Dataset:
+        dataset = pydicom.dcmread(io.BytesIO(file))
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        if patient_id is None:
+            del dataset.PatientID
+        else:
+            dataset.PatientID = patient_id
+        buffer = io.BytesIO()
+        dataset.save_as(buffer)
+        return pydicom.dcmread(io.BytesIO(deidentified(buffer.getvalue(), Pseudonyms(KEY)).file))
+
+    one, same, other = made("1.2.1", "1.2.1.1"), made("1.2.1", "1.2.1.2"), made("1.2.2", "1.2.2.1")
+    assert one.PatientID == one.PatientName == same.PatientID
+    assert one.PatientID.startswith("ZB-")
+    assert one.StudyDate == same.StudyDate
+    assert other.PatientID != one.PatientID
+    assert other.StudyDate != one.StudyDate
+
+
 def day(written: str) -> datetime:
     return datetime.strptime(written, "%Y%m%d").replace(tzinfo=UTC)
 

@@ -11,6 +11,7 @@ import pytest
 
 import vault.holders
 from vault.holders import LABEL, SOFTHSM, new_token
+from zweitblick.vault.keyholders.places import TokenPlace
 
 ROOT = Path(__file__).resolve().parents[2]
 ZWEITBLICK = [sys.executable, "-m", "zweitblick"]
@@ -78,10 +79,7 @@ def test_a_lost_token_is_restored_from_shares_in_another(
     for folder in (first, second):
         folder.mkdir()
         place = new_token(folder)
-        (folder / "settings.toml").write_text(
-            f'data = "{tmp_path}/kept"\n[keys]\nholder = "pkcs11"\npkcs11_module = "{SOFTHSM}"\n'
-            f'pkcs11_token = "{LABEL}"\npkcs11_pin_file = "{place.pin_file}"\n'
-        )
+        (folder / "settings.toml").write_text(settings_with(place, tmp_path))
     config = ("--config", "settings.toml")
     options = ("--shares", 3, "--threshold", 2, "--out", tmp_path / "shares")
     ran(first, "zweitblick", "keys", "init", *options, *config)
@@ -98,6 +96,37 @@ def test_a_lost_token_is_restored_from_shares_in_another(
     assert "2 of 2 data keys open" in said
     assert "bytes" in ran(second, "show", STUDY)
     ran(second, *tool(), "--read-object", "--type", "secrkey", "--label", "zweitblick-1", code=1)
+
+
+def test_rotations_at_once_make_no_two_keys_of_one_label(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTHSM2_CONF", "")
+    place = new_token(tmp_path)
+    (tmp_path / "settings.toml").write_text(settings_with(place, tmp_path))
+    here = {**environment, "SOFTHSM2_CONF": str(tmp_path / "softhsm2.conf")}
+
+    def keys(command: str) -> subprocess.Popen[str]:
+        given = ["zweitblick", "keys", command, "--config", "settings.toml"]
+        return subprocess.Popen(
+            given, cwd=tmp_path, env=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    assert "Made key 1" in keys("init").communicate()[0]
+    said = [one.communicate()[0] for one in [keys("rotate") for _ in range(4)]]
+    made = [one for one in said if one.startswith("Wrapped 0 data keys anew under key ")]
+    assert made
+    assert all("error: keys.rotation-running: " in one for one in said if one not in made)
+    shown = keys("status").communicate()[0]
+    numbers = [int(number) for number in re.findall(r"^Key (\d+) ", shown, re.MULTILINE)]
+    assert numbers == list(range(1, len(made) + 2))
+
+
+def settings_with(place: TokenPlace, folder: Path) -> str:
+    return (
+        f'data = "{folder}/kept"\n[keys]\nholder = "pkcs11"\npkcs11_module = "{SOFTHSM}"\n'
+        f'pkcs11_token = "{LABEL}"\npkcs11_pin_file = "{place.pin_file}"\n'
+    )
 
 
 def tool() -> list[str]:

@@ -17,6 +17,7 @@ from zweitblick.errors import (
     KekInUseError,
     KeyHolderError,
     KeyUnwrapError,
+    RotationRunningError,
     SealBrokenError,
     StoreKeyError,
     UnknownKekError,
@@ -25,6 +26,7 @@ from zweitblick.errors import (
 from zweitblick.store.database import Database
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.rotation import destroy_retired, kept_keys, rotate, unfinished
+from zweitblick.store.rotation_lock import rotation_lock
 from zweitblick.store.schema import studies, wrapped_keys
 from zweitblick.store.store import Store
 from zweitblick.vault.data_key import DataKey
@@ -178,6 +180,45 @@ class KeysContract:
         assert kept_keys(keys) == {holder.kek_id: STUDIES + 1}
         check_all_read(places, holder)
         keys.close()
+
+    def test_of_those_who_would_rotate_at_once_one_does_and_the_others_are_told_so(self, places: StorePlaces) -> None:
+        all_at_once, refused, count = threading.Barrier(4), threading.Semaphore(0), 4
+        held: list[bool] = []
+
+        def take() -> None:
+            keys = keys_of(places)
+            all_at_once.wait()
+            try:
+                with rotation_lock(keys):
+                    held.append(all(refused.acquire(timeout=60) for _ in range(count - 1)))
+            except RotationRunningError:
+                refused.release()
+            finally:
+                keys.close()
+
+        threads = [threading.Thread(target=take) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert held == [True]
+
+    def test_who_holds_the_lock_rotates_while_studies_come_and_lets_go_of_it_whatever_happens(
+        self, places: StorePlaces, holder: Holder
+    ) -> None:
+        filled(places, holder)
+        keys, others = keys_of(places), keys_of(places)
+        with rotation_lock(keys), opened_store(places, holder) as store:
+            rotate(keys, holder.present)
+            store.keep(instance(study=STUDIES))
+            destroy_retired(keys, holder.present)
+        check_all_read(places, holder, STUDIES + 1)
+        with pytest.raises(KeyHolderError), rotation_lock(others):
+            raise KeyHolderError("the key holder does not answer; see to its network")
+        with rotation_lock(keys):
+            pass
+        for each in (keys, others):
+            each.close()
 
     def test_a_damaged_key_keeps_no_other_from_being_wrapped_anew(self, places: StorePlaces, holder: Holder) -> None:
         filled(places, holder)

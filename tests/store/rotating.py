@@ -10,6 +10,7 @@ from store.killed import say
 from zweitblick.store.database import Database
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.rotation import rotate
+from zweitblick.store.rotation_lock import rotation_lock
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.keyholders import FileKeyHolder, WrappedKey
 
@@ -23,8 +24,9 @@ class Telling(FileKeyHolder):
 def main() -> None:
     folder = Path(sys.argv[1])
     keys = Database(StorePlaces.within(folder).keys, tables="keys")
-    say("begins")
-    rotate(keys, Telling(folder / "kek"), at_once=1)
+    with rotation_lock(keys):
+        say("begins")
+        rotate(keys, Telling(folder / "kek"), at_once=1)
     keys.close()
 
 

@@ -107,7 +107,7 @@ def rotated_until_killed(folder: Path, steps: int, more_s: float) -> bool:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": paths}
     ) as program:
-        assert program.stdout.readline() == "begins\n"
+        assert program.stdout.readline() == "begins\n", "the lock of one that was killed is free"
         for _ in range(steps):
             program.stdout.readline()
         with suppress(subprocess.TimeoutExpired):

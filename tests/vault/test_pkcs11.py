@@ -236,6 +236,13 @@ def test_a_pin_that_others_may_read_is_refused(place: TokenPlace, holder: Pkcs11
         holder.make_kek()
 
 
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o640])
+def test_a_pin_that_a_group_may_read_is_taken(place: TokenPlace, holder: Pkcs11KeyHolder, mode: int) -> None:
+    """As systemd shows a credential whose access list names the service's account."""
+    place.pin_file.chmod(mode)
+    assert holder.make_kek() in holder.keks()
+
+
 def test_a_pin_file_of_nothing_or_no_text_is_refused(place: TokenPlace, holder: Pkcs11KeyHolder) -> None:
     for content, said in ((b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "no text")):
         place.pin_file.write_bytes(content)

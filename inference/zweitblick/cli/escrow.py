@@ -44,9 +44,20 @@ def asked(arguments: argparse.Namespace) -> Asked | None:
     OutputError
         If the folder is there already.
     """
-    given = (arguments.shares, arguments.threshold, arguments.out)
-    if all(value is None for value in given):
+    if arguments.shares is arguments.threshold is arguments.out is None:
         return None
+    return demanded(arguments)
+
+
+def demanded(arguments: argparse.Namespace) -> Asked:
+    """Return what the options ask for, where shares must be asked for.
+
+    Raises
+    ------
+    ShareError, OutputError
+        See `asked`.
+    """
+    given = (arguments.shares, arguments.threshold, arguments.out)
     if any(value is None for value in given):
         raise ShareError("--shares, --threshold and --out go together; give all three or none")
     if arguments.out.exists():
@@ -54,8 +65,8 @@ def asked(arguments: argparse.Namespace) -> Asked | None:
     return Asked(*given)
 
 
-def write(how: Asked | None, settings: Settings, holder: KekKeeper) -> None:
-    """Write shares of all keys of a key file, or nothing if nothing is asked for.
+def write(how: Asked, settings: Settings, holder: KekKeeper) -> None:
+    """Write shares of all keys of a key file.
 
     Raises
     ------
@@ -64,11 +75,19 @@ def write(how: Asked | None, settings: Settings, holder: KekKeeper) -> None:
     OutputError
         If they cannot be written.
     """
-    if how is None:
-        return
-    if not isinstance(holder, FileKeyHolder):
-        raise ShareError(NO_SHARES if settings.keys.vault is not None else NOT_FROM_HSM)
-    _write(how, holder.secrets())
+    _write(how, _given_out(settings, holder))
+
+
+def write_newest(how: Asked, settings: Settings, holder: KekKeeper) -> None:
+    """Write shares of the key of a key file that wraps, and of none that was rotated out.
+
+    Raises
+    ------
+    ShareError, OutputError
+        See `write`.
+    """
+    kek, secret = list(_given_out(settings, holder).items())[-1]
+    _write(how, {kek: secret})
 
 
 def imported(how: Asked, holder: KekKeeper) -> Kek:
@@ -124,6 +143,12 @@ def count_opened(keys: Database, holder: KekKeeper, kek: Kek) -> str:
             continue
         opened += 1
     return f"{opened} of {len(rows)}"
+
+
+def _given_out(settings: Settings, holder: KekKeeper) -> dict[Kek, bytes]:
+    if not isinstance(holder, FileKeyHolder):
+        raise ShareError(NO_SHARES if settings.keys.vault is not None else NOT_FROM_HSM)
+    return holder.secrets()
 
 
 def _text(file: Path) -> str:

@@ -12,6 +12,7 @@ from zweitblick.errors import KeyHolderError
 from zweitblick.settings import Settings, load_settings
 from zweitblick.store.database import Database
 from zweitblick.store.rotation import destroy_retired, finish, kept_keys, unfinished
+from zweitblick.store.rotation_lock import rotation_lock
 from zweitblick.vault.keyholders import Kek, KekKeeper, make_key_file
 
 
@@ -31,11 +32,11 @@ def init(arguments: argparse.Namespace) -> None:
         make_folder_of(settings.key_file)
         make_key_file(settings.key_file)
     with opened_holder(settings) as holder:
-        if _is_file(settings):
-            escrow.write(split, settings, holder)
-        else:
+        if not _is_file(settings):
             _check_none(holder)
-            _made(settings, holder, split)
+            _made(holder, split)
+        elif split is not None:
+            escrow.write(split, settings, holder)
         _say(f"Made {_named(holder.keks()[-1])} in {_place(settings)}.")
 
 
@@ -65,25 +66,33 @@ def status(arguments: argparse.Namespace) -> None:
 def rotate(arguments: argparse.Namespace) -> None:
     """Make a newer key, or finish what was begun, wrap all data keys anew and, if asked to, destroy the older keys.
 
+    Shares are written before anything is destroyed, and hold nothing that is destroyed then.
+
     Raises
     ------
+    RotationRunningError
+        If another rotation or a restore is under way.
+    ShareError
+        If shares are asked for of a holder that gives none, as where a rotation is finished; nothing is destroyed then.
     ZweitblickError
         See `zweitblick.store.rotation`.
     """
     settings = load_settings(arguments.config)
     split = escrow.asked(arguments)
-    with opened_holder(settings) as holder, _keyring(settings) as keys:
-        if unfinished(keys, holder):
-            _say("Finishing a rotation that was begun; no newer key is made, and no share written.")
+    with opened_holder(settings) as holder, _keyring(settings) as keys, rotation_lock(keys):
+        if begun := unfinished(keys, holder):
+            _say("Finishing a rotation that was begun; no newer key is made.")
+        elif _is_file(settings):
+            holder.make_kek()
         else:
-            _made(settings, holder, split)
+            _made(holder, split)
         count = finish(keys, holder)
         _say(f"Wrapped {count} data keys anew under {_named(holder.keks()[-1])}.")
+        if split is not None and (begun or _is_file(settings)):
+            (escrow.write_newest if arguments.destroy_old else escrow.write)(split, settings, holder)
+            _say_shares(split)
         if arguments.destroy_old:
-            for kek in destroy_retired(keys, holder):
-                _say(
-                    f"Destroyed {_named(kek)}. Older backups of the wrapped keys open nothing any more: make a new one."
-                )
+            _destroy_older(keys, holder)
 
 
 def backup(arguments: argparse.Namespace) -> None:
@@ -97,10 +106,10 @@ def backup(arguments: argparse.Namespace) -> None:
         If they cannot be written.
     """
     settings = load_settings(arguments.config)
+    split = escrow.demanded(arguments)
     with opened_holder(settings) as holder:
-        escrow.write(escrow.asked(arguments), settings, holder)
-    _say(f"Wrote {arguments.shares} shares to {arguments.out}, of which {arguments.threshold} restore the keys.")
-    _say("Give each to one person, on paper or a medium of its own, and delete the folder.")
+        escrow.write(split, settings, holder)
+    _say_shares(split)
 
 
 def restore(arguments: argparse.Namespace) -> None:
@@ -112,23 +121,26 @@ def restore(arguments: argparse.Namespace) -> None:
         If the shares give no key, or the holder takes none.
     KeyHolderError
         If it has another key in that place, or cannot be used.
+    RotationRunningError
+        If a rotation or another restore is under way.
     """
     settings = load_settings(arguments.config)
-    restored = escrow.restored(arguments.files, settings)
-    with opened_holder(settings) as holder, _keyring(settings) as keys:
-        for kek in restored:
-            _say(f"Restored {_named(kek)}: {escrow.count_opened(keys, holder, kek)} data keys open.")
+    with _keyring(settings) as keys, rotation_lock(keys):
+        restored = escrow.restored(arguments.files, settings)
+        with opened_holder(settings) as holder:
+            counts = {kek: escrow.count_opened(keys, holder, kek) for kek in restored}
+    for kek, count in counts.items():
+        _say(f"Restored {_named(kek)}: {count} data keys open.")
 
 
-def _made(settings: Settings, holder: KekKeeper, split: escrow.Asked | None) -> Kek:
+def _made(holder: KekKeeper, split: escrow.Asked | None) -> Kek:
     """Make a key in the holder or, if it is to be shared, here, and then put it there."""
-    if split is None:
-        return holder.make_kek()
-    if _is_file(settings):
-        kek = holder.make_kek()
-        escrow.write(split, settings, holder)
-        return kek
-    return escrow.imported(split, holder)
+    return holder.make_kek() if split is None else escrow.imported(split, holder)
+
+
+def _destroy_older(keys: Database, holder: KekKeeper) -> None:
+    for kek in destroy_retired(keys, holder):
+        _say(f"Destroyed {_named(kek)}. Older backups of the wrapped keys open nothing any more: make a new one.")
 
 
 def _check_none(holder: KekKeeper) -> None:
@@ -158,6 +170,11 @@ def _place(settings: Settings) -> str:
     if (vault := settings.keys.vault) is not None:
         return f"Transit key {vault.key} at {vault.url}, mount {vault.mount}"
     return f"key file {settings.key_file} (for development only)"
+
+
+def _say_shares(split: escrow.Asked) -> None:
+    _say(f"Wrote {split.shares} shares to {split.out}, of which {split.threshold} restore the keys.")
+    _say("Give each to one person, on paper or a medium of its own, and delete the folder.")
 
 
 def _named(kek: Kek) -> str:

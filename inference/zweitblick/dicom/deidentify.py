@@ -157,13 +157,13 @@ def deidentified(file: bytes, pseudonyms: Pseudonyms, defaced: NDArray[np.intege
             dataset = pydicom.dcmread(io.BytesIO(file))
             _check(dataset)
             _check_named(dataset)
-            patient_id = next(iter(texts(dataset, "PatientID")), "")
-            cleaner = _Cleaner(pseudonyms, pseudonyms.shift(patient_id))
+            whose = _whose(dataset)
+            cleaner = _Cleaner(pseudonyms, pseudonyms.shift(whose))
             cleaner.clean(dataset)
             if defaced is not None:
                 _replace_pixels(dataset, defaced)
                 cleaner.changed["PixelData", Action.DEFACED] += 1
-            _settle(dataset, pseudonyms.patient(patient_id))
+            _settle(dataset, pseudonyms.patient(whose))
             if defaced is not None:
                 _say_defaced(dataset)
             buffer = io.BytesIO()
@@ -196,6 +196,11 @@ def _check_named(dataset: Dataset) -> None:
         raise DamagedInstanceError(f"an instance has no {missing[0]}; leave it out")
     if not UID(str(dataset.file_meta.get("TransferSyntaxUID", ExplicitVRLittleEndian))).is_transfer_syntax:
         raise DamagedInstanceError("an instance has no transfer syntax that is known; leave it out")
+
+
+def _whose(dataset: Dataset) -> str:
+    """Return the Patient ID, or the study's UID where there is none: patients without one are not one patient."""
+    return next(iter(texts(dataset, "PatientID")), "") or str(dataset.StudyInstanceUID)
 
 
 class _Cleaner:

@@ -83,6 +83,7 @@
     │   ├── CertificateNotYetValidError cms.not-yet-valid
     │   └── KeyUsageError               cms.key-usage
     ├── NotConfirmedError               keys.not-confirmed
+    ├── RotationRunningError            keys.rotation-running
     ├── NetworkError                    a request to a network was not answered
     │   ├── NetworkMemoryError          network.memory
     │   ├── NetworkDeadlineError        network.deadline
@@ -196,6 +197,7 @@ from zweitblick.errors.dimse import (
 )
 from zweitblick.errors.keys import (
     NotConfirmedError,
+    RotationRunningError,
 )
 from zweitblick.errors.peers import (
     NotCommittedError,
@@ -367,7 +369,8 @@ __all__ = [
     "PeerTimeoutError", "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError",
     "PriorMismatchError", "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProcedureStepError",
     "ProviderError", "QueryError", "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError", "ReceiverError",
-    "RegistrationError", "RequestError", "ResultChangedError", "SampleError", "SealBrokenError", "SealVersionError",
+    "RegistrationError", "RequestError", "ResultChangedError", "RotationRunningError", "SampleError",
+    "SealBrokenError", "SealVersionError",
     "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError", "SigningError",
     "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StepAttributeError", "StepEndedError",
     "StepExistsError", "StepUidError", "StepValueError", "StoreDamagedError", "StoreError", "StoreFullError",

@@ -47,6 +47,8 @@ def is_retired(transaction: Transaction, kek_id: str) -> bool:
 def rotate(database: Database, holder: KekKeeper, *, at_once: int = AT_ONCE) -> int:
     """Make a newer KEK, unless a rotation is to be finished, and wrap all data keys anew.
 
+    Whoever may not be alone holds `~zweitblick.store.rotation_lock.rotation_lock`.
+
     Parameters
     ----------
     database
