@@ -12,6 +12,7 @@ from interop.postgresql import Server, running_server
 from store.contract import StoreContract, clock, holder, store
 from store.keys_contract import KeysContract
 from store.procedure_steps_contract import ProcedureStepsContract
+from store.shredding_contract import ShreddingContract
 from store.stores import Clock, Holder, instance, opened_store, study_uid
 from store.work_contract import WorkContract
 from zweitblick.errors import StoreUnavailableError
@@ -37,7 +38,7 @@ class TestOnPostgreSQL(StoreContract, WorkContract, ProcedureStepsContract):
     """The class inherits its tests; the places are this module's."""
 
 
-class TestKeysOnPostgreSQL(KeysContract):
+class TestKeysOnPostgreSQL(KeysContract, ShreddingContract):
     """As above."""
 
 

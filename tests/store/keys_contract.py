@@ -1,27 +1,22 @@
 """What a store promises of its keys, on every database: rotation, a pool for when the holder is away, shredding."""
 
 import hashlib
-import io
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import pydicom
 import pytest
 from sqlalchemy import select, update
 
-from store.stores import ACCESSION, PATIENT_ID, Clock, Holder, encoded, instance, opened_store, plain_file, study_uid
+from store.stores import Clock, Holder, encoded, instance, opened_store, plain_file, study_uid
 from zweitblick.errors import (
     KekInUseError,
     KeyHolderError,
     KeyUnwrapError,
     RotationRunningError,
     SealBrokenError,
-    StoreKeyError,
     UnknownKekError,
-    UnknownStudyError,
 )
 from zweitblick.store.database import Database
 from zweitblick.store.places import StorePlaces
@@ -321,38 +316,6 @@ class KeysContract:
             tokens = [store.token(study_uid(study)) for study in range(POOL.count + 1)]
         with opened_store(places, holder) as store:
             assert [len(store.instances(token)) for token in tokens] == [3, 2, 2, 1]
-
-    def test_a_patient_s_studies_are_found_whether_anybody_has_described_them_or_not(
-        self, places: StorePlaces, holder: Holder
-    ) -> None:
-        other = pydicom.dcmread(io.BytesIO(encoded(4, 1)), force=True)
-        other.PatientID = f"{PATIENT_ID}1"
-        buffer = io.BytesIO()
-        pydicom.dcmwrite(buffer, other, implicit_vr=False, little_endian=True)
-        with opened_store(places, holder) as store:
-            for study in (1, 2, 3):
-                store.keep(instance(study=study))
-            store.keep(instance(study=4, data=buffer.getvalue()))
-            store.keep(replace(instance(study=5), data=b"\x08\x00no data set at all"))
-            for study, patient in ((1, PATIENT_ID), (3, "SOMEBODY")):
-                store.describe(store.token(study_uid(study)), patient_id=patient, accession_number=ACCESSION)
-            tokens = {study: store.token(study_uid(study)) for study in range(1, 6)}
-            assert store.all_studies_of_patient(PATIENT_ID) == sorted([tokens[1], tokens[2]])
-            assert store.all_studies_of_patient("SOMEBODY") == [tokens[3]]
-            assert store.all_studies_of_patient(PATIENT_ID[:-1]) == store.all_studies_of_patient("") == []
-            for token in store.all_studies_of_patient(PATIENT_ID):
-                store.shred(token)
-            for study in (1, 2):
-                with pytest.raises(UnknownStudyError):
-                    store.token(study_uid(study))
-            assert all(len(store.instances(tokens[study])) == 1 for study in (3, 4, 5))
-
-    def test_a_study_that_cannot_be_looked_into_is_not_passed_over(self, places: StorePlaces, holder: Holder) -> None:
-        filled(places, holder)
-        with opened_store(places, holder) as store:
-            store._rooms.keyring.destroy(store.token(study_uid(2)))
-            with pytest.raises(StoreKeyError):
-                store.all_studies_of_patient(PATIENT_ID)
 
     def test_yesterday_s_backups_of_data_and_keys_open_nothing_once_the_old_key_is_destroyed(
         self, places: StorePlaces, holder: Holder

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from store import rotating
 from store.contract import holder
 from store.keys_contract import STUDIES, KeysContract, check_all_read, filled, keys_of
+from store.shredding_contract import ShreddingContract
 from store.stores import Holder, file_holder, instance, opened_store, study_uid
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.rotation import kept_keys, rotate
@@ -24,7 +25,7 @@ KILLS = 6
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class TestKeysOnSQLite(KeysContract):
+class TestKeysOnSQLite(KeysContract, ShreddingContract):
     @pytest.fixture
     def places(self, tmp_path: Path) -> StorePlaces:
         return StorePlaces.within(tmp_path / "store")

@@ -27,7 +27,8 @@ from zweitblick.errors import SealBrokenError, StoreDamagedError, StoreKeyError
 from zweitblick.store.index import Indexed, KeyedIndex
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.results import ResultName
-from zweitblick.store.schema import wrapped_keys
+from zweitblick.store.schema import fetched, wrapped_keys
+from zweitblick.store.shredding import PatientStudies
 from zweitblick.vault.data_key import DataKey
 from zweitblick.vault.envelope import MARK
 
@@ -132,6 +133,24 @@ def test_yesterday_s_backup_of_the_data_does_not_open_what_was_shredded(tmp_path
             store.instances(token)
         with pytest.raises(StoreKeyError):
             store.study(token)
+        # what came back hinders nobody, and is cleared as any study is
+        assert store.all_studies_of_patient("SOMEBODY") == PatientStudies([], [])
+        store.shred(token)
+        store.keep(instance(number=1))
+        assert len(store.instances(store.token(study_uid(1)))) == 1
+
+
+def test_no_hash_of_a_shredded_study_is_left_where_it_was_fetched_for_another(tmp_path: Path) -> None:
+    with opened_store(StorePlaces.within(tmp_path / "store"), file_holder(tmp_path), Clock()) as store:
+        for study in (1, 2):
+            store.keep(instance(study=study))
+        (first,) = store.rounds(store.token(study_uid(2)))
+        store.lookups.begin(first.id, study_uid(1))
+        assert store.lookups.is_partial(study_uid(1))
+        store.shred(store.token(study_uid(1)))
+        assert not store.lookups.is_partial(study_uid(1))
+        with store._rooms.database.reading() as transaction:
+            assert transaction.execute(select(fetched)).all() == []
 
 
 @pytest.mark.parametrize("change", ["cut", "gone", "bit", "exchanged"])

@@ -294,3 +294,14 @@ def test_a_newer_reading_takes_the_place_of_an_older(web_house: WebHouse, readin
     web_house.store.shred(web_house.store.token(STUDY_UID))
     assert problem(web_house.client.get(f"/fhir/DiagnosticReport/{after['id']}"))[0] == 404
     assert found(web_house, "DiagnosticReport") == []
+
+
+def test_a_study_that_cannot_be_opened_hides_no_other(web_house: WebHouse, reading: Reading) -> None:
+    for uid in (STUDY_UID, OTHER_UID, THIRD_UID):
+        read(web_house, reading, uid, "ZB-0815")
+    token = web_house.store.token(OTHER_UID)
+    web_house.store._rooms.keyring.destroy(token)
+    web_house.store._rooms.keyring.forget(token)
+    assert studies_of(web_house) == [THIRD_UID, STUDY_UID]
+    listed = web_house.client.get("/api/v1/reads").json()["reads"]
+    assert [one["study_uid"] for one in listed] == [THIRD_UID, STUDY_UID]

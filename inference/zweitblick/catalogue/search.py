@@ -19,7 +19,8 @@ from zweitblick.catalogue.query import (
     STUDY_UID,
     Query,
 )
-from zweitblick.errors import SealBrokenError, StoreDamagedError, StoreKeyError, UnknownObjectError, UnknownStudyError
+from zweitblick.errors import UnknownStudyError
+from zweitblick.store.lost import DAMAGED, GONE, LOST
 from zweitblick.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,6 @@ _BELOW_STUDY = (*_BELOW_SERIES, SERIES_UID, MODALITY)
 
 _STUDY_KEYS = (STUDY_UID, PATIENT_ID, ACCESSION_NUMBER, STUDY_DATE, MODALITIES)
 _PAGE = 100
-_GONE = (UnknownStudyError, UnknownObjectError, StoreKeyError)
-"""A study was shredded while it was looked at."""
-_DAMAGED = (StoreDamagedError, SealBrokenError)
 
 
 @dataclass(frozen=True)
@@ -171,9 +169,9 @@ class Search:
         """Do the same, and pass over what is gone or damaged, so that others are found."""
         try:
             return self._looked_at(token, query)
-        except _GONE:
+        except GONE:
             return []
-        except _DAMAGED as error:
+        except DAMAGED as error:
             log.warning("study %s is not shown: %s", token, error.code)
             return []
 
@@ -208,7 +206,7 @@ class Search:
                 if patient or accession:
                     self._store.describe(token, patient_id=patient, accession_number=accession)
                     yield token
-            except (*_GONE, *_DAMAGED):
+            except LOST:
                 continue
 
     def _all(self) -> Iterator[str]:

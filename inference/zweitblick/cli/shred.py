@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from zweitblick.cli.places import store_places
 from zweitblick.cli.recording import audit_sealer, recording
 from zweitblick.errors import NotConfirmedError
 from zweitblick.settings import load_settings
+from zweitblick.store.lost import LOST
 from zweitblick.store.store import Store
 
 WORD = "shred"
@@ -50,17 +52,23 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _tokens(store: Store, arguments: argparse.Namespace) -> list[str]:
+def _tokens(store: Store, arguments: argparse.Namespace) -> Sequence[str]:
     if arguments.study is not None:
         return [store.token(arguments.study)]
-    return store.all_studies_of_patient(arguments.patient)
+    studies = store.all_studies_of_patient(arguments.patient)
+    for token in studies.unopened:
+        sys.stdout.write(f"Study {token} cannot be opened any more, so whose it is cannot be told. It is left.\n")
+    return studies.found
 
 
 def _description(store: Store, token: str) -> str:
     """Describe a study by its token, since a terminal may be recorded."""
     rounds = store.rounds(token)
     results = sum(len(store.results(each.id)) for each in rounds)
-    return f"Study {token}: its key, {len(store.instances(token))} images and {results} results."
+    try:
+        return f"Study {token}: its key, {len(store.instances(token))} images and {results} results."
+    except LOST as error:
+        return f"Study {token}: what is left of it, since it cannot be opened any more ({error.code})."
 
 
 def _ask(count: int) -> None:

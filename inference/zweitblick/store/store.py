@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
-from zweitblick.audit.events import study_deleted
-from zweitblick.errors import StoreKeyError, UnknownStudyError
+from zweitblick.audit.events import AuditedStudy, study_deleted
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
@@ -21,6 +20,7 @@ from zweitblick.store.keyring import Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
 from zweitblick.store.lookups import Lookups
+from zweitblick.store.lost import DAMAGED, GONE
 from zweitblick.store.objects import KeptInstance, KeptResult, Kind, Objects
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.procedure_steps import ProcedureSteps
@@ -29,6 +29,7 @@ from zweitblick.store.receptions import Reception, receptions_of
 from zweitblick.store.results import ResultName, keep_result
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause, LifeEvent, Round, Standing
+from zweitblick.store.shredding import PatientStudies
 from zweitblick.store.studies import KeptStudy, Studies
 from zweitblick.store.work import Work
 from zweitblick.store.workitems import Workitems
@@ -218,17 +219,12 @@ class Store:
         """Return the tokens of the studies that were described with exactly this Patient ID."""
         return self._rooms.studies.of_patient(patient_id)
 
-    def all_studies_of_patient(self, patient_id: str) -> list[str]:
-        """Return the tokens of a patient's studies, also of those that nobody has described yet: these are looked into.
+    def all_studies_of_patient(self, patient_id: str) -> PatientStudies:
+        """Look for a patient's studies: by descriptions, work items, and images that none describes yet.
 
         A study that was described with one patient and then got another's image is found by the first only.
-
-        Raises
-        ------
-        StoreError, VaultError
-            If a study that must be looked into cannot be opened; studies of the patient might be overlooked.
         """
-        return shredding.of_patient(self._rooms, self._objects, patient_id)
+        return shredding.of_patient(self._rooms, self._objects, self.workitems, patient_id)
 
     def studies_of_accession(self, accession_number: str) -> list[str]:
         """Return the tokens of the studies that were described with exactly this Accession Number."""
@@ -384,9 +380,11 @@ class Store:
             shredding.shred(self._rooms, token)
 
     def _deletion_recorded(self, token: str) -> AbstractContextManager[None]:
-        """Put the end of a study on record, if there is one still that can be named."""
+        """Put the end of a study on record; not twice, and by its token if its key cannot be used any more."""
         try:
             named = self.study(token).audited
-        except (UnknownStudyError, StoreKeyError):
+        except GONE:
             return nullcontext()
+        except DAMAGED:
+            named = AuditedStudy(token)
         return recorded(self._audit, study_deleted(named, replace(self._audit.process, is_requestor=True)))

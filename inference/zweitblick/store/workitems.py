@@ -1,6 +1,7 @@
 """Work items as rows: sealed with the data key of their study, found by a keyed hash of their UID."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,9 +11,12 @@ from sqlalchemy.exc import IntegrityError
 
 from zweitblick.errors import UnknownWorkitemError, WorkitemExistsError
 from zweitblick.store.index import Indexed
+from zweitblick.store.lost import LOST
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rows import fresh_id, microseconds, opened_details, sealed_details
 from zweitblick.store.schema import studies, subscriptions, workitems
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,17 @@ class Workitems:
             return self._opened(_found(transaction, self._query(uid)))
 
     def items(self, *states: str) -> list[KeptWorkitem]:
-        """Return the work items that are in one of some states, all if none is given, the oldest first."""
+        """Return the work items that are in one of some states, all if none is given, the oldest first.
+
+        Those that cannot be opened any more, as that of a shredded study which a backup of the data brought back, are
+        passed over.
+        """
         query = select(workitems).join(studies).where(~studies.c.shredding)
         if states:
             query = query.where(workitems.c.state.in_(states))
         with self._rooms.database.reading() as transaction:
             rows = transaction.execute(query.order_by(workitems.c.made_us, workitems.c.id)).all()
-        return [self._opened(row) for row in rows]
+        return [item for row in rows for item in self._unless_lost(row)]
 
     def change(self, uid: str, change: Change) -> KeptWorkitem:
         """Replace a work item by what a function makes of it, while nobody else can change it; return the new one.
@@ -174,6 +182,12 @@ class Workitems:
 
     def _query(self, uid: str) -> Select[tuple[object, ...]]:
         return select(workitems).where(workitems.c.uid_index == self._index_of(uid))
+
+    def _unless_lost(self, row: Row[tuple[object, ...]]) -> Iterator[KeptWorkitem]:
+        try:
+            yield self._opened(row)
+        except LOST as error:
+            log.info("work item %s of study %s is passed over: %s", row.id, row.study, error.code)
 
     def _opened(self, row: Row[tuple[object, ...]]) -> KeptWorkitem:
         details = opened_details(row.details, self._rooms.keyring.key(row.study), study=row.study, row=row.id)

@@ -12,11 +12,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from zweitblick.audit.codes import Action
-from zweitblick.errors import QueryError, StoreKeyError, UnknownObjectError, UnknownStudyError
+from zweitblick.errors import QueryError, UnknownObjectError, UnknownStudyError
 from zweitblick.intake.parts import media_type
 from zweitblick.store.deliveries import DeliveryState
 from zweitblick.store.life import WAS_READ, Actor, Event, State, after
 from zweitblick.store.listing import Place
+from zweitblick.store.lost import LOST
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
@@ -262,7 +263,7 @@ def _listed(store: Store, places: Iterable[Place]) -> Iterator[ListedRead]:
     for place in places:
         try:
             last, uid = store.rounds(place.study)[-1], store.study(place.study).study_instance_uid
-        except (UnknownStudyError, StoreKeyError, IndexError):  # shredded since
+        except (*LOST, IndexError):
             continue
         yield ListedRead(study_uid=uid, round=last.number, state=last.state, arrived_at=last.arrived_at)
 

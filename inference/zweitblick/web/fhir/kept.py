@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from zweitblick.errors import StoreKeyError, UnknownObjectError, UnknownRoundError, UnknownStudyError
+from zweitblick.errors import UnknownObjectError, UnknownRoundError
 from zweitblick.report.fhir_ids import with_ids
+from zweitblick.store.lost import GONE
 from zweitblick.store.results import FHIR_BUNDLE
 from zweitblick.store.store import Store
 
@@ -62,7 +63,7 @@ class Kept:
             study = self._store.work.round(round_of(resource_id)).study
             if any(one["id"] == resource_id for one in self.of_study(study, kind)):
                 return study
-        except (UnknownRoundError, UnknownStudyError, StoreKeyError):
+        except (UnknownRoundError, *GONE):
             pass
         raise UnknownObjectError("no resource of this id is kept, or a newer reading supersedes it; search for it")
 
@@ -71,8 +72,8 @@ class Kept:
 
         Raises
         ------
-        UnknownStudyError, StoreKeyError
-            If it is not there, or shredded meanwhile.
+        StoreError, VaultError
+            If they cannot be opened, see `zweitblick.store.lost`.
         """
         read = self._store.listing.last_read(study)
         written = [] if read is None else [one for one in self._store.results(read) if one.name == FHIR_BUNDLE]

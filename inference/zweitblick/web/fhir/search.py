@@ -1,13 +1,17 @@
 """Search: which resources have exactly the values that are asked for (FHIR R4 section 3.1.1)."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from zweitblick.errors import QueryError, StoreKeyError, UnknownObjectError, UnknownStudyError
+from zweitblick.errors import QueryError, UnknownObjectError, UnknownStudyError
+from zweitblick.store.lost import DAMAGED, GONE
 from zweitblick.store.store import Store
 from zweitblick.web.fhir.kept import Kept, Kind, Resource, round_of
+
+log = logging.getLogger(__name__)
 
 MOST_MATCHES = 200
 """Resources of one page."""
@@ -115,7 +119,10 @@ def _found(kept: Kept, studies: Iterator[str], search: Asked) -> Iterator[Match]
     for study in studies:
         try:
             resources = kept.of_study(study, search.kind)
-        except (UnknownStudyError, StoreKeyError):  # shredded since
+        except GONE:
+            continue
+        except DAMAGED as error:
+            log.warning("study %s is not shown: %s", study, error.code)
             continue
         yield from (Match(study, one) for one in resources if wanted in (None, one["id"]))
 
