@@ -143,7 +143,8 @@ def test_a_flip_in_content_digest_signature_or_key_is_always_seen() -> None:
                 opened(resealed(flipped(SIGNED, bit)))
 
 
-@pytest.mark.parametrize("behind", [*range(40), *range(40, len(SEALED), 97), len(SEALED) - 1])
+# not up to its length, which keys of other random bytes change: processes that share the tests out must agree on them
+@pytest.mark.parametrize("behind", [*range(40), *range(40, 2500, 97), -1])
 def test_what_was_cut_is_refused(behind: int) -> None:
     with pytest.raises((CmsFormatError, AlteredError)):
         opened(SEALED[:behind])
