@@ -13,6 +13,7 @@ from store.stores import PATIENT_ID, instance, plain_file, study_uid
 from zweitblick.cli import main
 from zweitblick.store.database import Database
 from zweitblick.store.places import StorePlaces
+from zweitblick.store.results import ResultName
 from zweitblick.store.rotation_lock import rotation_lock
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder
@@ -127,6 +128,24 @@ def test_shred_destroys_all_of_a_patient_and_names_nobody(config: Path, capsys: 
         assert len(opened.instances(opened.token(study_uid(3)))) == 1
     _, out, _ = keys(capsys, "shred", "--patient", PATIENT_ID, "--yes", "--config", config)
     assert out == "No study of this patient is kept.\n"
+
+
+def test_a_study_with_results_that_a_backup_brought_back_is_cleared(config: Path, tmp_path: Path, capsys: Said) -> None:
+    keys(capsys, "init", "--config", config)
+    (token,) = kept(config, 1)
+    with store(config) as opened:
+        (first,) = opened.rounds(token)
+        opened.keep_result(ResultName(first.id, "findings", "application/json"), io.BytesIO(b"{}"))
+    shutil.copytree(tmp_path / "kept" / "data", tmp_path / "backup")
+    shred = ("shred", "--study", study_uid(1), "--yes", "--config", config)
+    assert keys(capsys, *shred)[0] == 0
+    shutil.rmtree(tmp_path / "kept" / "data")
+    (tmp_path / "backup").rename(tmp_path / "kept" / "data")
+    code, out, err = keys(capsys, *shred)
+    assert (code, err) == (0, "")
+    assert "(store.key-missing)" in out
+    kept(config, 1)
+    check_read(config, 1)
 
 
 def test_a_lost_key_file_comes_back_from_its_shares(config: Path, tmp_path: Path, capsys: Said) -> None:

@@ -15,13 +15,8 @@ from zweitblick.errors import (
     NoDicomError,
     PriorError,
     PriorPatientError,
-    SealBrokenError,
-    StoreDamagedError,
-    StoreKeyError,
     StudyError,
-    UnknownObjectError,
     UnknownRoundError,
-    UnknownStudyError,
 )
 from zweitblick.followup import ALIGNED_ON
 from zweitblick.prior import Prior, Timepoint, check_comparable
@@ -29,6 +24,7 @@ from zweitblick.reading import Notice
 from zweitblick.report.findings_reader import read_findings
 from zweitblick.store.life import Event
 from zweitblick.store.lookups import LookupOutcome
+from zweitblick.store.lost import LOST
 from zweitblick.store.results import FINDINGS
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
@@ -37,11 +33,8 @@ from zweitblick.study import Study
 SEGMENTATION = "seg"
 """Name of the result that holds the SEG."""
 
-LOST = (UnknownStudyError, UnknownRoundError, UnknownObjectError, StoreKeyError, StoreDamagedError, SealBrokenError)
-"""These say that an earlier study is no longer kept whole; this one is read all the same."""
-
-
-UNUSABLE = (*LOST, PriorError, StudyError, NoDicomError)
+UNUSABLE = (*LOST, UnknownRoundError, PriorError, StudyError, NoDicomError)
+"""These say that an earlier study is no longer kept whole, or cannot be compared; this one is read all the same."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
+from sqlalchemy import delete, update
 
 from audit.book import study_of
 from kept_study import Clock, new_store
@@ -21,6 +22,7 @@ from zweitblick.reading import Reading
 from zweitblick.report.fhir import fhir_bundle
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.results import FHIR_BUNDLE, ResultName
+from zweitblick.store.schema import wrapped_keys
 
 MEDIA_TYPE = "application/fhir+json"
 OTHER_UID, THIRD_UID, UNREAD_UID = "1.2.826.0.1.3680043.8.498.2", "1.2.826.0.1.3680043.8.498.3", "1.2.3.4"
@@ -296,12 +298,20 @@ def test_a_newer_reading_takes_the_place_of_an_older(web_house: WebHouse, readin
     assert found(web_house, "DiagnosticReport") == []
 
 
-def test_a_study_that_cannot_be_opened_hides_no_other(web_house: WebHouse, reading: Reading) -> None:
+@pytest.mark.parametrize("is_gone", [True, False], ids=["its key is gone", "its key is damaged"])
+def test_a_study_that_cannot_be_opened_hides_no_other(
+    web_house: WebHouse, reading: Reading, is_gone: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     for uid in (STUDY_UID, OTHER_UID, THIRD_UID):
         read(web_house, reading, uid, "ZB-0815")
     token = web_house.store.token(OTHER_UID)
-    web_house.store._rooms.keyring.destroy(token)
+    change = delete(wrapped_keys) if is_gone else update(wrapped_keys).values(ciphertext=bytes(40))
+    with web_house.store._rooms.keyring._database.writing() as transaction:
+        transaction.execute(change.where(wrapped_keys.c.owner == token))
     web_house.store._rooms.keyring.forget(token)
     assert studies_of(web_house) == [THIRD_UID, STUDY_UID]
     listed = web_house.client.get("/api/v1/reads").json()["reads"]
     assert [one["study_uid"] for one in listed] == [THIRD_UID, STUDY_UID]
+    said = [record for record in caplog.records if f"study {token} is not shown" in record.getMessage()]
+    by = set() if is_gone else {"zweitblick.web.fhir.search", "zweitblick.web.reads"}
+    assert {record.name for record in said} == by

@@ -63,9 +63,8 @@ def _tokens(store: Store, arguments: argparse.Namespace) -> Sequence[str]:
 
 def _description(store: Store, token: str) -> str:
     """Describe a study by its token, since a terminal may be recorded."""
-    rounds = store.rounds(token)
-    results = sum(len(store.results(each.id)) for each in rounds)
     try:
+        results = sum(len(store.results(each.id)) for each in store.rounds(token))
         return f"Study {token}: its key, {len(store.instances(token))} images and {results} results."
     except LOST as error:
         return f"Study {token}: what is left of it, since it cannot be opened any more ({error.code})."

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 
 from zweitblick.dicom.header import quietly, read_header, text
-from zweitblick.errors import DamagedInstanceError
+from zweitblick.errors import DamagedInstanceError, ZweitblickError
 from zweitblick.store.lost import LOST
-from zweitblick.store.objects import Objects
+from zweitblick.store.objects import KeptInstance, Objects
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.schema import fetched, objects, studies
 from zweitblick.store.workitems import KeptWorkitem, Workitems
@@ -86,12 +86,26 @@ def of_patient(rooms: Rooms, kept: Objects, workitems: Workitems, patient_id: st
 
 
 def _patient_ids(kept: Objects, token: str) -> Iterator[str]:
+    """Yield what images say, those that can be opened first: one that cannot keeps no other from naming its patient."""
+    lost: list[ZweitblickError] = []
     for instance in kept.instances(token, series_instance_uid="", sop_instance_uid=""):
-        with kept.open(instance.id) as file, quietly():
-            try:
-                yield text(read_header(file.read(), [PATIENT_ID]).data, PATIENT_ID)
-            except DamagedInstanceError:  # it was sent so, and names nobody
-                continue
+        try:
+            patient_id = _patient_id(kept, instance)
+        except LOST as error:
+            lost.append(error)
+        else:
+            yield patient_id
+    if lost:
+        raise lost[0]
+
+
+def _patient_id(kept: Objects, instance: KeptInstance) -> str:
+    """Return what an image's header says; nothing if it was sent damaged, and names nobody."""
+    with kept.open(instance.id) as file, quietly():
+        try:
+            return text(read_header(file.read(), [PATIENT_ID]).data, PATIENT_ID)
+        except DamagedInstanceError:
+            return ""
 
 
 def _named_by(item: KeptWorkitem) -> list[str]:

@@ -9,6 +9,7 @@ from typing import BinaryIO, Self
 
 from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
 from zweitblick.audit.events import AuditedStudy, study_deleted
+from zweitblick.errors import UnknownStudyError
 from zweitblick.store import rounds, shredding
 from zweitblick.store.database import Database
 from zweitblick.store.deliveries import Deliveries
@@ -20,7 +21,7 @@ from zweitblick.store.keyring import Keyring
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.listing import Listing
 from zweitblick.store.lookups import Lookups
-from zweitblick.store.lost import DAMAGED, GONE
+from zweitblick.store.lost import LOST
 from zweitblick.store.objects import KeptInstance, KeptResult, Kind, Objects
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.procedure_steps import ProcedureSteps
@@ -380,11 +381,11 @@ class Store:
             shredding.shred(self._rooms, token)
 
     def _deletion_recorded(self, token: str) -> AbstractContextManager[None]:
-        """Put the end of a study on record; not twice, and by its token if its key cannot be used any more."""
+        """Put the end of a study on record, if there is one still; by its token if it cannot be opened any more."""
         try:
             named = self.study(token).audited
-        except GONE:
+        except UnknownStudyError:
             return nullcontext()
-        except DAMAGED:
+        except LOST:
             named = AuditedStudy(token)
         return recorded(self._audit, study_deleted(named, replace(self._audit.process, is_requestor=True)))

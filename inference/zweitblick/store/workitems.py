@@ -187,7 +187,7 @@ class Workitems:
         try:
             yield self._opened(row)
         except LOST as error:
-            log.info("work item %s of study %s is passed over: %s", row.id, row.study, error.code)
+            log.debug("work item %s of study %s is passed over: %s", row.id, row.study, error.code)
 
     def _opened(self, row: Row[tuple[object, ...]]) -> KeptWorkitem:
         details = opened_details(row.details, self._rooms.keyring.key(row.study), study=row.study, row=row.id)

@@ -1,6 +1,7 @@
 """Readings: the state of a study, its findings and results, and the word that it is to be read, or read again."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -17,7 +18,7 @@ from zweitblick.intake.parts import media_type
 from zweitblick.store.deliveries import DeliveryState
 from zweitblick.store.life import WAS_READ, Actor, Event, State, after
 from zweitblick.store.listing import Place
-from zweitblick.store.lost import LOST
+from zweitblick.store.lost import DAMAGED, GONE
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.results import ERROR, FINDINGS
 from zweitblick.store.rounds import Round
@@ -29,6 +30,8 @@ from zweitblick.web.problems import described
 from zweitblick.web.reception import receiving
 from zweitblick.web.service import Service
 from zweitblick.web.uploads import FORM, ZIP, Upload, keep_upload
+
+log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 2**20
 MOST_LISTED = 200
@@ -263,7 +266,10 @@ def _listed(store: Store, places: Iterable[Place]) -> Iterator[ListedRead]:
     for place in places:
         try:
             last, uid = store.rounds(place.study)[-1], store.study(place.study).study_instance_uid
-        except (*LOST, IndexError):
+        except (*GONE, IndexError):
+            continue
+        except DAMAGED as error:
+            log.warning("study %s is not shown: %s", place.study, error.code)
             continue
         yield ListedRead(study_uid=uid, round=last.number, state=last.state, arrived_at=last.arrived_at)
 
