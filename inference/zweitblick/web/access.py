@@ -9,7 +9,7 @@ from fastapi.requests import HTTPConnection
 
 from zweitblick.audit.codes import Action
 from zweitblick.audit.events import AuditedStudy, accessed, queried
-from zweitblick.web.gate import address_of, person_of, principal_of
+from zweitblick.web.gate import address_of, principal_of, requestor_of
 from zweitblick.web.permissions import WEBSOCKET
 from zweitblick.web.service import Service
 
@@ -42,7 +42,7 @@ def record_access(service: Service, request: Request, study: str, *, action: Act
     service.audit.record(
         accessed(
             audited(service, study),
-            person_of(principal_of(request), request),
+            requestor_of(request),
             replace(service.audit.process, is_requestor=False),
             action=action,
         )
@@ -105,7 +105,7 @@ def record_query(service: Service, request: Request, *, form: str = "") -> None:
         If it cannot be put on record. Nothing must be shown then.
     """
     query = f"{request.url.path}?{form or request.url.query}".encode()
-    service.audit.record(queried(person_of(principal_of(request), request), service.audit.process, query=query))
+    service.audit.record(queried(requestor_of(request), service.audit.process, query=query))
 
 
 def record_subscription(service: Service, connection: HTTPConnection) -> None:
@@ -124,4 +124,4 @@ def record_subscription(service: Service, connection: HTTPConnection) -> None:
         If it cannot be put on record. Nothing must be told then.
     """
     query = f"{connection.scope.get('method', WEBSOCKET)} {connection.url.path}".encode()
-    service.audit.record(queried(person_of(principal_of(connection), connection), service.audit.process, query=query))
+    service.audit.record(queried(requestor_of(connection), service.audit.process, query=query))

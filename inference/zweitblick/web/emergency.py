@@ -14,7 +14,7 @@ from zweitblick.audit import codes
 from zweitblick.audit.events import emergency_override
 from zweitblick.web.access import audited
 from zweitblick.web.form import described_form, form_of
-from zweitblick.web.gate import AccessObserver, person_of, principal_of
+from zweitblick.web.gate import AccessObserver, principal_of, requestor_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
@@ -97,7 +97,7 @@ def _record(kind: codes.Code, service: Service, request: Request, emergency: Eme
     service.audit.record(
         emergency_override(
             kind,
-            person_of(principal_of(request), request),
+            requestor_of(request),
             service.audit.process,
             audited(service, emergency.study),
             reason=f"until {emergency.until.isoformat(timespec='seconds')}: {emergency.reason}",

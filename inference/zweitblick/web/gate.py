@@ -172,6 +172,11 @@ def person_of(principal: Principal, connection: HTTPConnection) -> Participant:
     return Participant(principal.user_id, user_name=principal.name, address=address_of(connection), is_requestor=True)
 
 
+def requestor_of(connection: HTTPConnection) -> Participant:
+    """Return who asks, and has been let in, as audit messages have them."""
+    return person_of(principal_of(connection), connection)
+
+
 def address_of(connection: HTTPConnection) -> str:
     """Return the address that asks; empty if there is none."""
     return connection.client.host if connection.client else ""

@@ -25,7 +25,7 @@ from zweitblick.errors import (
 )
 from zweitblick.web.doors import Doors
 from zweitblick.web.form import described_form, form_of
-from zweitblick.web.gate import AccessObserver, address_of, person_of, principal_of
+from zweitblick.web.gate import AccessObserver, address_of, person_of, principal_of, requestor_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
@@ -163,7 +163,7 @@ class Entrance:
 
     def let_out(self, request: Request, answer: Response) -> None:
         """End a session."""
-        self._audit.record(logged_out(person_of(principal_of(request), request), self._audit.process))
+        self._audit.record(logged_out(requestor_of(request), self._audit.process))
         self._doors.sessions.close(request.cookies.get(self._doors.cookie, ""))
         self.set_cookie(answer, self._doors.cookie, "", age_s=0)
 

@@ -8,7 +8,7 @@ from fastapi import Request
 from zweitblick.audit.reception import Reception
 from zweitblick.store.ingest import Outcome
 from zweitblick.store.received import ReceivedInstance
-from zweitblick.web.gate import person_of, principal_of
+from zweitblick.web.gate import requestor_of
 from zweitblick.web.service import Service
 
 Keep = Callable[[ReceivedInstance], Outcome]
@@ -26,7 +26,7 @@ def receiving(service: Service, request: Request) -> Iterator[Keep]:
     request
         Who sends.
     """
-    reception, sender = Reception(service.audit), person_of(principal_of(request), request)
+    reception, sender = Reception(service.audit), requestor_of(request)
 
     def keep(instance: ReceivedInstance) -> Outcome:
         with reception.of(instance, sender=sender):

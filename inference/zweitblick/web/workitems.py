@@ -11,11 +11,10 @@ from pydicom.uid import generate_uid
 
 from zweitblick.audit.codes import Action
 from zweitblick.audit.events import procedure_recorded
-from zweitblick.audit.message import Participant
 from zweitblick.dicom.identity import is_ae_title
 from zweitblick.errors import UnknownWorkitemError, WorkitemContentError, WorkitemQueryError
 from zweitblick.web.access import record_query, record_subscription
-from zweitblick.web.gate import person_of, principal_of
+from zweitblick.web.gate import requestor_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
@@ -71,7 +70,7 @@ def _add_items(routes: APIRouter, service: Service) -> None:
     def create(request: Request, content: Body) -> Response:
         """Create a work item; its UID is the query's, or a new one."""
         uid = _uid_of_new(request)
-        worklist.create(content, uid=uid, by=_person(request))
+        worklist.create(content, uid=uid, by=requestor_of(request))
         return Response(status_code=201, headers={"Location": f"{request.url.path}/{uid}"})
 
     @routes.get("", response_class=Response, responses=_FOUND | _NOTHING)
@@ -93,13 +92,15 @@ def _add_items(routes: APIRouter, service: Service) -> None:
         """Retrieve a work item; what was performed is told once it has ended, and before to who has claimed it."""
         item = worklist.item(uid, transaction_uid=transaction)
         process = replace(service.audit.process, is_requestor=False)
-        service.audit.record(procedure_recorded(audited_study(item), _person(request), process, action=Action.READ))
+        service.audit.record(
+            procedure_recorded(audited_study(item), requestor_of(request), process, action=Action.READ)
+        )
         return JSONResponse([written(item)], headers=PRIVATE, media_type=MEDIA_TYPE)
 
     @routes.post("/{uid}")
     def update(uid: str, request: Request, content: Body, transaction: str = "") -> Response:
         """Set attributes of a work item; who has claimed it gives the Transaction UID of the claim."""
-        worklist.update(uid, content, transaction_uid=transaction, by=_person(request))
+        worklist.update(uid, content, transaction_uid=transaction, by=requestor_of(request))
         return Response(status_code=200)
 
 
@@ -111,7 +112,7 @@ def _add_states(routes: APIRouter, service: Service) -> None:
         """Claim a work item, complete or cancel it: Procedure Step State and Transaction UID are in the body."""
         asked = str(content.get("ProcedureStepState") or "")
         claim = str(content.get("TransactionUID") or "")
-        is_changed = worklist.change_state(uid, asked, transaction_uid=claim, by=_person(request))
+        is_changed = worklist.change_state(uid, asked, transaction_uid=claim, by=requestor_of(request))
         return Response(
             headers={} if is_changed else _warning(f"The UPS is already in the requested state of {asked}.")
         )
@@ -119,7 +120,7 @@ def _add_states(routes: APIRouter, service: Service) -> None:
     @routes.post("/{uid}/cancelrequest", status_code=202)
     def request_cancel(uid: str, request: Request, content: Body) -> Response:
         """Ask that a work item is cancelled."""
-        is_asked = worklist.request_cancel(uid, content, by=_person(request))
+        is_asked = worklist.request_cancel(uid, content, by=requestor_of(request))
         headers = {} if is_asked else _warning("The UPS is already in the requested state of CANCELED.")
         return Response(status_code=202, headers=headers)
 
@@ -154,10 +155,6 @@ def _add_subscriptions(routes: APIRouter, service: Service) -> None:
         record_subscription(service, request)
         worklist.suspend(subscriber)
         return Response()
-
-
-def _person(request: Request) -> Participant:
-    return person_of(principal_of(request), request)
 
 
 def _uid_of_new(request: Request) -> str:
