@@ -31,6 +31,12 @@ class Augmentation:
         Patches in which one sequence lies wrong, the largest error at any voxel, and the largest angle.
     cut_share, cut_extent
         Patches in which one sequence's field of view ends, and the largest share of the edge that is lost.
+    unenhanced_share
+        Patches whose tumour loses its enhancement.
+    solid_share, levelled
+        Of these, the share in which all of the tumour is core, and how far what was core comes to look like the rest.
+    faint_share, faint
+        Patches with a fainter tumour, and the share of its contrast against healthy brain that stays in a sequence.
     remap_share, remap_strength
         Sequences whose intensities pass a random monotone curve, and the deviation of its slope's logarithm.
     gamma_share, inverted_gamma_share, gamma
@@ -74,6 +80,11 @@ class Augmentation:
     misregistered_deg: float = 2.0
     cut_share: float = 0.04
     cut_extent: float = 0.5
+    unenhanced_share: float = 0.15
+    solid_share: float = 0.3
+    levelled: Range = (0.3, 1.0)
+    faint_share: float = 0.35
+    faint: Range = (0.25, 1.0)
     remap_share: float = 0.5
     remap_strength: float = 0.6
     gamma_share: float = 0.3

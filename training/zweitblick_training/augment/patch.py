@@ -14,6 +14,7 @@ from zweitblick.study import Sequence
 from zweitblick_training.augment.brain_mask import Mask, imperfect, texture
 from zweitblick_training.augment.curves import Curve, draw_curve
 from zweitblick_training.augment.geometry import Cut, cut
+from zweitblick_training.augment.lesion import altered
 from zweitblick_training.augment.resolution import applied, draw_matrices
 from zweitblick_training.augment.spline import upsampled
 from zweitblick_training.augmentation import Augmentation
@@ -50,7 +51,7 @@ class Sample:
 
 
 def sample(case: Case, recipe: Recipe, rng: Generator) -> Sample:
-    """Draw a patch: sequences, place, position, brain mask, intensities.
+    """Draw a patch: sequences, place, position, look of the tumour, brain mask, intensities.
 
     Parameters
     ----------
@@ -64,6 +65,7 @@ def sample(case: Case, recipe: Recipe, rng: Generator) -> Sample:
     numbers = recipe.augmentation
     shown = kept_sequences(case.present, recipe, rng)
     what = cut(case, shown, recipe.patch, numbers=numbers, rng=rng, center=choose_center(case, recipe, rng))
+    what = altered(what, shown, numbers, rng)
     curves = [draw_curve(case, sequence, numbers, rng) for sequence in shown]
     mask = Mask(what.brain, torch.zeros_like(what.brain))
     if rng.random() < numbers.mask_share:
