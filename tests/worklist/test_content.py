@@ -9,7 +9,8 @@ from pydicom import Dataset
 
 from worklist.work import new_item, performed
 from zweitblick.errors import WorkitemContentError
-from zweitblick.worklist.content import check_change, check_completed, check_new, input_uids, parsed, study_uid, written
+from zweitblick.worklist.body import parsed
+from zweitblick.worklist.content import check_change, check_completed, check_new, input_uids, study_uid, written
 
 # pydicom warns of values that do not fit their VR; the service has warnings off
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

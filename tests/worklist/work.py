@@ -4,9 +4,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from audit.book import Book
 from kept_study import Clock, new_store
+from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.store import Store
 from zweitblick.worklist import Notices, Worklist
 
@@ -45,6 +47,19 @@ def reference(uid: str) -> Dataset:
     made = Dataset()
     made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", uid
     return made
+
+
+def received(uid: str, *, study_uid: str = STUDY_UID) -> ReceivedInstance:
+    """An instance that the input of a work item may name."""
+    return ReceivedInstance(
+        sop_class_uid=MRImageStorage,
+        sop_instance_uid=uid,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        study_instance_uid=study_uid,
+        series_instance_uid=f"{study_uid}.1",
+        calling_ae_title="SCANNER",
+        data=uid.encode(),
+    )
 
 
 def performed() -> Dataset:

@@ -18,7 +18,8 @@ from zweitblick.web.gate import requestor_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
-from zweitblick.worklist.content import audited_study, is_uid, parsed, written
+from zweitblick.worklist.body import parsed
+from zweitblick.worklist.content import audited_study, is_uid, written
 from zweitblick.worklist.query import Key, key_of
 
 MEDIA_TYPE = "application/dicom+json"

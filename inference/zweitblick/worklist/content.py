@@ -1,11 +1,9 @@
 """What a work item may say (PS3.4 Table CC.2.5-3, in part), and how it is written (DICOM JSON, PS3.18 annex F)."""
 
-import json
 import re
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.uid import RE_VALID_UID
 
 from zweitblick.audit.events import AuditedStudy
@@ -43,35 +41,6 @@ _PERFORMED = (
     *("PerformedStationNameCodeSequence", "PerformedWorkitemCodeSequence"),
     *("PerformedProcedureStepStartDateTime", "PerformedProcedureStepEndDateTime"),
 )
-
-
-def parsed(body: bytes) -> Dataset:
-    """Read one data set in DICOM JSON, by itself or as a list of one.
-
-    Raises
-    ------
-    WorkitemContentError
-        If it is none.
-    """
-    try:
-        content = json.loads(body)
-        if isinstance(content, list) and len(content) == 1:
-            content = content[0]
-        dataset = Dataset.from_json(content)
-        dataset.to_json_dict()  # values that do not fit their VR show here
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-        BytesLengthException,
-    ) as error:
-        raise WorkitemContentError(
-            f"the body is not one data set in DICOM JSON ({type(error).__name__}); see PS3.18 annex F"
-        ) from error
-    return dataset
 
 
 def written(dataset: Dataset) -> dict[str, Any]:

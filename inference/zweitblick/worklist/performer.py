@@ -21,6 +21,7 @@ from zweitblick.store.life import WAS_READ, State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.workitems import KeptWorkitem
+from zweitblick.worklist.body import MALFORMED
 from zweitblick.worklist.content import input_uids
 from zweitblick.worklist.inputs import Inputs
 from zweitblick.worklist.step import StepState
@@ -102,18 +103,23 @@ class Performer:
         items = self._store.workitems.items(StepState.SCHEDULED, StepState.IN_PROGRESS)
         self._inputs.keep_to({item.id for item in items if item.state == StepState.SCHEDULED})
         for item in items:
-            content = content_of(item)
-            if not _is_ours(content):
-                continue
             try:
-                if item.state == StepState.SCHEDULED:
-                    self._claim(item, content)
-                elif item.transaction_uid == _transaction_uid(item):
-                    self._report(item)
+                self._attend_to(item)
             except WorkitemError as error:
                 log.info("work item %s was changed meanwhile: %s", item.id, error.code)
             except ZweitblickError as error:
                 log.warning("work item %s waits: %s", item.id, error.code)
+            except MALFORMED as error:  # what is kept was checked when it came, by whatever was known then
+                log.error("work item %s is passed over: %s", item.id, type(error).__name__)  # noqa: TRY400 -- texts may quote data
+
+    def _attend_to(self, item: KeptWorkitem) -> None:
+        content = content_of(item)
+        if not _is_ours(content):
+            return
+        if item.state == StepState.SCHEDULED:
+            self._claim(item, content)
+        elif item.transaction_uid == _transaction_uid(item):
+            self._report(item)
 
     def _claim(self, item: KeptWorkitem, content: Dataset) -> None:
         """Claim what asks for a second read, once all instances that it names are there, or the study is complete."""
