@@ -96,6 +96,20 @@ def test_it_is_not_complete_before_it_says_how_it_was_performed(missing: str) ->
         check_completed(item)
 
 
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        *("ScheduledProcedureStepPriority", "InputReadinessState", "ProcedureStepLabel"),
+        "ScheduledProcedureStepStartDateTime",
+    ],
+)
+def test_what_must_have_a_value_in_the_end_is_not_emptied(keyword: str) -> None:
+    change = Dataset()
+    setattr(change, keyword, "")
+    with pytest.raises(WorkitemContentError, match=keyword):
+        check_change(change)
+
+
 def test_the_study_is_that_of_the_input() -> None:
     item = new_item("1.2.3", "1.2.4", study_uid="1.2.9")
     assert study_uid(item) == "1.2.9"

@@ -10,6 +10,8 @@ import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
+from pydicom.sr import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from audit.book import study_of
@@ -133,7 +135,12 @@ def test_a_study_that_cannot_be_read_ends_the_work_item(room: Room) -> None:
     with room.performing():
         wait_until(lambda: room.last().state is State.STABLE)
         room.happen(Event.STARTED, Event.GAVE_UP)
-        assert "not read" in room.reaches("CANCELED").ReasonForCancellation
+        [progress] = room.reaches("CANCELED").ProcedureStepProgressInformationSequence
+    assert "not read" in progress.ReasonForCancellation
+    assert progress.ProcedureStepCancellationDateTime == "20261127080000.000000+0000"
+    [why] = progress.ProcedureStepDiscontinuationReasonCodeSequence
+    assert Code(why.CodeValue, why.CodingSchemeDesignator, why.CodeMeaning) in codes.cid9300.concepts.values()
+    assert progress.ProcedureStepProgress == 0
 
 
 def test_a_claim_outlives_the_performer(room: Room) -> None:

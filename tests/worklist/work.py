@@ -75,6 +75,16 @@ def performed() -> Dataset:
     return change
 
 
+def discontinued(reason: str, *codes: Dataset) -> Dataset:
+    """Why a step was discontinued (PS3.3 C.30.1)."""
+    progress = Dataset()
+    progress.ReasonForCancellation = reason
+    progress.ProcedureStepDiscontinuationReasonCodeSequence = list(codes)
+    change = Dataset()
+    change.ProcedureStepProgressInformationSequence = [progress]
+    return change
+
+
 class Office:
     """A store and its worklist."""
 

@@ -16,6 +16,9 @@ PUSH = "1.2.840.10008.5.1.4.34.6.1"
 DRAFT = "UnifiedProcedureStepPerformedProcedureSequence"
 """What was performed, and what came of it."""
 
+PROGRESS = "ProcedureStepProgressInformationSequence"
+"""How far it is, or why it was discontinued."""
+
 _VALUES = {
     "ProcedureStepState": frozenset({StepState.SCHEDULED}),
     "ScheduledProcedureStepPriority": frozenset({"HIGH", "MEDIUM", "LOW"}),
@@ -23,11 +26,11 @@ _VALUES = {
     "ProcedureStepLabel": None,
     "ScheduledProcedureStepStartDateTime": None,
 }
-"""Attributes that a new work item must have, with the values that they may have."""
+"""Attributes that a work item must have from the beginning to the end, with the values that they may have."""
 
 _NOT_WHEN_NEW = (
     "TransactionUID",
-    "ProcedureStepProgressInformationSequence",
+    PROGRESS,
     DRAFT,
 )
 _NEVER_SET = (
@@ -66,12 +69,8 @@ def check_new(dataset: Dataset) -> None:
     WorkitemContentError
         Naming the first attribute that is wrong.
     """
-    for keyword, allowed in _VALUES.items():
-        value = str(dataset.get(keyword) or "")
-        if not value or (allowed is not None and value not in allowed):
-            raise WorkitemContentError(
-                f"{keyword} must be {'given' if allowed is None else ' or '.join(sorted(allowed))}"
-            )
+    for keyword in _VALUES:
+        _check_value(dataset, keyword)
     _refuse(dataset, _NOT_WHEN_NEW, "cannot be given with a new work item; leave it out")
 
 
@@ -84,10 +83,9 @@ def check_change(change: Dataset) -> None:
         Naming the first such attribute.
     """
     _refuse(change, _NEVER_SET, "cannot be changed; leave it out")
-    for keyword in ("ScheduledProcedureStepPriority", "InputReadinessState"):
-        allowed = _VALUES[keyword] or frozenset()
-        if keyword in change and str(change.get(keyword) or "") not in allowed:
-            raise WorkitemContentError(f"{keyword} must be {' or '.join(sorted(allowed))}")
+    for keyword in _VALUES:
+        if keyword in change:
+            _check_value(change, keyword)
 
 
 def check_completed(dataset: Dataset) -> None:
@@ -144,6 +142,12 @@ def input_uids(dataset: Dataset) -> frozenset[str]:
         for instance in item.get("ReferencedSOPSequence") or ()
         if "ReferencedSOPInstanceUID" in instance
     )
+
+
+def _check_value(dataset: Dataset, keyword: str) -> None:
+    value, allowed = str(dataset.get(keyword) or ""), _VALUES[keyword]
+    if not value or (allowed is not None and value not in allowed):
+        raise WorkitemContentError(f"{keyword} must be {'given' if allowed is None else ' or '.join(sorted(allowed))}")
 
 
 def _refuse(dataset: Dataset, keywords: tuple[str, ...], why: str) -> None:

@@ -22,6 +22,7 @@ from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.workitems import KeptWorkitem
 from zweitblick.worklist.body import MALFORMED
+from zweitblick.worklist.cancellation import discontinuation
 from zweitblick.worklist.content import input_uids
 from zweitblick.worklist.inputs import Inputs
 from zweitblick.worklist.step import StepState
@@ -140,7 +141,7 @@ class Performer:
         if last.state in WAS_READ:
             self._end(item, StepState.COMPLETED, self._output(item, last))
         elif last.state in _NOT_READ:
-            self._end(item, StepState.CANCELED, self._reason(last))
+            self._end(item, StepState.CANCELED, self._discontinued(item, last))
         elif last.state is State.RECEIVING and input_uids(content_of(item)):
             self._submit(last)  # the service may have ended between claim and submission
 
@@ -182,12 +183,9 @@ class Performer:
                     references.append(_reference(file.read(), study_uid))
         return references
 
-    @staticmethod
-    def _reason(last: Round) -> Dataset:
-        change = Dataset()
+    def _discontinued(self, item: KeptWorkitem, last: Round) -> Dataset:
         why = "it was cancelled" if last.state is State.CANCELLED else "it cannot be read; its state says why"
-        change.ReasonForCancellation = f"The study was not read: {why}."
-        return change
+        return discontinuation(content_of(item), self._now(), reason=f"The study was not read: {why}.")
 
     def _now(self) -> str:
         return self._clock().strftime("%Y%m%d%H%M%S.%f%z")
