@@ -143,6 +143,23 @@ def test_a_study_that_cannot_be_read_ends_the_work_item(room: Room) -> None:
     assert progress.ProcedureStepProgress == 0
 
 
+def test_results_that_no_destination_takes_complete_the_work_item(room: Room) -> None:
+    """It fails after it was read, while no performer looks."""
+    room.worklist.create(new_item(INSTANCES[0]), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing():
+        wait_until(lambda: room.last().state is State.STABLE)
+    room.store.keep_result(
+        ResultName(room.last().id, "seg", "application/dicom", "2.25.99"), io.BytesIO(segmentation())
+    )
+    room.happen(Event.STARTED, Event.READ, Event.SEALED, Event.DELIVERY_STARTED, Event.GAVE_UP)
+    assert room.last().state is State.FAILED
+    with room.performing():
+        done = room.reaches("COMPLETED")
+    [performed] = done.UnifiedProcedureStepPerformedProcedureSequence
+    assert performed.OutputInformationSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.99"
+
+
 def test_a_claim_outlives_the_performer(room: Room) -> None:
     room.worklist.create(new_item(INSTANCES[0]), uid=UID)
     room.receive(INSTANCES[0])

@@ -17,7 +17,7 @@ import pydicom
 from pydicom import Dataset
 
 from zweitblick.errors import KeyHolderError, StoreFullError, StoreUnavailableError, WorkitemError, ZweitblickError
-from zweitblick.store.life import WAS_READ, State
+from zweitblick.store.life import State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.workitems import KeptWorkitem
@@ -39,7 +39,8 @@ SCHEME = "99ZWEITBLICK"
 
 STATION = "zweitblick"
 
-_NOT_READ = frozenset({State.FAILED, State.CANCELLED})
+_ENDED = frozenset({State.FAILED, State.CANCELLED})
+"""Nothing more happens in these unless a person wants it."""
 
 
 class Performer:
@@ -138,9 +139,9 @@ class Performer:
     def _report(self, item: KeptWorkitem) -> None:
         """End a work item of ours once its study was read, or cannot be."""
         last = self._store.rounds(item.study)[-1]
-        if last.state in WAS_READ:
+        if self._store.work.was_read(last):
             self._end(item, StepState.COMPLETED, self._output(item, last))
-        elif last.state in _NOT_READ:
+        elif last.state in _ENDED:
             self._end(item, StepState.CANCELED, self._discontinued(item, last))
         elif last.state is State.RECEIVING and input_uids(content_of(item)):
             self._submit(last)  # the service may have ended between claim and submission
@@ -184,8 +185,9 @@ class Performer:
         return references
 
     def _discontinued(self, item: KeptWorkitem, last: Round) -> Dataset:
-        why = "it was cancelled" if last.state is State.CANCELLED else "it cannot be read; its state says why"
-        return discontinuation(content_of(item), self._now(), reason=f"The study was not read: {why}.")
+        cancelled, failed = "The reading was cancelled.", "The study was not read: it cannot be; its state says why."
+        reason = cancelled if last.state is State.CANCELLED else failed
+        return discontinuation(content_of(item), self._now(), reason=reason)
 
     def _now(self) -> str:
         return self._clock().strftime("%Y%m%d%H%M%S.%f%z")
