@@ -56,6 +56,16 @@ def uids(title: str) -> dict[str, str]:
     return {uid: name for name, uid in re.findall(r"^\| ([^|]+?) \| ([0-9.]+) \|", section(title), re.MULTILINE)}
 
 
+def test_sections_are_numbered_one_after_the_other_and_what_is_referred_to_is_there() -> None:
+    numbers = re.findall(r"^##+ ([0-9.]*[0-9])\.? ", STATEMENT, re.MULTILINE)
+    chapters = [number for number in numbers if "." not in number]
+    assert chapters == [str(place) for place in range(len(chapters))]
+    for chapter in chapters:
+        below = [number for number in numbers if number.startswith(f"{chapter}.")]
+        assert below == [f"{chapter}.{place}" for place in range(1, len(below) + 1)]
+    assert set(re.findall(r"(?:(?<![0-9] )section|see) ([0-9]\.[0-9]+)\b", STATEMENT)) <= set(numbers)
+
+
 def test_storage_classes_are_those_that_are_accepted() -> None:
     assert uids("Annex A.") == {uid: UID(uid).name for uid in UID_dictionary if is_storage(UID(uid))}
 

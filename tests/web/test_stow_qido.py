@@ -117,6 +117,30 @@ def test_studies_are_found_by_exact_values(web_house: WebHouse, files: list[Path
         assert web_house.dicomweb.search_for_studies(search_filters=query) == [], query
 
 
+MORE = "There are additional results that can be requested"
+
+
+def test_a_page_says_whether_there_is_more(web_house: WebHouse, files: list[Path], other: list[Path]) -> None:
+    """PS3.18 section 8.3.4.4.1: a warning of code 299 while matches remain, whoever set the limit."""
+    web_house.keep(*files)
+    web_house.keep_later(*other)
+    ends = {
+        "studies": 2,
+        "studies?StudyDate=19000101-": 2,
+        "studies?PatientID=PAT-0001": 1,
+        "series": 3,
+        f"studies/{STUDY}/series": 2,
+        f"studies/{STUDY}/instances": len(files),
+    }
+    for path, end in ends.items():
+        for offset, limit in ((0, end - 1), (end - 1, 1), (0, end), (end, 1), (0, end + 1), (0, 0)):
+            page = {"offset": offset, "limit": limit}
+            answer = web_house.client.get(httpx.URL(f"/dicom-web/{path}").copy_merge_params(page))
+            assert (answer.status_code, len(answer.json())) == (200, min(limit, end - offset)), (path, page)
+            said = f"299 {web_house.root}: {MORE}" if offset + limit < end else None
+            assert answer.headers.get("warning") == said, (path, page)
+
+
 REFUSED = [
     ("PatientName=Muster*", "names"),
     ("00100010=Muster^Erika", "names"),

@@ -10,12 +10,13 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from pydicom import Dataset
+from pydicom.sr import codes
 from pynetdicom import sop_class
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from kept_study import Clock, new_store
-from worklist.work import PATIENT, STUDY_UID, UID, new_item, performed
+from worklist.work import PATIENT, STUDY_UID, UID, code, discontinued, new_item, performed
 from zweitblick.access.emergencies import Emergencies
 from zweitblick.access.principal import Role
 from zweitblick.access.sessions import Sessions
@@ -116,14 +117,58 @@ def test_it_is_claimed_reported_and_completed_by_whoever_has_its_transaction_uid
 
 
 def test_what_nobody_has_claimed_is_cancelled_when_asked(house: House) -> None:
+    """PS3.4 CC.2.2.3: it is in progress first; what it says of why and when is where PS3.3 C.30.1 has it."""
     house.create()
-    reason = Dataset()
-    reason.ReasonForCancellation = "wrong patient"
-    assert house.client.post(f"{ITEMS}/{UID}/cancelrequest", content=reason.to_json()).status_code == 202
+    house.client.post(f"{ITEMS}/{UID}/subscribers/WATCHER")
+    request = Dataset()
+    request.ReasonForCancellation = "wrong patient"
+    request.ProcedureStepDiscontinuationReasonCodeSequence = [code("110514", "DCM")]
+    with house.listening() as socket:
+        assert house.client.post(f"{ITEMS}/{UID}/cancelrequest", content=request.to_json()).status_code == 202
+        reports = [Dataset.from_json(remove_command(json.loads(socket.recv(timeout=10)))) for _ in range(3)]
+    assert [report.get("ProcedureStepState") for report in reports] == [None, "IN PROGRESS", "CANCELED"]
+    assert [report.get("ReasonForCancellation") for report in reports] == ["wrong patient", None, "wrong patient"]
     item = house.item()
-    assert (item.ProcedureStepState, item.ReasonForCancellation) == ("CANCELED", "wrong patient")
+    [progress] = item.ProcedureStepProgressInformationSequence
+    assert (item.ProcedureStepState, progress.ReasonForCancellation) == ("CANCELED", "wrong patient")
+    assert progress.ProcedureStepCancellationDateTime == "20261127080000.000000+0000"
+    for told in (progress, reports[0], reports[2]):
+        assert told.ProcedureStepDiscontinuationReasonCodeSequence[0].CodeValue == "110514"
     again = house.client.post(f"{ITEMS}/{UID}/cancelrequest")
     assert (again.status_code, "CANCELED" in again.headers["warning"]) == (202, True)
+    assert house.state("CANCELED").json()["code"] == "workitem.transaction"
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_what_is_cancelled_without_a_reason_has_the_code_for_none(house: House, is_claimed: bool) -> None:
+    """PS3.4 Table CC.2.5-3 asks for a code, and section CC.2.5.1.3.2 has steps cancelled by who sets nothing."""
+    house.create()
+    if is_claimed:
+        house.state("IN PROGRESS")
+        assert house.state("CANCELED").status_code == 200
+    else:
+        assert house.client.post(f"{ITEMS}/{UID}/cancelrequest").status_code == 202
+    [progress] = house.item().ProcedureStepProgressInformationSequence
+    [why] = progress.ProcedureStepDiscontinuationReasonCodeSequence
+    expected = codes.cid9300.DiscontinuedForUnspecifiedReason
+    assert (why.CodeValue, why.CodingSchemeDesignator, why.CodeMeaning) == tuple(expected)[:3]
+    assert progress.ProcedureStepCancellationDateTime == "20261127080000.000000+0000"
+    assert "ReasonForCancellation" not in progress
+
+
+def test_what_its_performer_says_of_why_and_when_stays(house: House) -> None:
+    house.create()
+    house.state("IN PROGRESS")
+    said = discontinued("wrong patient", code("110514", "DCM"))
+    said.ProcedureStepProgressInformationSequence[0].ProcedureStepCancellationDateTime = "20261127075900"
+    assert house.update(said) == 200
+    assert house.state("CANCELED").status_code == 200
+    assert house.item().ProcedureStepProgressInformationSequence == said.ProcedureStepProgressInformationSequence
+
+
+def remove_command(report: dict[str, object]) -> dict[str, object]:
+    """Return an event report without its command set (PS3.7 annex E)."""
+    return {tag: element for tag, element in report.items() if not tag.startswith("0000")}
 
 
 def test_work_items_are_found_by_state_and_patient(house: House) -> None:
@@ -142,6 +187,8 @@ def test_work_items_are_found_by_state_and_patient(house: House) -> None:
     assert found(ProcedureStepState="SCHEDULED") == ["2.25.2"]
     assert found(**{"InputInformationSequence.StudyInstanceUID": STUDY_UID}) == [UID]
     assert found(PatientID="PID-2") == []
+    assert "There are 1 additional results" in house.client.get(ITEMS, params={"limit": 1}).headers["warning"]
+    assert "warning" not in house.client.get(ITEMS, params={"limit": 1, "offset": 1}).headers
     for bad in ({"PatientID": "PID*"}, {"NoSuch": "1"}, {"fuzzymatching": "true"}):
         assert house.client.get(ITEMS, params=bad).status_code == 400
 

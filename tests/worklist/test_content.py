@@ -9,7 +9,8 @@ from pydicom import Dataset
 
 from worklist.work import new_item, performed
 from zweitblick.errors import WorkitemContentError
-from zweitblick.worklist.content import check_change, check_completed, check_new, input_uids, parsed, study_uid, written
+from zweitblick.worklist.body import parsed
+from zweitblick.worklist.content import check_change, check_completed, check_new, input_uids, study_uid, written
 
 # pydicom warns of values that do not fit their VR; the service has warnings off
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -93,6 +94,20 @@ def test_it_is_not_complete_before_it_says_how_it_was_performed(missing: str) ->
     del item.UnifiedProcedureStepPerformedProcedureSequence[0][missing]
     with pytest.raises(WorkitemContentError, match=missing):
         check_completed(item)
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        *("ScheduledProcedureStepPriority", "InputReadinessState", "ProcedureStepLabel"),
+        "ScheduledProcedureStepStartDateTime",
+    ],
+)
+def test_what_must_have_a_value_in_the_end_is_not_emptied(keyword: str) -> None:
+    change = Dataset()
+    setattr(change, keyword, "")
+    with pytest.raises(WorkitemContentError, match=keyword):
+        check_change(change)
 
 
 def test_the_study_is_that_of_the_input() -> None:

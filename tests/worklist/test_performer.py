@@ -1,6 +1,7 @@
 """The performer claims what asks for a second read once its input is there, and ends it as the reading ended."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,17 +9,19 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.datadict import tag_for_keyword
+from pydicom.sr import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian
 
 from audit.book import study_of
 from dicom_writer import StudyHeader, write_series
 from kept_study import wait_until
 from retrieval.archives import WebArchive
-from worklist.work import STUDY_UID, UID, Office, code, new_item, office
+from worklist.work import STUDY_UID, UID, Office, code, new_item, office, received
 from zweitblick.errors import TransactionError
 from zweitblick.peers.destination import Destination, StoreDestination, StowDestination
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.results import ResultName
 from zweitblick.store.rounds import Round
 from zweitblick.volume import Volume, axis_aligned_grid
@@ -33,17 +36,7 @@ class Room(Office):
     """An office with a reader who has done nothing yet."""
 
     def receive(self, uid: str, *, study_uid: str = STUDY_UID) -> None:
-        self.store.keep(
-            ReceivedInstance(
-                sop_class_uid=MRImageStorage,
-                sop_instance_uid=uid,
-                transfer_syntax_uid=ExplicitVRLittleEndian,
-                study_instance_uid=study_uid,
-                series_instance_uid=f"{study_uid}.1",
-                calling_ae_title="SCANNER",
-                data=uid.encode(),
-            )
-        )
+        self.store.keep(received(uid, study_uid=study_uid))
 
     def submit(self, complete: Round) -> None:
         self.store.advance(complete.id, Event.COMPLETED, by=Actor.WORKER)
@@ -142,7 +135,29 @@ def test_a_study_that_cannot_be_read_ends_the_work_item(room: Room) -> None:
     with room.performing():
         wait_until(lambda: room.last().state is State.STABLE)
         room.happen(Event.STARTED, Event.GAVE_UP)
-        assert "not read" in room.reaches("CANCELED").ReasonForCancellation
+        [progress] = room.reaches("CANCELED").ProcedureStepProgressInformationSequence
+    assert "not read" in progress.ReasonForCancellation
+    assert progress.ProcedureStepCancellationDateTime == "20261127080000.000000+0000"
+    [why] = progress.ProcedureStepDiscontinuationReasonCodeSequence
+    assert Code(why.CodeValue, why.CodingSchemeDesignator, why.CodeMeaning) in codes.cid9300.concepts.values()
+    assert progress.ProcedureStepProgress == 0
+
+
+def test_results_that_no_destination_takes_complete_the_work_item(room: Room) -> None:
+    """It fails after it was read, while no performer looks."""
+    room.worklist.create(new_item(INSTANCES[0]), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing():
+        wait_until(lambda: room.last().state is State.STABLE)
+    room.store.keep_result(
+        ResultName(room.last().id, "seg", "application/dicom", "2.25.99"), io.BytesIO(segmentation())
+    )
+    room.happen(Event.STARTED, Event.READ, Event.SEALED, Event.DELIVERY_STARTED, Event.GAVE_UP)
+    assert room.last().state is State.FAILED
+    with room.performing():
+        done = room.reaches("COMPLETED")
+    [performed] = done.UnifiedProcedureStepPerformedProcedureSequence
+    assert performed.OutputInformationSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.99"
 
 
 def test_a_claim_outlives_the_performer(room: Room) -> None:
@@ -164,6 +179,19 @@ def test_what_asks_for_something_else_is_left_to_others(room: Room) -> None:
         performer._look()
         assert room.worklist.item(UID).ProcedureStepState == "SCHEDULED"
     assert room.worklist.change_state(UID, "IN PROGRESS", transaction_uid="1.2.3")
+
+
+@pytest.mark.parametrize("keyword", ["ScheduledWorkitemCodeSequence", "InputInformationSequence"])
+def test_one_that_was_kept_malformed_does_not_hold_up_those_behind_it(room: Room, keyword: str) -> None:
+    content = new_item().to_json_dict()
+    content[f"{tag_for_keyword(keyword):08X}"] = {"vr": "LO", "Value": ["x"]}
+    room.store.workitems.add(uid="2.25.2", study_uid=OTHER_UID, state="SCHEDULED", content=json.dumps(content))
+    room.clock.move(1)
+    room.worklist.create(new_item(INSTANCES[0]), uid=UID)
+    room.receive(INSTANCES[0])
+    with room.performing() as performer:
+        performer._look()
+        assert room.worklist.item(UID).ProcedureStepState == "IN PROGRESS"
 
 
 def retrievable(study_uid: str, *, url: str = "", ae_title: str = "") -> Dataset:

@@ -4,9 +4,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from audit.book import Book
 from kept_study import Clock, new_store
+from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.store import Store
 from zweitblick.worklist import Notices, Worklist
 
@@ -47,6 +49,19 @@ def reference(uid: str) -> Dataset:
     return made
 
 
+def received(uid: str, *, study_uid: str = STUDY_UID) -> ReceivedInstance:
+    """An instance that the input of a work item may name."""
+    return ReceivedInstance(
+        sop_class_uid=MRImageStorage,
+        sop_instance_uid=uid,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        study_instance_uid=study_uid,
+        series_instance_uid=f"{study_uid}.1",
+        calling_ae_title="SCANNER",
+        data=uid.encode(),
+    )
+
+
 def performed() -> Dataset:
     """What must be there before a step is completed."""
     done = Dataset()
@@ -57,6 +72,16 @@ def performed() -> Dataset:
     done.OutputInformationSequence = []
     change = Dataset()
     change.UnifiedProcedureStepPerformedProcedureSequence = [done]
+    return change
+
+
+def discontinued(reason: str, *codes: Dataset) -> Dataset:
+    """Why a step was discontinued (PS3.3 C.30.1)."""
+    progress = Dataset()
+    progress.ReasonForCancellation = reason
+    progress.ProcedureStepDiscontinuationReasonCodeSequence = list(codes)
+    change = Dataset()
+    change.ProcedureStepProgressInformationSequence = [progress]
     return change
 
 

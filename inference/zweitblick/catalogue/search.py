@@ -117,6 +117,10 @@ class Search:
             return (study for place in newest for study in self._among_others(place.study, query))
         return islice(self._studies(query), query.offset, query.offset + query.limit)
 
+    def has_more_studies(self, query: Query) -> bool:
+        """Tell whether there are studies behind those that `studies` yields for a query that all match."""
+        return bool(self._store.listing.newest(limit=1, offset=query.offset + query.limit))
+
     def series(self, query: Query, study_uid: str = "") -> Iterator[FoundSeries]:
         """Yield series that match, of one study or of all.
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from sqlalchemy import delete, func, insert, select, update
 
 from zweitblick.store import rounds
-from zweitblick.store.life import Actor, Event, State
+from zweitblick.store.life import WAS_READ, Actor, Event, State
 from zweitblick.store.results import ERROR, ResultName, keep_fault, keep_reading
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause, LifeEvent, Round, life_event
@@ -119,6 +119,16 @@ class Work:
         query = query.where(events.c.study == select(rows.c.study).where(rows.c.id == round_id).scalar_subquery())
         with self._database.reading() as transaction:
             return [life_event(row) for row in transaction.execute(query)]
+
+    def was_read(self, one: Round) -> bool:
+        """Tell whether all results of a round are there.
+
+        Of a reading that is under way or broken off there may be some. A round may fail, and be superseded, before it
+        was read or after.
+        """
+        if one.state in (State.FAILED, State.SUPERSEDED):
+            return any(entry.event is Event.READ for entry in self.history(one.id))
+        return one.state in WAS_READ
 
     def advance(self, round_id: str, event: Event, *, turn: int, code: str = "") -> State:
         """Let a worker bring something about in one turn of a round, and return the round's state after it.

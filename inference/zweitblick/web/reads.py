@@ -16,7 +16,7 @@ from zweitblick.audit.codes import Action
 from zweitblick.errors import QueryError, UnknownObjectError, UnknownStudyError
 from zweitblick.intake.parts import media_type
 from zweitblick.store.deliveries import DeliveryState
-from zweitblick.store.life import WAS_READ, Actor, Event, State, after
+from zweitblick.store.life import Actor, Event, State, after
 from zweitblick.store.listing import Place
 from zweitblick.store.lost import DAMAGED, GONE
 from zweitblick.store.objects import KeptResult
@@ -345,13 +345,10 @@ def _told(results: dict[str, KeptResult]) -> list[Result]:
 
 
 def _results(store: Store, one: Round) -> dict[str, KeptResult]:
-    """Return results by name; of a reading that is under way or broken off there may be some, which are not shown."""
-    was_read = one.state in WAS_READ
-    if one.state in (State.FAILED, State.SUPERSEDED):  # before it was read, or after that
-        was_read = any(entry.event is Event.READ for entry in store.work.history(one.id))
-    if was_read:
-        return {result.name: result for result in store.results(one.id) if result.name != ERROR}
-    return {}
+    """Return results by name, once all of them are there."""
+    if not store.work.was_read(one):
+        return {}
+    return {result.name: result for result in store.results(one.id) if result.name != ERROR}
 
 
 def _fault(store: Store, last: Round) -> Fault | None:

@@ -18,7 +18,8 @@ from zweitblick.web.gate import requestor_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.service import Service
-from zweitblick.worklist.content import audited_study, is_uid, parsed, written
+from zweitblick.worklist.body import parsed
+from zweitblick.worklist.content import audited_study, is_uid, written
 from zweitblick.worklist.query import Key, key_of
 
 MEDIA_TYPE = "application/dicom+json"
@@ -82,10 +83,7 @@ def _add_items(routes: APIRouter, service: Service) -> None:
         """Search for work items by exact values; all of their attributes are returned."""
         keys = _keys(request)
         record_query(service, request)
-        found = worklist.search(keys)[offset : offset + limit]
-        if not found:
-            return Response(status_code=204)
-        return JSONResponse([written(one) for one in found], headers=PRIVATE, media_type=MEDIA_TYPE)
+        return _page(worklist.search(keys)[offset:], limit)
 
     @routes.get("/{uid}", response_class=Response, responses=_FOUND)
     def retrieve(uid: str, request: Request, transaction: str = "") -> Response:
@@ -173,6 +171,15 @@ def _keys(request: Request) -> list[Key]:
     return [key_of(name, value) for name, value in given if name not in _NO_KEYS]
 
 
+def _page(found: list[Dataset], limit: int) -> Response:
+    """Answer with the first of the work items that were found, and with how many there are behind them."""
+    if not found:
+        return Response(status_code=204)
+    more = f"There are {len(found) - limit} additional results that can be requested"
+    headers = PRIVATE | (_warning(more) if len(found) > limit else {})
+    return JSONResponse([written(one) for one in found[:limit]], headers=headers, media_type=MEDIA_TYPE)
+
+
 def _subscriber(ae_title: str) -> str:
     if not is_ae_title(ae_title):
         raise WorkitemContentError("the subscriber is no AE title; give 1 to 16 ASCII characters, no backslash")
@@ -180,5 +187,5 @@ def _subscriber(ae_title: str) -> str:
 
 
 def _warning(text: str) -> dict[str, str]:
-    """Return a Warning header as PS3.18 section 11.7.3 has it."""
+    """Return a Warning header as PS3.18 sections 8.3.4.4.1 and 11.7.3 have it."""
     return {"Warning": f'299 zweitblick: "{text}"'}

@@ -1,11 +1,9 @@
 """What a work item may say (PS3.4 Table CC.2.5-3, in part), and how it is written (DICOM JSON, PS3.18 annex F)."""
 
-import json
 import re
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.uid import RE_VALID_UID
 
 from zweitblick.audit.events import AuditedStudy
@@ -18,6 +16,9 @@ PUSH = "1.2.840.10008.5.1.4.34.6.1"
 DRAFT = "UnifiedProcedureStepPerformedProcedureSequence"
 """What was performed, and what came of it."""
 
+PROGRESS = "ProcedureStepProgressInformationSequence"
+"""How far it is, or why it was discontinued."""
+
 _VALUES = {
     "ProcedureStepState": frozenset({StepState.SCHEDULED}),
     "ScheduledProcedureStepPriority": frozenset({"HIGH", "MEDIUM", "LOW"}),
@@ -25,11 +26,11 @@ _VALUES = {
     "ProcedureStepLabel": None,
     "ScheduledProcedureStepStartDateTime": None,
 }
-"""Attributes that a new work item must have, with the values that they may have."""
+"""Attributes that a work item must have from the beginning to the end, with the values that they may have."""
 
 _NOT_WHEN_NEW = (
     "TransactionUID",
-    "ProcedureStepProgressInformationSequence",
+    PROGRESS,
     DRAFT,
 )
 _NEVER_SET = (
@@ -43,35 +44,6 @@ _PERFORMED = (
     *("PerformedStationNameCodeSequence", "PerformedWorkitemCodeSequence"),
     *("PerformedProcedureStepStartDateTime", "PerformedProcedureStepEndDateTime"),
 )
-
-
-def parsed(body: bytes) -> Dataset:
-    """Read one data set in DICOM JSON, by itself or as a list of one.
-
-    Raises
-    ------
-    WorkitemContentError
-        If it is none.
-    """
-    try:
-        content = json.loads(body)
-        if isinstance(content, list) and len(content) == 1:
-            content = content[0]
-        dataset = Dataset.from_json(content)
-        dataset.to_json_dict()  # values that do not fit their VR show here
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-        BytesLengthException,
-    ) as error:
-        raise WorkitemContentError(
-            f"the body is not one data set in DICOM JSON ({type(error).__name__}); see PS3.18 annex F"
-        ) from error
-    return dataset
 
 
 def written(dataset: Dataset) -> dict[str, Any]:
@@ -97,12 +69,8 @@ def check_new(dataset: Dataset) -> None:
     WorkitemContentError
         Naming the first attribute that is wrong.
     """
-    for keyword, allowed in _VALUES.items():
-        value = str(dataset.get(keyword) or "")
-        if not value or (allowed is not None and value not in allowed):
-            raise WorkitemContentError(
-                f"{keyword} must be {'given' if allowed is None else ' or '.join(sorted(allowed))}"
-            )
+    for keyword in _VALUES:
+        _check_value(dataset, keyword)
     _refuse(dataset, _NOT_WHEN_NEW, "cannot be given with a new work item; leave it out")
 
 
@@ -115,10 +83,9 @@ def check_change(change: Dataset) -> None:
         Naming the first such attribute.
     """
     _refuse(change, _NEVER_SET, "cannot be changed; leave it out")
-    for keyword in ("ScheduledProcedureStepPriority", "InputReadinessState"):
-        allowed = _VALUES[keyword] or frozenset()
-        if keyword in change and str(change.get(keyword) or "") not in allowed:
-            raise WorkitemContentError(f"{keyword} must be {' or '.join(sorted(allowed))}")
+    for keyword in _VALUES:
+        if keyword in change:
+            _check_value(change, keyword)
 
 
 def check_completed(dataset: Dataset) -> None:
@@ -175,6 +142,12 @@ def input_uids(dataset: Dataset) -> frozenset[str]:
         for instance in item.get("ReferencedSOPSequence") or ()
         if "ReferencedSOPInstanceUID" in instance
     )
+
+
+def _check_value(dataset: Dataset, keyword: str) -> None:
+    value, allowed = str(dataset.get(keyword) or ""), _VALUES[keyword]
+    if not value or (allowed is not None and value not in allowed):
+        raise WorkitemContentError(f"{keyword} must be {'given' if allowed is None else ' or '.join(sorted(allowed))}")
 
 
 def _refuse(dataset: Dataset, keywords: tuple[str, ...], why: str) -> None:

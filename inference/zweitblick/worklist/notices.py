@@ -9,6 +9,8 @@ from typing import Any
 
 from pydicom import Dataset
 
+from zweitblick.worklist.content import PROGRESS
+
 EVENT_SOP_CLASS = "1.2.840.10008.5.1.4.34.6.4"
 """Unified Procedure Step - Event."""
 
@@ -33,9 +35,10 @@ _REPORTED = {
         *("ReasonForCancellation", "ProcedureStepDiscontinuationReasonCodeSequence"),
         *("ContactURI", "ContactDisplayName"),
     ),
-    EventType.PROGRESS_REPORT: ("ProcedureStepProgressInformationSequence",),
+    EventType.PROGRESS_REPORT: (PROGRESS,),
 }
-"""Attributes that each kind of report carries, of those that it is made from."""
+"""Attributes that each kind of report carries (PS3.4 Table CC.2.4-1), of those that it is made from; those of a
+cancellation are in the progress information of a work item, and beside it in a report."""
 
 
 class Notices:
@@ -86,9 +89,10 @@ class Notices:
 
 def _report(kind: EventType, uid: str, about: Dataset, number: int) -> dict[str, Any]:
     report = Dataset()
-    for keyword in _REPORTED[kind]:
-        if keyword in about:
-            report[keyword] = about[keyword]
+    for source in (*(about.get(PROGRESS) or ()), about):
+        for keyword in _REPORTED[kind]:
+            if keyword in source:
+                report[keyword] = source[keyword]
     command = {
         "00000002": {"vr": "UI", "Value": [EVENT_SOP_CLASS]},
         "00000110": {"vr": "US", "Value": [number % 2**16]},

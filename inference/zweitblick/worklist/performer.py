@@ -17,10 +17,12 @@ import pydicom
 from pydicom import Dataset
 
 from zweitblick.errors import KeyHolderError, StoreFullError, StoreUnavailableError, WorkitemError, ZweitblickError
-from zweitblick.store.life import WAS_READ, State
+from zweitblick.store.life import State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.workitems import KeptWorkitem
+from zweitblick.worklist.body import MALFORMED
+from zweitblick.worklist.cancellation import discontinuation
 from zweitblick.worklist.content import input_uids
 from zweitblick.worklist.inputs import Inputs
 from zweitblick.worklist.step import StepState
@@ -37,7 +39,8 @@ SCHEME = "99ZWEITBLICK"
 
 STATION = "zweitblick"
 
-_NOT_READ = frozenset({State.FAILED, State.CANCELLED})
+_ENDED = frozenset({State.FAILED, State.CANCELLED})
+"""Nothing more happens in these unless a person wants it."""
 
 
 class Performer:
@@ -102,18 +105,23 @@ class Performer:
         items = self._store.workitems.items(StepState.SCHEDULED, StepState.IN_PROGRESS)
         self._inputs.keep_to({item.id for item in items if item.state == StepState.SCHEDULED})
         for item in items:
-            content = content_of(item)
-            if not _is_ours(content):
-                continue
             try:
-                if item.state == StepState.SCHEDULED:
-                    self._claim(item, content)
-                elif item.transaction_uid == _transaction_uid(item):
-                    self._report(item)
+                self._attend_to(item)
             except WorkitemError as error:
                 log.info("work item %s was changed meanwhile: %s", item.id, error.code)
             except ZweitblickError as error:
                 log.warning("work item %s waits: %s", item.id, error.code)
+            except MALFORMED as error:  # what is kept was checked when it came, by whatever was known then
+                log.error("work item %s is passed over: %s", item.id, type(error).__name__)  # noqa: TRY400 -- texts may quote data
+
+    def _attend_to(self, item: KeptWorkitem) -> None:
+        content = content_of(item)
+        if not _is_ours(content):
+            return
+        if item.state == StepState.SCHEDULED:
+            self._claim(item, content)
+        elif item.transaction_uid == _transaction_uid(item):
+            self._report(item)
 
     def _claim(self, item: KeptWorkitem, content: Dataset) -> None:
         """Claim what asks for a second read, once all instances that it names are there, or the study is complete."""
@@ -131,10 +139,10 @@ class Performer:
     def _report(self, item: KeptWorkitem) -> None:
         """End a work item of ours once its study was read, or cannot be."""
         last = self._store.rounds(item.study)[-1]
-        if last.state in WAS_READ:
+        if self._store.work.was_read(last):
             self._end(item, StepState.COMPLETED, self._output(item, last))
-        elif last.state in _NOT_READ:
-            self._end(item, StepState.CANCELED, self._reason(last))
+        elif last.state in _ENDED:
+            self._end(item, StepState.CANCELED, self._discontinued(item, last))
         elif last.state is State.RECEIVING and input_uids(content_of(item)):
             self._submit(last)  # the service may have ended between claim and submission
 
@@ -176,12 +184,10 @@ class Performer:
                     references.append(_reference(file.read(), study_uid))
         return references
 
-    @staticmethod
-    def _reason(last: Round) -> Dataset:
-        change = Dataset()
-        why = "it was cancelled" if last.state is State.CANCELLED else "it cannot be read; its state says why"
-        change.ReasonForCancellation = f"The study was not read: {why}."
-        return change
+    def _discontinued(self, item: KeptWorkitem, last: Round) -> Dataset:
+        cancelled, failed = "The reading was cancelled.", "The study was not read: it cannot be; its state says why."
+        reason = cancelled if last.state is State.CANCELLED else failed
+        return discontinuation(content_of(item), self._now(), reason=reason)
 
     def _now(self) -> str:
         return self._clock().strftime("%Y%m%d%H%M%S.%f%z")

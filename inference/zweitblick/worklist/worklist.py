@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from pydicom import Dataset
+from pydicom.uid import generate_uid
 
 from zweitblick.audit.auditor import Auditor, Unrecorded, recorded
 from zweitblick.audit.codes import Action
@@ -15,7 +16,9 @@ from zweitblick.audit.events import procedure_recorded
 from zweitblick.audit.message import Participant
 from zweitblick.errors import WorkitemContentError, WorkitemStateError
 from zweitblick.store.workitems import Change, KeptWorkitem, Workitems
+from zweitblick.worklist.cancellation import discontinuation
 from zweitblick.worklist.content import (
+    PROGRESS,
     PUSH,
     audited_study,
     check_change,
@@ -132,7 +135,7 @@ class Worklist:
             return _saying(item, content)
 
         item = self._changed(uid, updated, by)
-        if "ProcedureStepProgressInformationSequence" in change:
+        if PROGRESS in change:
             self._tell(item, EventType.PROGRESS_REPORT)
         if "InputReadinessState" in change:
             self._tell(item, EventType.STATE_REPORT)
@@ -156,6 +159,8 @@ class Worklist:
                 return item
             if asked == StepState.COMPLETED:
                 _check_completed(item)
+            if asked == StepState.CANCELED:
+                item = self._discontinued(item, Dataset())
             return _moved(item, asked, transaction_uid)
 
         item = self._changed(uid, moved, by)
@@ -164,7 +169,9 @@ class Worklist:
         return is_changed
 
     def request_cancel(self, uid: str, request: Dataset, *, by: Participant | None = None) -> bool:
-        """Cancel a work item that nobody has claimed; else tell those who listen that somebody wants it cancelled.
+        """Tell those who listen that somebody wants a work item cancelled, and cancel it if nobody has claimed it.
+
+        What nobody has claimed is in progress before it is cancelled (PS3.4 section CC.2.2.3), for no longer than that.
 
         Parameters
         ----------
@@ -189,25 +196,24 @@ class Worklist:
             If it cannot be put on record.
         """
         before = StepState.SCHEDULED
+        steps: list[KeptWorkitem] = []
 
         def cancelled(item: KeptWorkitem) -> KeptWorkitem:
             nonlocal before
             before = StepState(item.state)
             if before is StepState.COMPLETED:
                 raise WorkitemStateError("the work item is COMPLETED, and cannot be cancelled any more")
-            if before is not StepState.SCHEDULED:
-                return item
-            content = content_of(item)
-            if "ReasonForCancellation" in request:
-                content.ReasonForCancellation = request.ReasonForCancellation
-            return _moved(_saying(item, content), StepState.CANCELED, "")
+            steps[:] = self._cancelled(item, request) if before is StepState.SCHEDULED else [item]
+            return steps[-1]
 
         item = self._changed(uid, cancelled, by)
+        if before is StepState.CANCELED:
+            return False
+        self.notices.publish(self._items.subscribers(item), EventType.CANCEL_REQUESTED, uid=uid, about=request)
         if before is StepState.SCHEDULED:
-            self._tell(item, EventType.STATE_REPORT)
-        elif before is StepState.IN_PROGRESS:
-            self.notices.publish(self._items.subscribers(item), EventType.CANCEL_REQUESTED, uid=uid, about=request)
-        return before is not StepState.CANCELED
+            for step in steps:
+                self._tell(step, EventType.STATE_REPORT)
+        return True
 
     def subscribe(self, ae_title: str, uid: str | None) -> None:
         """Have a subscriber told of a work item, or of all; it is told the state at once."""
@@ -222,6 +228,20 @@ class Worklist:
     def suspend(self, ae_title: str) -> None:
         """End a subscription to all, but for the work items that are there."""
         self._items.suspend(ae_title)
+
+    def _cancelled(self, item: KeptWorkitem, request: Dataset) -> list[KeptWorkitem]:
+        """Return a work item that is scheduled as it is in progress and cancelled, one after the other (CC.2.2.3)."""
+        claim = str(generate_uid(prefix=None))
+        claimed = _moved(item, StepState.IN_PROGRESS, claim)
+        return [claimed, _moved(self._discontinued(claimed, request), StepState.CANCELED, claim)]
+
+    def _discontinued(self, item: KeptWorkitem, request: Dataset) -> KeptWorkitem:
+        """Return a work item as it must be before it is cancelled, by the reasons of a request."""
+        content = content_of(item)
+        reason = str(request.get("ReasonForCancellation") or "")
+        codes = request.get("ProcedureStepDiscontinuationReasonCodeSequence") or ()
+        content.update(discontinuation(content, self._now(), reason=reason, codes=codes))
+        return _saying(item, content)
 
     def _changed(self, uid: str, change: Change, by: Participant | None) -> KeptWorkitem:
         with self._recorded(content_of(self._items.item(uid)), by, Action.UPDATE):

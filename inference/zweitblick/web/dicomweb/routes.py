@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator
 from pydicom.datadict import keyword_for_tag
 
-from zweitblick.catalogue.catalogue import Entry, Model
+from zweitblick.catalogue.catalogue import Entry
 from zweitblick.catalogue.query import MATCHED, MOST_RESULTS, checked_uid
 from zweitblick.intake.parts import media_type
 from zweitblick.web.access import Viewings, record_query
@@ -16,7 +16,7 @@ from zweitblick.web.body import Bodies, Body
 from zweitblick.web.dicomweb.media import DICOM, DICOM_JSON, RELATED, check_json
 from zweitblick.web.dicomweb.query import VALUES, parse
 from zweitblick.web.dicomweb.retrieve import Given, Retrieval, frame_numbers, window_of
-from zweitblick.web.dicomweb.search import Qido
+from zweitblick.web.dicomweb.search import Page, Qido
 from zweitblick.web.dicomweb.stow import Account, keep_instances
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
@@ -121,19 +121,19 @@ def _add_searches(routes: APIRouter, service: Service) -> None:
     def search_studies(request: Request, accept: Accept) -> Response:
         """Search for studies (QIDO-RS)."""
         check_json(accept)
-        return _json(_search(service, request).studies(parse(request.query_params.multi_items())))
+        return _page(request, _search(service, request).studies(parse(request.query_params.multi_items())))
 
     @routes.get("/series", openapi_extra=_SEARCH)
     def search_series(request: Request, accept: Accept) -> Response:
         """Search for series of all studies (QIDO-RS)."""
         check_json(accept)
-        return _json(_search(service, request).series(parse(request.query_params.multi_items())))
+        return _page(request, _search(service, request).series(parse(request.query_params.multi_items())))
 
     @routes.get("/instances", openapi_extra=_SEARCH)
     def search_instances(request: Request, accept: Accept) -> Response:
         """Search for instances of all studies (QIDO-RS)."""
         check_json(accept)
-        return _json(_search(service, request).instances(parse(request.query_params.multi_items())))
+        return _page(request, _search(service, request).instances(parse(request.query_params.multi_items())))
 
 
 def _add_searches_within(routes: APIRouter, service: Service) -> None:
@@ -141,19 +141,21 @@ def _add_searches_within(routes: APIRouter, service: Service) -> None:
     def search_series_of_a_study(request: Request, study: Uid, accept: Accept) -> Response:
         """Search for series of a study (QIDO-RS)."""
         check_json(accept)
-        return _json(_search(service, request).series(parse(request.query_params.multi_items()), study))
+        return _page(request, _search(service, request).series(parse(request.query_params.multi_items()), study))
 
     @routes.get("/studies/{study}/instances", openapi_extra=_SEARCH)
     def search_instances_of_a_study(request: Request, study: Uid, accept: Accept) -> Response:
         """Search for instances of a study (QIDO-RS)."""
         check_json(accept)
-        return _json(_search(service, request).instances(parse(request.query_params.multi_items()), study))
+        return _page(request, _search(service, request).instances(parse(request.query_params.multi_items()), study))
 
     @routes.get(f"{_SERIES}/instances", openapi_extra=_SEARCH)
     def search_instances_of_a_series(request: Request, study: Uid, series: Uid, accept: Accept) -> Response:
         """Search for instances of a series (QIDO-RS)."""
         check_json(accept)
-        return _json(_search(service, request).instances(parse(request.query_params.multi_items()), study, series))
+        return _page(
+            request, _search(service, request).instances(parse(request.query_params.multi_items()), study, series)
+        )
 
 
 def _add_retrievals(routes: APIRouter, service: Service) -> None:
@@ -228,8 +230,10 @@ def _search(service: Service, request: Request) -> Qido:
     return Qido(service.store, _root(request))
 
 
-def _json(models: list[Model]) -> Response:
-    return JSONResponse(models, headers=PRIVATE, media_type=DICOM_JSON)
+def _page(request: Request, page: Page) -> Response:
+    """Answer a search; 200 also where nothing matches (PS3.18 section 8.3.4.4.1 as CP 2473 has it)."""
+    more = {"Warning": f"299 {_root(request)}: There are additional results that can be requested"}
+    return JSONResponse(page.models, headers=PRIVATE | more if page.has_more else PRIVATE, media_type=DICOM_JSON)
 
 
 def _streamed(given: Given) -> Response:

@@ -1,6 +1,8 @@
 """QIDO-RS (PS3.18 section 10.6): what is shown of studies, series and instances that match a query."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
 
 from zweitblick.catalogue.catalogue import Model
 from zweitblick.catalogue.query import MODALITY, SERIES_UID, Query
@@ -19,6 +21,22 @@ INSTANCE_TAGS = (
 """Attributes that are returned without being asked for (PS3.18 tables 10.6.3-3 to 10.6.3-5), and Study Description."""
 
 
+class Page(NamedTuple):
+    """What is returned of what matches.
+
+    Parameters
+    ----------
+    models
+        What is returned.
+    has_more
+        Whether more matches than this and what was passed over (PS3.18 section 8.3.4.4.1). How much more is not known:
+        it would have to be looked into.
+    """
+
+    models: list[Model]
+    has_more: bool
+
+
 class Qido:
     """Answers searches.
 
@@ -34,13 +52,17 @@ class Qido:
         self._search = Search(store)
         self._root = root
 
-    def studies(self, query: Query) -> list[Model]:
+    def studies(self, query: Query) -> Page:
         """Return studies that match, the newest first unless they are searched for by identifiers."""
-        return [
-            self._shown(one.attributes, STUDY_TAGS, query, f"studies/{one.uid}") for one in self._search.studies(query)
+        asked = _one_more(query) if query.match else query
+        models = [
+            self._shown(one.attributes, STUDY_TAGS, query, f"studies/{one.uid}") for one in self._search.studies(asked)
         ]
+        if query.match:
+            return _page(models, query)
+        return Page(models, self._search.has_more_studies(query))
 
-    def series(self, query: Query, study_uid: str = "") -> list[Model]:
+    def series(self, query: Query, study_uid: str = "") -> Page:
         """Return series that match, of one study or of all.
 
         Raises
@@ -49,12 +71,13 @@ class Qido:
             If one study is asked for and not kept.
         """
         tags = (*OF_STUDIES, *COUNTED, *SERIES_TAGS)
-        return [
+        models = [
             self._shown(one.attributes, tags, query, f"studies/{one.study_uid}/series/{one.uid}")
-            for one in self._search.series(query, study_uid)
+            for one in self._search.series(_one_more(query), study_uid)
         ]
+        return _page(models, query)
 
-    def instances(self, query: Query, study_uid: str = "", series_uid: str = "") -> list[Model]:
+    def instances(self, query: Query, study_uid: str = "", series_uid: str = "") -> Page:
         """Return instances that match, of one series, one study or of all.
 
         Raises
@@ -63,10 +86,11 @@ class Qido:
             If one study is asked for and not kept.
         """
         tags = (*OF_STUDIES, *COUNTED, SERIES_UID, MODALITY, *INSTANCE_TAGS)
-        return [
+        models = [
             self._shown(one.attributes, tags, query, one.entry.path)
-            for one in self._search.instances(query, study_uid, series_uid)
+            for one in self._search.instances(_one_more(query), study_uid, series_uid)
         ]
+        return _page(models, query)
 
     def _shown(self, attributes: Model, tags: Iterable[str], query: Query, path: str) -> Model:
         """Return what is asked for of what is known, in the order of tags, and where it can be retrieved."""
@@ -74,3 +98,11 @@ class Qido:
         shown = {tag: value for tag, value in attributes.items() if wanted is None or tag in wanted}
         url = {"vr": "UR", "Value": [f"{self._root}/{path}"]}
         return dict(sorted((shown | {"00081190": url}).items()))
+
+
+def _one_more(query: Query) -> Query:
+    return replace(query, limit=query.limit + 1)
+
+
+def _page(models: list[Model], query: Query) -> Page:
+    return Page(models[: query.limit], len(models) > query.limit)
