@@ -1,6 +1,7 @@
 """Results: what was made of a study, streamed into sealed files of their own."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +14,15 @@ from zweitblick.errors import ActorError, EventError, ResultChangedError, Unknow
 from zweitblick.store import rounds
 from zweitblick.store.index import Indexed
 from zweitblick.store.life import State
+from zweitblick.store.lost import KEYLESS
 from zweitblick.store.objects import Kind
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause
 from zweitblick.store.rows import fresh_id, sealed_details
 from zweitblick.store.schema import objects
 from zweitblick.vault.envelope import SealingWriter
+
+log = logging.getLogger(__name__)
 
 FINDINGS = "json"
 """Name of the result that holds the findings."""
@@ -78,7 +82,12 @@ def keep_reading(
 def keep_fault(rooms: Rooms, result: ResultName, source: BinaryIO, cause: Cause, *, at: datetime) -> State:
     """Keep why a round failed, in place of why it did before; see `zweitblick.store.work.Work.give_up`."""
     before = (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
-    return _keep_in_place(rooms, before, [(result, source)], _Change(result.round, cause, at))
+    change = _Change(result.round, cause, at)
+    try:
+        return _keep_in_place(rooms, before, [(result, source)], change)
+    except KEYLESS as error:
+        log.warning("of round %s only the code is kept, since nothing can be sealed: %s", result.round, error.code)
+        return _keep_in_place(rooms, before, [], change)
 
 
 class _Change(NamedTuple):
@@ -101,7 +110,8 @@ def _keep_in_place(
             old = transaction.execute(select(objects.c.file).where(replaced)).scalars().all()
             rooms.folder.unsettle(old)
             transaction.execute(delete(objects).where(replaced))
-            transaction.execute(insert(objects), rows)
+            if rows:
+                transaction.execute(insert(objects), rows)
     except (EventError, ActorError, UnknownRoundError):
         rooms.folder.delete([row["file"] for row in rows])
         raise
