@@ -17,3 +17,11 @@ def test_a_failure_of_a_study_without_a_key_is_shown_with_its_code(web_house: We
     web_house.store.work.give_up(failed.id, "store.key-missing", "no key", turn=1)
     answer = web_house.client.get(f"/api/v1/reads/{uid}").json()
     assert (answer["state"], answer["error"]["code"]) == ("failed", "store.key-missing")
+
+
+def test_it_is_not_ready_once_nothing_is_kept_any_more(web_house: WebHouse) -> None:
+    assert web_house.stranger.get("/ready").status_code == 200
+    web_house.store._ingest.close()
+    answer = web_house.stranger.get("/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store.unavailable")
+    assert "not kept" in answer.json()["detail"]

@@ -147,10 +147,14 @@ class ObjectFolder:
                 self._part(name).unlink(missing_ok=True)
 
     def settle(self, files: Collection[str]) -> None:
-        """Take note that rows name these files, made here. Nothing is lost if this does not happen."""
+        """Take note that rows name these files, made here, if the disk lets it; nothing is lost if it does not."""
         for file in self._unsettled.intersection(files):
-            self._unsettled.discard(file)
-            self._rename(file)
+            try:
+                self._rename(file)
+            except OSError as error:
+                log.warning("file %s keeps the name of one that no row names (%s)", file, error.strerror)
+            else:
+                self._unsettled.discard(file)
 
     def open(self, place: Place) -> BinaryIO:
         """Open a sealed object for reading, at the place where it is.

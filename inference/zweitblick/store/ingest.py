@@ -140,6 +140,11 @@ class Ingest:
             self._rooms.studies.forget(study)
         raise StoreUnavailableError("the instance's study was deleted again and again; send it again later")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether instances are taken."""
+        return self._group.is_running
+
     def close(self) -> None:
         """Commit what is waiting, and take no more."""
         self._group.close()
