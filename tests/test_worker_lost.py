@@ -1,5 +1,7 @@
-"""What is wrong with one study keeps no other waiting; one whose key is lost is read once that is back."""
+"""What is wrong with one study stops nothing else; one whose key is lost is read once that is back."""
 
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, delete, insert, select, update
 
 from audit.book import study_of
-from kept_study import files_of, wait_until
+from kept_study import Clock, files_of, wait_until
 from reading_house import House, contents, fails_at_once, last, reached
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.errors import StoreDamagedError
@@ -89,6 +91,19 @@ class Faulty(PriorLookup):
         return super().holds(one)
 
 
+class Stuck(PriorLookup):
+    """Does not answer until it may."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        super().__init__(store, (), clock=clock)
+        self.asked, self.goes_on = threading.Event(), threading.Event()
+
+    def holds(self, one: Round) -> bool:
+        self.asked.set()
+        assert self.goes_on.wait(60)
+        return super().holds(one)
+
+
 class Noting(Deliverer):
     """Tells that it was asked to go on."""
 
@@ -110,3 +125,20 @@ def test_what_is_wrong_with_one_round_keeps_no_other_waiting(house: House, image
             reached(store, other, State.FAILED)
             wait_until(lambda: deliverer.resumed)
         assert last(store, lookup.study).state is State.STABLE
+
+
+def test_a_worker_says_that_it_is_alive_however_long_it_looks_for_work(
+    house: House, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zweitblick.worker.fleet.BEAT", timedelta(milliseconds=10))
+    with house.store() as store:
+        lookup = Stuck(store, house.clock)
+        token = fails_at_once(store, image, "first")
+        with house.worker(store, lookup=lookup):
+            house.clock.move(30)
+            assert lookup.asked.wait(60)
+            ((worker, before),) = store.work.beats().items()
+            wait_until(lambda: store.work.beats()[worker] > before + 1)
+            lookup.goes_on.set()
+            reached(store, token, State.FAILED)
+        assert store.work.beats() == {}
