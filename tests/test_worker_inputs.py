@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 import pytest
 from pydicom.uid import (
     CTImageStorage,
@@ -14,9 +15,11 @@ from pydicom.uid import (
 )
 
 from kept_study import Clock, new_store, sent
-from reading_house import keep_renamed, last
+from reading_house import keep_renamed, last, received
+from zweitblick.errors import SealBrokenError
 from zweitblick.store.store import Store
 from zweitblick.study import Priority
+from zweitblick.vault.envelope import SEGMENT_BYTES
 from zweitblick.worker.faults import Fault
 from zweitblick.worker.inputs import inputs
 from zweitblick.worker.priority import priority, rank
@@ -75,6 +78,22 @@ def test_a_study_whose_images_are_damaged_is_routine(store: Store, quick_files: 
     image = sent(quick_files[0])
     store.keep(replace(image, data=b"no data set"))
     assert priority(store, last(store, store.token(image.study_instance_uid)), SENDERS) is Priority.ROUTINE
+
+
+def test_of_an_image_no_more_than_its_head_is_opened(tmp_path: Path, store: Store, quick_files: list[Path]) -> None:
+    """The sealed bytes are damaged in the middle, where a reader of the whole would stumble."""
+    data = pydicom.dcmread(quick_files[0])
+    data.RequestedProcedurePriority, data.PixelData = "STAT", bytes(6 * SEGMENT_BYTES)
+    image = received(data)
+    store.keep(image)
+    (pack,) = (path for path in tmp_path.rglob("objects/??/*") if path.is_file())
+    with pack.open("r+b") as file:
+        file.seek(3 * SEGMENT_BYTES)
+        file.write(b"damage")
+    token = store.token(image.study_instance_uid)
+    assert priority(store, last(store, token), SENDERS) is Priority.STAT
+    with pytest.raises(SealBrokenError), store.open(store.instances(token)[0].id) as opened:
+        opened.read()
 
 
 def test_the_most_urgent_has_the_lowest_rank() -> None:

@@ -3,12 +3,18 @@
 import threading
 from contextlib import suppress
 
+import pytest
+
 from store.stores import Holder, instance, opened_store, pixels, plain_file, study_uid
-from zweitblick.errors import StoreUnavailableError, UnknownStudyError
+from zweitblick.errors import StoreUnavailableError, UnknownStudyError, WorkitemExistsError
 from zweitblick.store.ingest import Outcome
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.store import Store
+
+
+def add_workitem(store: Store, uid: str) -> None:
+    store.workitems.add(uid=uid, study_uid=study_uid(1), state="SCHEDULED", content="{}")
 
 
 class SharedStoreContract:
@@ -47,6 +53,34 @@ class SharedStoreContract:
             one.keep(instance(number=2))
             (kept,) = other.instances(other.token(study_uid(1)))
             assert plain_file(other, kept.id).endswith(pixels(1, 2))
+
+    def test_what_comes_after_another_has_shredded_is_kept_though_the_key_is_not_in_memory_any_more(
+        self, places: StorePlaces, holder: Holder
+    ) -> None:
+        with opened_store(places, holder) as one, opened_store(places, holder) as other:
+            for number, comes in enumerate([lambda: one.keep(instance()), lambda: add_workitem(one, "1.2.1")]):
+                one.keep(instance())
+                token = one.token(study_uid(1))
+                other.shred(token)
+                one._rooms.keyring.forget(token)  # as after a thousand other studies
+                comes()
+                assert one.token(study_uid(1)) != token
+                assert len(one.workitems.items()) == number
+
+    def test_a_work_item_that_comes_to_one_while_another_shreds_is_kept_once(
+        self, places: StorePlaces, holder: Holder
+    ) -> None:
+        with opened_store(places, holder) as one, opened_store(places, holder) as other:
+            add_workitem(one, "1.2.1")
+            (before,) = one.workitems.items()
+            other.shred(before.study)
+            for _ in range(2):
+                add_workitem(one, "1.2.1")
+                (kept,) = other.workitems.items()
+                assert (kept.uid, kept.study) == ("1.2.1", one.token(study_uid(1)))
+                with pytest.raises(WorkitemExistsError):
+                    add_workitem(one, "1.2.1")
+                other.shred(kept.study)
 
     def test_of_two_that_come_late_at_once_one_begins_the_next_round(self, places: StorePlaces, holder: Holder) -> None:
         with opened_store(places, holder) as one, opened_store(places, holder) as other:

@@ -15,6 +15,7 @@ import pytest
 from store import full_disk
 from store.stores import Clock, encoded, file_holder, instance, opened_store, plain_file, study_uid
 from zweitblick.errors import StoreFullError, StoreUnavailableError
+from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.places import StorePlaces
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +90,20 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(re.fullmatch(r"(\d+) kept\n", done.stdout)[1]) > 10
+
+
+def test_a_file_that_cannot_be_given_its_name_is_kept_and_named_later(tmp_path: Path) -> None:
+    """A folder in its place stands for a disk that is full or cannot be written."""
+    folder = ObjectFolder(tmp_path)
+    (place,) = folder.append([("study", [b"sealed"])])
+    in_its_way = tmp_path / place.file[:2] / place.file
+    (in_its_way / "full").mkdir(parents=True)
+    folder.settle([place.file])
+    assert in_its_way.with_suffix(".part").read_bytes() == b"sealed"
+    shutil.rmtree(in_its_way)
+    folder.settle([place.file])
+    assert in_its_way.read_bytes() == b"sealed"
+    folder.close()
 
 
 def test_a_store_whose_folder_is_gone_or_that_is_closed_says_so(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whoever submits gets its own outcome, whatever happens to the others, and nobody waits for ever."""
 
+import errno
 import threading
 from collections.abc import Sequence
 
@@ -86,11 +87,27 @@ def test_an_error_is_raised_by_each_of_the_group_and_the_next_is_committed() -> 
     assert submitted(group, [3]) == [StoreUnavailableError]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_fault_of_ours_leaves_nobody_waiting() -> None:
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "Input/output error")], ids=["memory", "disk"])
+def test_what_the_machine_lacks_for_one_group_refuses_no_other(error: Exception) -> None:
     def commit(items: Sequence[int]) -> Sequence[int]:
-        raise ZeroDivisionError
+        if -1 in items:
+            raise error
+        return items
+
+    group = GroupCommit(commit)
+    assert submitted(group, [1, -1, 2]) == [1, StoreUnavailableError, 2]
+    assert group.is_running
+    group.close()
+    assert not group.is_running
+
+
+def test_a_fault_of_ours_leaves_nobody_waiting_and_is_seen(caplog: pytest.LogCaptureFixture) -> None:
+    def commit(items: Sequence[int]) -> Sequence[int]:
+        raise KeyError("Kowalczyk^Wilhelmine")
 
     group = GroupCommit(commit)
     assert submitted(group, [1, 2]) == [StoreUnavailableError] * 2
+    group._thread.join()
+    assert not group.is_running
+    assert caplog.messages == ["the store has stopped at a fault: KeyError"]
     group.close()

@@ -170,6 +170,15 @@ class WorkContract:
         [error] = store.results(one.id)
         assert plain_file(store, error.id) == b'{"code": "internal", "message": "second"}'
 
+    def test_without_the_key_the_code_alone_is_kept_and_no_earlier_reason(self, store: Store) -> None:
+        one = begun(store)
+        store.work.give_up(one.id, "internal", "first", turn=1)
+        store.advance(one.id, Event.REPLAYED, by=Actor.ADMINISTRATOR)
+        store._rooms.keyring.destroy(one.study)
+        assert store.work.give_up(one.id, "store.key-missing", "second", turn=2) is State.FAILED
+        assert store.results(one.id) == []
+        assert [job.code for job in store.work.jobs_in([State.FAILED])] == ["store.key-missing"]
+
     def test_jobs_tell_since_when_how_often_and_why(self, store: Store, clock: Clock) -> None:
         one = begun(store)
         clock.pass_by(5)

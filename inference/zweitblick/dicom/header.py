@@ -127,22 +127,23 @@ def read_header(source: Path | bytes, tags: list[int]) -> Header:
     """
     try:
         with opened_bytes(source) as file:
-            if (plain := _plain_header(file, tags)) is not None:
-                return plain
-            file.seek(0)
             return header_of(file, tags)
     except OSError as error:
         raise _damaged(error) from error
 
 
 def header_of(file: BinaryIO, tags: list[int] | None) -> Header:
-    """Attributes ``tags`` of an open file, all of them if None; otherwise as `read_header`.
+    """Attributes ``tags`` of an open file, all of them if None; otherwise as `read_header`. Pixels are not read.
 
     Raises
     ------
     DamagedInstanceError
         If the file is no DICOM data set or its header is damaged.
     """
+    if tags is not None:
+        if (plain := _plain_header(file, tags)) is not None:
+            return plain
+        file.seek(0)
     found: list[tuple[int, int]] = []
     represented: list[str] = []
 

@@ -3,7 +3,7 @@
 import errno
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, SQLITE_FULL, Connection
@@ -20,7 +20,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from zweitblick.errors import StoreError, StoreFullError, StoreUnavailableError, StoreVersionError
+from zweitblick.errors import StoreError, StoreFullError, StoreUnavailableError, StoreVersionError, ZweitblickError
 
 FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The device, the quota or the largest allowed file is full."""
@@ -32,6 +32,10 @@ _AGAIN_S = 0.001
 _POSTGRESQL_DISK_FULL = "53100"
 _MIGRATION_LOCK = 7311930524661873264
 """Any number that no other program uses for PostgreSQL's advisory locks."""
+
+
+def _nothing() -> None:
+    """Leave it at that."""
 
 
 class Database:
@@ -90,8 +94,17 @@ class Database:
             yield transaction
 
     @contextmanager
-    def writing(self) -> Iterator[Transaction]:
+    def writing(
+        self, *, undone: Callable[[], None] = _nothing, unsure: Callable[[], None] = _nothing
+    ) -> Iterator[Transaction]:
         """Give a transaction that is durable once the block has ended, and undone if it raises.
+
+        Parameters
+        ----------
+        undone
+            Called if it failed, and nothing of it is durable.
+        unsure
+            Called if the database was lost as it ended, so that nobody knows.
 
         Raises
         ------
@@ -102,8 +115,15 @@ class Database:
         sqlalchemy.exc.IntegrityError
             If another transaction was faster; read again.
         """
-        with _typed_errors(), self._turn, self._writing.begin() as transaction:
-            yield transaction
+        is_ending = False
+        try:
+            with _typed_errors(), self._turn, self._writing.begin() as transaction:
+                yield transaction
+                is_ending = True
+        except (ZweitblickError, IntegrityError) as error:
+            is_lost = is_ending and isinstance(error, StoreUnavailableError)
+            (unsure if is_lost else undone)()
+            raise
 
     def truncate_log(self) -> None:
         """Empty SQLite's write-ahead log, which still holds what was deleted.

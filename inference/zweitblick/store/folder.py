@@ -7,8 +7,9 @@ names it a file ends in ``.part``. What a crash leaves behind is therefore known
     objects/3f/3f…       named by rows
     objects/3f/3f….part  not yet, or the service died just after: kept if a row names it, removed if none does
 
-A file without ``.part`` that no row names is left alone: the database may be yesterday's backup. So are bytes at the
-end of a pack that no row names; they go with the pack. A new process begins new packs.
+A file without ``.part`` that no row names is left alone: the database may be yesterday's backup. So are bytes of a pack
+that no row names; they go with the pack. A new process begins new packs. What was written for a transaction that has
+failed is deleted at once, unless the database was lost as it ended, and a row may name it.
 """
 
 import fcntl
@@ -125,6 +126,14 @@ class ObjectFolder:
                 os.close(self._packs.popitem(last=False)[1].descriptor)
         return places
 
+    def take_back(self, places: Sequence[Place]) -> None:
+        """Free what `append` has written last and no row names; what it has written since keeps its place."""
+        with self._lock:
+            for pack in self._packs.values():
+                mine = [place for place in places if place.file == pack.file]
+                if mine and pack.size == max(place.start + place.sealed_bytes for place in mine):
+                    _cut(pack, min(place.start for place in mine))
+
     @contextmanager
     def new_file(self) -> Iterator[tuple[str, BinaryIO]]:
         """Give the name and the sink of a file of its own, which is durable once the block has ended.
@@ -147,10 +156,14 @@ class ObjectFolder:
                 self._part(name).unlink(missing_ok=True)
 
     def settle(self, files: Collection[str]) -> None:
-        """Take note that rows name these files, made here. Nothing is lost if this does not happen."""
+        """Take note that rows name these files, made here, if the disk lets it; nothing is lost if it does not."""
         for file in self._unsettled.intersection(files):
-            self._unsettled.discard(file)
-            self._rename(file)
+            try:
+                self._rename(file)
+            except OSError as error:
+                log.warning("file %s keeps the name of one that no row names (%s)", file, error.strerror)
+            else:
+                self._unsettled.discard(file)
 
     def open(self, place: Place) -> BinaryIO:
         """Open a sealed object for reading, at the place where it is.
@@ -295,6 +308,13 @@ class ObjectFolder:
 
     def _part(self, file: str) -> Path:
         return self._path(file).with_suffix(_PART)
+
+
+def _cut(pack: _Pack, size: int) -> None:
+    """Cut a pack back to a size, if the disk lets it."""
+    with suppress(OSError):
+        os.ftruncate(pack.descriptor, size)
+        pack.size = size
 
 
 class _Window(io.RawIOBase):

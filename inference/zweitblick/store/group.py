@@ -1,5 +1,6 @@
 """GroupCommit: what several threads want durable becomes durable together."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -8,11 +9,15 @@ from typing import Generic, TypeVar
 
 from zweitblick.errors import StoreUnavailableError, ZweitblickError
 
+log = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 MOST = 256
 """Items of one group; what waits behind them comes next."""
+
+_STOPPED = "the store has stopped at a fault; see its log, and start it again"
 
 
 class GroupCommit(Generic[Item, Outcome]):
@@ -53,6 +58,11 @@ class GroupCommit(Generic[Item, Outcome]):
             self._waiting.put((item, future))
         return future.result()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether items are taken: not once this is closed, or has stopped at a fault of ours."""
+        return self._open
+
     def close(self) -> None:
         """Commit what is waiting, and take no more."""
         with self._lock:
@@ -65,6 +75,8 @@ class GroupCommit(Generic[Item, Outcome]):
         try:
             while self._settle_next():
                 pass
+        except Exception as error:  # noqa: BLE001 -- the thread's edge: its text may quote a header, so only its type is told
+            log.error("the store has stopped at a fault: %s", type(error).__name__)  # noqa: TRY400 -- as said
         finally:
             self._refuse_the_rest()
 
@@ -97,21 +109,28 @@ class GroupCommit(Generic[Item, Outcome]):
             for future, outcome in zip(futures, outcomes, strict=True):
                 future.set_result(outcome)
         except ZweitblickError as error:
-            for future in futures:
-                # each thread raises an exception of its own, since raising writes to it
-                own = type(error)(*error.args)
-                own.__cause__ = error.__cause__
-                future.set_exception(own)
+            _refuse(futures, error)
+        except (MemoryError, OSError) as error:  # of the machine at that time: it may pass
+            log.error("a group cannot be kept: %s", type(error).__name__)  # noqa: TRY400 -- texts may quote data
+            _refuse(futures, StoreUnavailableError(f"the store failed by {type(error).__name__}; see to the machine"))
         finally:
             # a fault of ours ends this thread; nobody must wait for it
-            for future in futures:
-                if not future.done():
-                    future.set_exception(StoreUnavailableError("the store has stopped at a fault; see its log"))
+            _refuse(futures, StoreUnavailableError(_STOPPED))
 
     def _refuse_the_rest(self) -> None:
         with self._lock:
             self._open = False
         while not self._waiting.empty():
             if (entry := self._waiting.get()) is not None:
-                entry[1].set_exception(StoreUnavailableError("the store has stopped at a fault; see its log"))
+                entry[1].set_exception(StoreUnavailableError(_STOPPED))
         self._waiting.put(None)
+
+
+def _refuse(futures: Sequence[Future[Outcome]], error: ZweitblickError) -> None:
+    """Tell an error to all who wait still."""
+    for future in futures:
+        if not future.done():
+            # each thread raises an exception of its own, since raising writes to it
+            own = type(error)(*error.args)
+            own.__cause__ = error.__cause__
+            future.set_exception(own)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import BinaryIO, cast
 
 from sqlalchemy import Connection as Transaction
@@ -140,6 +141,11 @@ class Ingest:
             self._rooms.studies.forget(study)
         raise StoreUnavailableError("the instance's study was deleted again and again; send it again later")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether instances are taken."""
+        return self._group.is_running
+
     def close(self) -> None:
         """Commit what is waiting, and take no more."""
         self._group.close()
@@ -206,7 +212,7 @@ class Ingest:
         placed = {item.id: place for item, place in zip(stored, places, strict=True)}
         decided = [item for item in group if item.id in decisions]
         if decided:
-            with self._rooms.database.writing() as transaction:
+            with self._rooms.database.writing(undone=partial(self._rooms.folder.take_back, places)) as transaction:
                 _keep_rows(transaction, decided, decisions, placed)
         self._rooms.folder.settle({place.file for place in places})
         return [decisions[item.id].outcome if item.id in decisions else None for item in group]

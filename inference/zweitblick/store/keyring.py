@@ -80,6 +80,10 @@ class Keyring:
         self._in_use.put(owner, key)
         return key
 
+    def is_in_use(self, owner: str) -> bool:
+        """Whether an owner's key is in memory."""
+        return self._in_use.get(owner) is not None
+
     def ids(self, owner: str) -> KeyIds:
         """Name an owner's key, and the key that wraps it now.
 

@@ -1,24 +1,31 @@
 """Results: what was made of a study, streamed into sealed files of their own."""
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import Connection as Transaction
 from sqlalchemy.exc import IntegrityError
 
-from zweitblick.errors import ActorError, EventError, ResultChangedError, UnknownRoundError
-from zweitblick.store import rounds
+from zweitblick.errors import ResultChangedError, UnknownRoundError
+from zweitblick.store import rounds, schema
 from zweitblick.store.index import Indexed
 from zweitblick.store.life import State
+from zweitblick.store.lost import KEYLESS
 from zweitblick.store.objects import Kind
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause
 from zweitblick.store.rows import fresh_id, sealed_details
 from zweitblick.store.schema import objects
 from zweitblick.vault.envelope import SealingWriter
+
+log = logging.getLogger(__name__)
 
 FINDINGS = "json"
 """Name of the result that holds the findings."""
@@ -57,12 +64,12 @@ class ResultName:
 def keep_result(rooms: Rooms, result: ResultName, source: BinaryIO, *, kind: Kind = Kind.RESULT) -> str:
     """Keep a result; see `zweitblick.store.store.Store.keep_result`, and `keep_outgoing` there."""
     study = _study_of(rooms, result.round)
+    _resolve(rooms, result.round)
     row = _written(rooms, study, result, source) | {"kind": kind}
     try:
-        with rooms.database.writing() as transaction:
+        with _writing(rooms, result.round, [row["file"]]) as transaction:
             transaction.execute(insert(objects).values(row))
     except IntegrityError:
-        rooms.folder.delete([row["file"]])
         return _same(rooms, result, row)
     rooms.folder.settle([row["file"]])
     return str(row["id"])
@@ -78,7 +85,12 @@ def keep_reading(
 def keep_fault(rooms: Rooms, result: ResultName, source: BinaryIO, cause: Cause, *, at: datetime) -> State:
     """Keep why a round failed, in place of why it did before; see `zweitblick.store.work.Work.give_up`."""
     before = (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
-    return _keep_in_place(rooms, before, [(result, source)], _Change(result.round, cause, at))
+    change = _Change(result.round, cause, at)
+    try:
+        return _keep_in_place(rooms, before, [(result, source)], change)
+    except KEYLESS as error:
+        log.warning("of round %s only the code is kept, since nothing can be sealed: %s", result.round, error.code)
+        return _keep_in_place(rooms, before, [], change)
 
 
 class _Change(NamedTuple):
@@ -93,26 +105,63 @@ def _keep_in_place(
     rooms: Rooms, before: ColumnElement[bool], results: Sequence[tuple[ResultName, BinaryIO]], change: _Change
 ) -> State:
     study = _study_of(rooms, change.round)
-    rows = [_written(rooms, study, result, source) for result, source in results]
+    _resolve(rooms, change.round)
+    rows = _all_written(rooms, study, results)
+    files = [row["file"] for row in rows]
     replaced = (objects.c.kind != Kind.INSTANCE) & before
     try:
-        with rooms.database.writing() as transaction:
+        with _writing(rooms, change.round, files) as transaction:
             state = rounds.advance(transaction, change.round, change.cause, at=change.at)
             old = transaction.execute(select(objects.c.file).where(replaced)).scalars().all()
             rooms.folder.unsettle(old)
             transaction.execute(delete(objects).where(replaced))
-            transaction.execute(insert(objects), rows)
-    except (EventError, ActorError, UnknownRoundError):
-        rooms.folder.delete([row["file"] for row in rows])
-        raise
+            if rows:
+                transaction.execute(insert(objects), rows)
     except IntegrityError as error:
-        rooms.folder.delete([row["file"] for row in rows])
         raise ResultChangedError(
             f"an instance of the UID of a result of round {change.round} is kept already; read the study anew"
         ) from error
-    rooms.folder.settle([row["file"] for row in rows])
+    rooms.folder.settle(files)
     rooms.folder.delete(old)
     return state
+
+
+def _writing(rooms: Rooms, round_id: str, files: Collection[str]) -> AbstractContextManager[Transaction]:
+    """Give the transaction that is to name these files; they go if it surely does not."""
+    return rooms.database.writing(
+        undone=partial(rooms.folder.delete, files), unsure=partial(rooms.doubt.note, round_id, files)
+    )
+
+
+def _resolve(rooms: Rooms, round_id: str) -> None:
+    """Delete what no row names of what is in doubt, before more is written for a round.
+
+    The round's row is locked, so that this waits for a transaction that a server still ends though its client was lost,
+    and changed there and back, so that SQLite writes over one that it could not end.
+    """
+    if not (files := rooms.doubt.of(round_id)):
+        return
+    mine, turn = schema.rounds.c.id == round_id, schema.rounds.c.turn
+    with rooms.database.writing() as transaction:
+        transaction.execute(select(turn).where(mine).with_for_update())
+        for step in (1, -1):
+            transaction.execute(update(schema.rounds).where(mine).values(turn=turn + step))
+        named = set(transaction.execute(select(objects.c.file).where(objects.c.file.in_(files))).scalars())
+    rooms.folder.settle(named)
+    rooms.folder.delete(files - named)
+    rooms.doubt.end(round_id, files)
+
+
+def _all_written(rooms: Rooms, study: str, results: Sequence[tuple[ResultName, BinaryIO]]) -> list[dict[str, Any]]:
+    """Seal results, all or none, and return the rows that are to name them."""
+    rows = []
+    with ExitStack() as undoing:
+        for result, source in results:
+            row = _written(rooms, study, result, source)
+            undoing.callback(rooms.folder.delete, [row["file"]])
+            rows.append(row)
+        undoing.pop_all()
+    return rows
 
 
 def _written(rooms: Rooms, study: str, result: ResultName, source: BinaryIO) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Rooms: where a store keeps what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zweitblick.store.database import Database
+from zweitblick.store.doubt import Doubt
 from zweitblick.store.folder import ObjectFolder
 from zweitblick.store.index import KeyedIndex
 from zweitblick.store.keyring import Keyring
@@ -18,3 +19,4 @@ class Rooms:
     keyring: Keyring
     index: KeyedIndex
     studies: Studies
+    doubt: Doubt = field(default_factory=Doubt)

@@ -341,6 +341,11 @@ class Store:
             return rounds.history(transaction, token)
 
     @property
+    def is_receiving(self) -> bool:
+        """Whether instances are taken: not once it is closed, or has stopped at a fault of ours."""
+        return self._ingest.is_running
+
+    @property
     def deliveries(self) -> Deliveries:
         """Of rounds to destinations."""
         return self._deliveries

@@ -59,7 +59,8 @@ class Studies:
         StoreFullError, StoreUnavailableError
             If it cannot be kept, or is being shredded.
         """
-        if (token := self._recent.get(uid)) is not None:
+        # without its key it may have been shredded by another process since, and is asked for
+        if (token := self._recent.get(uid)) is not None and self._keyring.is_in_use(token):
             return token
         with self._lock:
             found = self._where(studies.c.uid_index == self._index.of(Indexed.STUDY, uid))

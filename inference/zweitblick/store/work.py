@@ -193,6 +193,8 @@ class Work:
     def give_up(self, round_id: str, code: str, message: str, *, turn: int) -> State:
         """Keep why a round cannot be read or delivered, let it fail, and return its state: both, or nothing.
 
+        Where the study's key cannot be had the message is not kept; the code is, with the event.
+
         Parameters
         ----------
         round_id

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import Row, Select, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from zweitblick.errors import UnknownWorkitemError, WorkitemExistsError
+from zweitblick.errors import StoreUnavailableError, UnknownWorkitemError, WorkitemExistsError
 from zweitblick.store.index import Indexed
 from zweitblick.store.lost import LOST
 from zweitblick.store.rooms import Rooms
@@ -17,6 +17,9 @@ from zweitblick.store.rows import fresh_id, microseconds, opened_details, sealed
 from zweitblick.store.schema import studies, subscriptions, workitems
 
 log = logging.getLogger(__name__)
+
+_TRIES = 5
+"""Another process that deletes the study is waited out so many times."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +70,19 @@ class Workitems:
         StoreError, VaultError
             If it cannot be kept.
         """
-        item = KeptWorkitem(fresh_id(), self._rooms.studies.enlist(study_uid), state, uid, content)
-        row = {
-            "id": item.id,
-            "study": item.study,
-            "uid_index": self._index_of(uid),
-            "state": state,
-            "made_us": microseconds(self._clock()),
-            "details": self._sealed(item),
-        }
-        try:
-            with self._rooms.database.writing() as transaction:
-                transaction.execute(insert(workitems).values(row))
-        except IntegrityError:
-            raise WorkitemExistsError("a work item of this UID is there already; make one of another UID") from None
+        for _ in range(_TRIES):
+            study = self._rooms.studies.enlist(study_uid)
+            try:
+                self._insert(KeptWorkitem(fresh_id(), study, state, uid, content))
+            except IntegrityError:
+                if self._is_known(uid):
+                    raise WorkitemExistsError(
+                        "a work item of this UID is there already; make one of another UID"
+                    ) from None
+                self._rooms.studies.forget(study)
+            else:
+                return
+        raise StoreUnavailableError("the work item's study was deleted again and again; send it again later")
 
     def item(self, uid: str) -> KeptWorkitem:
         """Return a work item.
@@ -176,6 +178,22 @@ class Workitems:
         told = or_(subscriptions.c.workitem.is_(None), subscriptions.c.workitem == item.id)
         with self._rooms.database.reading() as transaction:
             return frozenset(transaction.execute(select(subscriptions.c.ae_title).where(told)).scalars())
+
+    def _insert(self, item: KeptWorkitem) -> None:
+        row = {
+            "id": item.id,
+            "study": item.study,
+            "uid_index": self._index_of(item.uid),
+            "state": item.state,
+            "made_us": microseconds(self._clock()),
+            "details": self._sealed(item),
+        }
+        with self._rooms.database.writing() as transaction:
+            transaction.execute(insert(workitems).values(row))
+
+    def _is_known(self, uid: str) -> bool:
+        with self._rooms.database.reading() as transaction:
+            return transaction.execute(self._query(uid)).first() is not None
 
     def _index_of(self, uid: str) -> bytes:
         return self._rooms.index.of(Indexed.WORKITEM, uid)

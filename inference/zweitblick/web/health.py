@@ -32,6 +32,8 @@ def router(service: Service) -> APIRouter:
         """Tell that studies can be kept and are read, new ones too."""
         service.store.stable_after(datetime.now(UTC))
         service.store.check_keys()
+        if not service.store.is_receiving:
+            raise StoreUnavailableError("studies are not kept: see the log for the fault, and start the service again")
         if not service.is_working():
             raise StoreUnavailableError("studies are not read: the service stops, or must be started again")
         return Status()

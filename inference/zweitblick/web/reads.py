@@ -37,6 +37,7 @@ _PIECE_BYTES = 2**20
 MOST_LISTED = 200
 """Studies of one page."""
 
+_UNSEALED = "no more than this code could be kept; see to what it names, and have the study read again"
 _CURSOR = re.compile(r"([0-9]{1,18})-([0-9a-f]{32})")
 _UPLOAD = {
     "requestBody": {"required": True, "content": {one: {} for one in (ZIP, FORM, "application/dicom")}},
@@ -355,7 +356,13 @@ def _fault(store: Store, last: Round) -> Fault | None:
     if last.state is not State.FAILED:
         return None
     content = _content(store, next((one for one in store.results(last.id) if one.name == ERROR), None))
-    return Fault(**content) if content else None
+    return Fault(**content) if content else _coded(store, last)
+
+
+def _coded(store: Store, last: Round) -> Fault | None:
+    """Return a fault of which only the code could be kept."""
+    codes = [entry.code for entry in store.work.history(last.id) if entry.event is Event.GAVE_UP and entry.code]
+    return Fault(code=codes[-1], message=_UNSEALED) if codes else None
 
 
 def _content(store: Store, result: KeptResult | None) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
-from zweitblick.errors import LostTurnError
+from zweitblick.errors import LostTurnError, UnknownRoundError, ZweitblickError
+from zweitblick.store.absence import AWAY
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.work import failures
@@ -65,6 +66,8 @@ class Backlog:
     def fill(self, rounds: Sequence[Round], running: Collection[Turn]) -> None:
         """Put into the queue what is due and not there; a turn that has ended there without its end here failed.
 
+        What is wrong with one round keeps no other from being seen to; it is tried again after `RECHECK`.
+
         Parameters
         ----------
         rounds
@@ -74,8 +77,8 @@ class Backlog:
 
         Raises
         ------
-        StoreError, VaultError
-            If the store cannot be used, or a round is gone.
+        StoreUnavailableError, StoreFullError, KeyHolderError
+            If store or key holder are away.
         """
         now = self._clock()
         turns = {Turn.of(one): one for one in rounds}
@@ -86,9 +89,23 @@ class Backlog:
         self._suspects &= turns.keys()
         self._due = {turn: due for turn, due in self._due.items() if turn in turns}
         for turn, one in turns.items():
-            if turn not in self._queued and self._due_at(turn, now) <= now and not self._holds(one):
-                self._see_to(turn, one, running)
+            if turn not in self._queued and self._is_seen_to(turn, one, running):
                 self._queued.add(turn)
+
+    def _is_seen_to(self, turn: Turn, one: Round, running: Collection[Turn]) -> bool:
+        """See to a round if it is due; say so too of one that cannot be, so that those behind it come first."""
+        now = self._clock()
+        try:
+            if self._due_at(turn, now) > now or self._holds(one):
+                return False
+            self._see_to(turn, one, running)
+        except AWAY:
+            raise
+        except UnknownRoundError:  # shredded since
+            return False
+        except ZweitblickError as error:
+            log.warning("round %s of study %s cannot be seen to: %s", turn.round, turn.study, error.code)
+        return True
 
     def _due_at(self, turn: Turn, now: datetime) -> datetime:
         if turn not in self._due:

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Mapping
 
-from zweitblick.dicom.header import quietly, read_header, tags_of, text
+from zweitblick.dicom.header import header_of, quietly, tags_of, text
 from zweitblick.errors import DamagedInstanceError, StoreError, VaultError
+from zweitblick.errors.root import code_of
 from zweitblick.store.absence import AWAY
 from zweitblick.store.objects import KeptInstance
 from zweitblick.store.rounds import Round
@@ -39,8 +40,8 @@ def priority(store: Store, one: Round, of_senders: Mapping[str, Priority]) -> Pr
         said = _all_said(store, one, of_senders)
     except AWAY:
         raise
-    except (StoreError, VaultError) as error:
-        log.warning("nothing is known of the priority of round %s: %s", one.id, error.code)
+    except (StoreError, VaultError, OSError) as error:
+        log.warning("nothing is known of the priority of round %s: %s", one.id, code_of(error))
         return Priority.ROUTINE
     return min(said, key=_ORDER.index, default=Priority.ROUTINE)
 
@@ -58,7 +59,7 @@ def _all_said(store: Store, one: Round, of_senders: Mapping[str, Priority]) -> s
 def _said(store: Store, instance: KeptInstance, of_senders: Mapping[str, Priority]) -> list[Priority]:
     try:
         with store.open(instance.id) as file, quietly():
-            header = read_header(file.read(), _TAGS).data
+            header = header_of(file, _TAGS).data
             written = text(header, "RequestedProcedurePriority").lower()
             sender = text(header.file_meta, "SourceApplicationEntityTitle")
     except DamagedInstanceError:

@@ -14,6 +14,7 @@ import pydicom
 from zweitblick import pipeline
 from zweitblick.audit import events
 from zweitblick.audit.codes import Action
+from zweitblick.audit.events import AuditedStudy
 from zweitblick.audit.message import AuditEvent
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import Documents, documents
@@ -34,6 +35,7 @@ from zweitblick.report import fhir_parts
 from zweitblick.signing import jws
 from zweitblick.store.absence import AWAY
 from zweitblick.store.life import Event, State
+from zweitblick.store.lost import LOST
 from zweitblick.store.results import FHIR_BUNDLE, FINDINGS, ResultName
 from zweitblick.store.rounds import LifeEvent
 from zweitblick.store.store import Store
@@ -162,12 +164,18 @@ class ReadingStep:
     def _failed(self, turn: Turn, fault: Fault) -> State:
         log.warning("round %s of study %s cannot be read: %s", turn.round, turn.study, fault.code)
         self._metrics.failed(fault.code)
-        self._audit.record(events.failed(self._access(turn, Action.CREATE), fault.code))
+        try:
+            access = self._access(turn, Action.CREATE)
+        except LOST:  # by its token then
+            access = self._accessed(AuditedStudy(turn.study), Action.CREATE)
+        self._audit.record(events.failed(access, fault.code))
         return failed(self._store, turn, fault)
 
     def _access(self, turn: Turn, action: Action) -> AuditEvent:
         """Return what is put on record of a study before its images are used, and before results are kept."""
-        named = self._store.study(turn.study).audited
+        return self._accessed(self._store.study(turn.study).audited, action)
+
+    def _accessed(self, named: AuditedStudy, action: Action) -> AuditEvent:
         return events.accessed(named, replace(self._audit.process, is_requestor=True), action=action)
 
     def _results(self, turn: Turn, made: "_Made") -> Sequence[tuple[ResultName, BinaryIO]]:

@@ -84,8 +84,7 @@ class Worker:
         with ExitStack() as opening:
             seat = seated(place)
             opening.callback(seat.lock.close)
-            self._fleet = Fleet(store, seat.worker, clock=clock)
-            opening.callback(self._leave)
+            self._fleet = opening.enter_context(Fleet(store, seat.worker, clock=clock))  # before it owns anything
             self._batcher = opening.enter_context(Batcher(observer=partners.metrics.batch))
             reading = ReadingStep(store, bundles, partners)
             self._workflow = Workflow(store, reading, partners.deliverer, self._batcher, clock=clock)
@@ -97,7 +96,6 @@ class Worker:
             for one in (partners.deliverer, partners.lookup):
                 one.register()
                 opening.callback(one.close)
-            store.work.beat(seat.worker)  # before it owns anything
             launch(place, seat.worker, studies_at_once=STUDIES_AT_ONCE, poll_s=POLL_S)
             for one in (partners.deliverer, partners.lookup):
                 one.launch()
@@ -148,10 +146,6 @@ class Worker:
         self._batcher.close()
         self._workflow.wait()
         self._ending.close()
-
-    def _leave(self) -> None:
-        with suppress(*AWAY):
-            self._fleet.leave()
 
     def _poll(self) -> None:
         while not self._closing.is_set():
