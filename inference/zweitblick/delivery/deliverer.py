@@ -6,7 +6,6 @@ down for hours there is one row a round. One attempt at a time goes to each dest
 store, noted once; an attempt that is repeated after a crash sends the same instances again.
 """
 
-import io
 import json
 import logging
 import uuid
@@ -52,7 +51,6 @@ from zweitblick.store.absence import AWAY, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
 from zweitblick.store.objects import KeptResult
-from zweitblick.store.results import ERROR, ResultName
 from zweitblick.store.store import Store
 from zweitblick.store.under_way import UnderWay
 
@@ -335,10 +333,9 @@ class Deliverer:
         raise UnknownRoundError(f"no round {delivery.round} is kept; its study may have been shredded")
 
     def _keep_fault(self, delivery: Delivery, error: ZweitblickError) -> None:
-        content = json.dumps({"code": error.code, "message": str(error)}).encode()
         try:
-            self._store.keep_result(ResultName(delivery.round, ERROR, "application/json"), io.BytesIO(content))
-        except ResultChangedError:  # the first one stays
+            self._store.work.explain(delivery.round, error.code, str(error))
+        except ResultChangedError:  # of another destination, at once
             log.warning("round %s has another error already", delivery.round)
 
 

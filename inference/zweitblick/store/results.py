@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import Connection as Transaction
 from sqlalchemy.exc import IntegrityError
 
 from zweitblick.errors import ActorError, EventError, ResultChangedError, UnknownRoundError
@@ -81,6 +82,12 @@ def keep_fault(rooms: Rooms, result: ResultName, source: BinaryIO, cause: Cause,
     return _keep_in_place(rooms, before, [(result, source)], _Change(result.round, cause, at))
 
 
+def replace_fault(rooms: Rooms, result: ResultName, source: BinaryIO) -> None:
+    """Keep why a delivery was refused, in place of why one was; see `zweitblick.store.work.Work.explain`."""
+    before = (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
+    _keep_in_place(rooms, before, [(result, source)], _NoChange(result.round))
+
+
 class _Change(NamedTuple):
     """What happens to the round together with its results."""
 
@@ -88,16 +95,31 @@ class _Change(NamedTuple):
     cause: Cause
     at: datetime
 
+    def happen(self, transaction: Transaction) -> State:
+        return rounds.advance(transaction, self.round, self.cause, at=self.at)
+
+
+class _NoChange(NamedTuple):
+    """That nothing happens to the round."""
+
+    round: str
+
+    def happen(self, transaction: Transaction) -> State:
+        return rounds.one(transaction, self.round).state
+
 
 def _keep_in_place(
-    rooms: Rooms, before: ColumnElement[bool], results: Sequence[tuple[ResultName, BinaryIO]], change: _Change
+    rooms: Rooms,
+    before: ColumnElement[bool],
+    results: Sequence[tuple[ResultName, BinaryIO]],
+    change: _Change | _NoChange,
 ) -> State:
     study = _study_of(rooms, change.round)
     rows = [_written(rooms, study, result, source) for result, source in results]
     replaced = (objects.c.kind != Kind.INSTANCE) & before
     try:
         with rooms.database.writing() as transaction:
-            state = rounds.advance(transaction, change.round, change.cause, at=change.at)
+            state = change.happen(transaction)
             old = transaction.execute(select(objects.c.file).where(replaced)).scalars().all()
             rooms.folder.unsettle(old)
             transaction.execute(delete(objects).where(replaced))
