@@ -10,12 +10,14 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
-from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
+from dbos import DBOS
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.delivery.attempt_queue import AttemptQueue, Place
 from zweitblick.delivery.origin import origin
 from zweitblick.delivery.record import recorded_transfer
 from zweitblick.delivery.route import Route
@@ -26,6 +28,7 @@ from zweitblick.errors import (
     CertificateNotYetValidError,
     CmsKeyError,
     KeyUsageError,
+    LostTurnError,
     NotCommittedError,
     PeerAnswerError,
     PeerBrokenOffError,
@@ -50,6 +53,7 @@ from zweitblick.pipeline import Observer, silent
 from zweitblick.store.absence import AWAY, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
+from zweitblick.store.lost import LOST
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.store import Store
 from zweitblick.store.under_way import UnderWay
@@ -58,9 +62,6 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 5.0, 600.0
 """Before the second attempt; twice as long before each further one, at most so long."""
-
-AT_ONCE = 4
-"""So many destinations are sent to at once."""
 
 PASSING = (
     PeerUnreachableError,
@@ -78,10 +79,6 @@ PASSING = (
     KeyUsageError,
 )
 """After these it is tried again, for ever; whatever else goes wrong with an attempt, ends it."""
-
-
-_QUEUE = "deliver"
-_POLL_S = 0.5
 
 
 def back_off(attempts: int) -> float:
@@ -126,21 +123,15 @@ class Deliverer:
         self._delay_s = delay_s
         self._patience = patience
         self._under_way = UnderWay()
+        self._queue = AttemptQueue()
 
     def register(self) -> None:
         """Make the workflow known to DBOS, before that is launched."""
-
-        @DBOS.workflow(name="deliver", serialization_type=WorkflowSerializationFormat.PORTABLE)
-        def deliver(delivery: str, number: int) -> str:
-            return self._deliver(delivery, number)
-
-        self._workflow = deliver
+        self._queue.register(self._deliver)
 
     def launch(self) -> None:
         """Take attempts from the queue, once DBOS is launched."""
-        DBOS.register_queue(
-            _QUEUE, worker_concurrency=AT_ONCE, partition_worker_concurrency=1, polling_interval_sec=_POLL_S
-        )
+        self._queue.launch()
 
     def begin(self, study: str, round_id: str) -> bool:
         """Begin to deliver a round that is sealed; to be called within a workflow of DBOS.
@@ -151,11 +142,14 @@ class Deliverer:
         """
         begun = DBOS.run_step({"name": "delivery"}, self._kept_at(self._begun, shredded="[]"), study, round_id)
         for delivery, destination, attempts in json.loads(begun):
-            self._enqueue(delivery, destination, attempts + 1, delay_s=None)
+            self._queue.put(delivery, destination, attempts + 1)
         return begun != "[]"
 
     def resume(self) -> None:
-        """Put the next attempts of whatever has not ended into the queue, if they are not there.
+        """See to it that the next attempt of whatever has not ended is in the queue; for one thread.
+
+        One that was taken from it and never began is put back, and one that has ended there without its end here has
+        failed.
 
         Raises
         ------
@@ -163,9 +157,21 @@ class Deliverer:
             If the store cannot be used.
         """
         for one in self._store.deliveries.under_way():
-            number = one.attempts + 1
-            if DBOS.get_workflow_status(_name(one.id, number)) is None:
-                self._enqueue(one.id, one.destination, number, delay_s=None)
+            with suppress(UnknownRoundError):  # shredded since
+                self._see_to(one)
+
+    def _see_to(self, delivery: Delivery) -> None:
+        number = delivery.attempts + 1
+        place = self._queue.place(delivery.id, number)
+        if place is Place.NOWHERE:
+            self._queue.put(delivery.id, delivery.destination, number)
+        elif place is Place.STUCK:
+            self._queue.begin_anew(delivery.id, number)
+        elif place is Place.ENDED:
+            log.warning("round %s to %s, attempt %d was lost", delivery.round, delivery.destination, number)
+            now = self._store.deliveries.note(delivery.id, Attempt(number, delivery.state, LostTurnError.code))
+            if now.state in UNDER_WAY and now.attempts == number:
+                self._queue.put(now.id, now.destination, number + 1, delay_s=self._delay_s(number))
 
     def committed(self, report: CommitmentReport) -> None:
         """Take what a destination reports of a request for storage commitment.
@@ -179,7 +185,7 @@ class Deliverer:
         """
         told = self._told(report)
         if told.state is DeliveryState.WAITING:
-            DBOS.set_workflow_delay(_name(told.id, told.attempts + 1), delay_seconds=self._delay_s(told.attempts))
+            self._queue.postpone(told.id, told.attempts + 1, delay_s=self._delay_s(told.attempts))
 
     def close(self) -> None:
         """Begin no attempt any more, and wait for those under way; a peer's patience bounds each."""
@@ -193,11 +199,6 @@ class Deliverer:
         begun = self._store.deliveries.begin(round_id, names)
         return json.dumps([(one.id, one.destination, one.attempts) for one in begun])
 
-    def _enqueue(self, delivery: str, destination: str, number: int, *, delay_s: float | None) -> None:
-        options = SetEnqueueOptions(delay_seconds=delay_s, queue_partition_key=destination)
-        with SetWorkflowID(_name(delivery, number)), options:
-            DBOS.enqueue_workflow(_QUEUE, self._workflow, delivery, number)
-
     def _deliver(self, delivery: str, number: int) -> str:
         """Make one attempt, and leave the next one behind if it has failed; the workflow."""
         with self._under_way.one():
@@ -207,7 +208,7 @@ class Deliverer:
             if state in UNDER_WAY:
                 is_asked = state == DeliveryState.COMMITTING
                 delay_s = self._patience.commitment_s if is_asked else self._delay_s(number)
-                self._enqueue(delivery, destination, number + 1, delay_s=delay_s)
+                self._queue.put(delivery, destination, number + 1, delay_s=delay_s)
             return str(state)
 
     def _kept_at(self, step: Callable[..., str], *, shredded: str) -> Callable[..., str]:
@@ -337,8 +338,5 @@ class Deliverer:
             self._store.work.explain(delivery.round, error.code, str(error))
         except ResultChangedError:  # of another destination, at once
             log.warning("round %s has another error already", delivery.round)
-
-
-def _name(delivery: str, number: int) -> str:
-    """Id of an attempt's workflow."""
-    return f"{delivery}-{number}"
+        except LOST as unkept:
+            log.warning("of round %s only the code of its error can be kept: %s", delivery.round, unkept.code)

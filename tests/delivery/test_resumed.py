@@ -1,0 +1,121 @@
+"""A delivery that has not ended goes on, whatever the queue has made of its next attempt."""
+
+import io
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from dbos import DBOS
+from sqlalchemy import delete, insert, select
+
+from delivery.test_deliverer import PATIENT
+from kept_study import wait_until
+from peers.fake_peers import SR, StorePeer, made
+from reading_house import House, last, reached
+from store.stores import instance, study_uid
+from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.delivery.route import Route
+from zweitblick.store.deliveries import Delivery
+from zweitblick.store.life import Actor, Event, State
+from zweitblick.store.results import ResultName
+from zweitblick.store.schema import wrapped_keys
+from zweitblick.store.store import Store
+
+FATES = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "PENDING")
+"""What DBOS can say of an attempt that it will not begin; the last, of one that was taken from the queue here."""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Without networks, since nothing is read."""
+    return House(tmp_path, None)
+
+
+def begun(store: Store, study: int = 1) -> Delivery:
+    """Keep a study as if it had been read, begin to deliver its report to PACS, and return that."""
+    store.keep(instance(study))
+    one = last(store, store.token(study_uid(study)))
+    for event in (Event.COMPLETED, Event.STARTED):
+        store.advance(one.id, event, by=Actor.WORKER)
+    store.keep_result(ResultName(one.id, "sr", "application/dicom"), io.BytesIO(made(SR)[1]))
+    for event in (Event.READ, Event.SEALED):
+        store.advance(one.id, event, by=Actor.WORKER)
+    (delivery,) = store.deliveries.begin(one.id, ["PACS"])
+    return delivery
+
+
+def delivering(store: Store, peer: StorePeer, delay_s: Callable[[int], float] = lambda _: 0.01) -> Deliverer:
+    return Deliverer(store, [Route(peer.destination, ("sr",))], delay_s=delay_s, patience=PATIENT)
+
+
+def an_hour_after_the_first(number: int) -> float:
+    return 3600.0 if number == 1 else 0.01
+
+
+def queued(status: str) -> list[str]:
+    """Ids of the attempts that are so in the queue, those of one delivery side by side."""
+    return sorted(one.workflow_id for one in DBOS.list_workflows(queue_name="deliver", status=status))
+
+
+def has_become(house: House, workflow: str, status: str) -> None:
+    with closing(sqlite3.connect(house.folder / "work" / "work.sqlite", timeout=30)) as queue, queue:
+        changed = queue.execute(
+            "UPDATE workflow_status SET status = ?, executor_id = ? WHERE workflow_uuid = ?",
+            (status, DBOS.executor_id, workflow),
+        )
+        assert changed.rowcount == 1
+
+
+def test_what_the_queue_does_not_begin_is_made_all_the_same(house: House) -> None:
+    with house.store() as store, StorePeer() as pacs:
+        pacs.statuses = [0xA700] * len(FATES)
+        one_of_each = [begun(store, study) for study in range(len(FATES))]
+        deliverer = delivering(store, pacs, an_hour_after_the_first)
+        with house.worker(store, deliverer=deliverer):
+            wait_until(lambda: len(queued("DELAYED")) == len(FATES))
+            for workflow, fate in zip(queued("DELAYED"), FATES, strict=True):
+                has_become(house, workflow, fate)
+            for _ in range(2):  # at the first time one that was taken from the queue may be about to begin
+                deliverer.resume()
+            for one in one_of_each:
+                reached(store, one.study, State.AWAITING_REVIEW)
+        assert len(pacs.received) == 2 * len(FATES)
+        codes = [entry.code for one in one_of_each for entry in store.history(one.study) if entry.code]
+        assert sorted(codes) == ["peer.busy"] * len(FATES) + ["worker.lost"] * (len(FATES) - 1)
+
+
+def test_what_an_older_release_had_in_its_queue_is_delivered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with house.store() as store, StorePeer() as pacs:
+        pacs.statuses = [0xA700]
+        one = begun(store)
+        with monkeypatch.context() as older:
+            older.setattr("zweitblick.worker.launch.WORKFLOWS", "1")
+            with house.worker(store, deliverer=delivering(store, pacs, an_hour_after_the_first)):
+                wait_until(lambda: len(queued("DELAYED")) == 1)
+        with house.worker(store, deliverer=delivering(store, pacs)):
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert len(pacs.received) == 2
+
+
+def test_without_the_studys_key_it_fails_and_with_it_a_replay_delivers_it(house: House) -> None:
+    with house.store() as store, StorePeer() as pacs:
+        one = begun(store)
+        keyring = store._rooms.keyring
+        mine = wrapped_keys.c.owner == one.study
+        with keyring._database.writing() as transaction:
+            key = transaction.execute(select(wrapped_keys).where(mine)).one()._asdict()
+            transaction.execute(delete(wrapped_keys).where(mine))
+        keyring.forget(one.study)
+        with house.worker(store, deliverer=delivering(store, pacs)):
+            reached(store, one.study, State.FAILED)
+        assert [job.code for job in store.work.jobs_in([State.FAILED])] == ["store.key-missing"]
+        with keyring._database.writing() as transaction:
+            transaction.execute(insert(wrapped_keys).values(key))
+        store.advance(one.round, Event.REPLAYED, by=Actor.ADMINISTRATOR)
+        for event in (Event.STARTED, Event.READ):
+            store.advance(one.round, event, by=Actor.WORKER)
+        with house.worker(store, deliverer=delivering(store, pacs)):
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert len(pacs.received) == 1
