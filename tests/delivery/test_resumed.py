@@ -2,17 +2,20 @@
 
 import io
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from dbos import DBOS
+from pynetdicom import evt
 from sqlalchemy import delete, insert, select
 
 from delivery.test_deliverer import PATIENT
 from kept_study import wait_until
-from peers.fake_peers import SR, StorePeer, made
+from peers.fake_peers import SR, CommittingPeer, StorePeer, made
 from reading_house import House, last, reached
 from store.stores import instance, study_uid
 from zweitblick.delivery.deliverer import Deliverer
@@ -59,13 +62,28 @@ def queued(status: str) -> list[str]:
     return sorted(one.workflow_id for one in DBOS.list_workflows(queue_name="deliver", status=status))
 
 
-def has_become(house: House, workflow: str, status: str) -> None:
+def changed(house: House, statement: str, *values: str) -> None:
+    """Change the queue behind everybody's back."""
     with closing(sqlite3.connect(house.folder / "work" / "work.sqlite", timeout=30)) as queue, queue:
-        changed = queue.execute(
-            "UPDATE workflow_status SET status = ?, executor_id = ? WHERE workflow_uuid = ?",
-            (status, DBOS.executor_id, workflow),
-        )
-        assert changed.rowcount == 1
+        assert queue.execute(statement, values).rowcount == 1
+
+
+def has_become(house: House, workflow: str, status: str) -> None:
+    statement = "UPDATE workflow_status SET status = ?, executor_id = ? WHERE workflow_uuid = ?"
+    changed(house, statement, status, DBOS.executor_id, workflow)
+
+
+class Pondering(CommittingPeer):
+    """Takes its time to take a request for storage commitment, and reports nothing."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+        super().__init__(report_to=0)
+
+    def _commit(self, event: evt.Event) -> tuple[int, None]:
+        self.is_asked.set()
+        assert self.may_answer.wait(60)
+        return super()._commit(event)
 
 
 def test_what_the_queue_does_not_begin_is_made_all_the_same(house: House) -> None:
@@ -119,3 +137,24 @@ def test_without_the_studys_key_it_fails_and_with_it_a_replay_delivers_it(house:
         with house.worker(store, deliverer=delivering(store, pacs)):
             reached(store, one.study, State.AWAITING_REVIEW)
         assert len(pacs.received) == 1
+
+
+def test_while_a_destination_may_still_commit_itself_nothing_is_sent_again(house: House) -> None:
+    with house.store() as store, Pondering() as pacs:
+        one = begun(store)
+        patience = replace(PATIENT, report_s=0.01, commitment_s=3600)
+        deliverer = Deliverer(store, [Route(pacs.destination, ("sr",))], patience=patience)
+        with house.worker(store, deliverer=deliverer):
+            assert pacs.is_asked.wait(60)
+            deliverer.resume()
+            pacs.may_answer.set()
+            wait_until(lambda: len(queued("SUCCESS")) == 1)
+            assert len(queued("DELAYED")) == 1
+            changed(house, "DELETE FROM workflow_status WHERE status = 'DELAYED'")
+            house.clock.move(3000)
+            wait_until(lambda: len(queued("DELAYED")) == 1)
+            (again,) = DBOS.list_workflows(queue_name="deliver", status="DELAYED")
+        left_s = (again.delay_until_epoch_ms - again.created_at) / 1000
+        assert 590 < left_s < 610  # the queue's times are of whole seconds before SQLite 3.42
+        assert len(pacs.received) == 1
+        assert store.deliveries.get(one.id).error_code is None

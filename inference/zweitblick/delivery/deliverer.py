@@ -164,14 +164,35 @@ class Deliverer:
         number = delivery.attempts + 1
         place = self._queue.place(delivery.id, number)
         if place is Place.NOWHERE:
-            self._queue.put(delivery.id, delivery.destination, number)
+            self._see_to_last(delivery)
         elif place is Place.STUCK:
             self._queue.begin_anew(delivery.id, number)
         elif place is Place.ENDED:
             log.warning("round %s to %s, attempt %d was lost", delivery.round, delivery.destination, number)
             now = self._store.deliveries.note(delivery.id, Attempt(number, delivery.state, LostTurnError.code))
             if now.state in UNDER_WAY and now.attempts == number:
-                self._queue.put(now.id, now.destination, number + 1, delay_s=self._delay_s(number))
+                self._put_next(now.id, now.destination, number, now.state)
+
+    def _see_to_last(self, delivery: Delivery) -> None:
+        """Put the next attempt into the queue unless the last one is still at it, which will do so itself."""
+        place = self._queue.place(delivery.id, delivery.attempts)
+        if place is Place.STUCK:
+            self._queue.begin_anew(delivery.id, delivery.attempts)
+        elif place in (Place.NOWHERE, Place.ENDED):
+            self._queue.put(delivery.id, delivery.destination, delivery.attempts + 1, delay_s=self._left_s(delivery))
+
+    def _left_s(self, delivery: Delivery) -> float | None:
+        """Seconds that a destination still has to commit itself; None if it is not to."""
+        if delivery.state is not DeliveryState.COMMITTING or delivery.asked_at is None:
+            return None
+        passed = self._store.clock() - delivery.asked_at
+        return max(0.0, self._patience.commitment_s - passed.total_seconds())
+
+    def _put_next(self, delivery: str, destination: str, number: int, state: str) -> None:
+        """Put the attempt after one into the queue, delayed as it is after that one came to a state."""
+        is_asked = state == DeliveryState.COMMITTING
+        delay_s = self._patience.commitment_s if is_asked else self._delay_s(number)
+        self._queue.put(delivery, destination, number + 1, delay_s=delay_s)
 
     def committed(self, report: CommitmentReport) -> None:
         """Take what a destination reports of a request for storage commitment.
@@ -206,9 +227,7 @@ class Deliverer:
             ended = DBOS.run_step({"name": "attempt"}, attempted, delivery, number)
             state, destination = json.loads(ended)
             if state in UNDER_WAY:
-                is_asked = state == DeliveryState.COMMITTING
-                delay_s = self._patience.commitment_s if is_asked else self._delay_s(number)
-                self._queue.put(delivery, destination, number + 1, delay_s=delay_s)
+                self._put_next(delivery, destination, number, state)
             return str(state)
 
     def _kept_at(self, step: Callable[..., str], *, shredded: str) -> Callable[..., str]:
