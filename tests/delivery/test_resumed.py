@@ -1,12 +1,14 @@
 """A delivery that has not ended goes on, whatever the queue has made of its next attempt."""
 
 import io
+import json
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from dbos import DBOS
@@ -18,11 +20,11 @@ from kept_study import wait_until
 from peers.fake_peers import SR, CommittingPeer, StorePeer, made
 from reading_house import House, last, reached
 from store.stores import instance, study_uid
-from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.delivery.deliverer import RETRIES, Deliverer
 from zweitblick.delivery.route import Route
-from zweitblick.store.deliveries import Delivery
+from zweitblick.store.deliveries import Attempt, Delivery, DeliveryState
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.store.results import ResultName
+from zweitblick.store.results import ERROR, ResultName
 from zweitblick.store.schema import wrapped_keys
 from zweitblick.store.store import Store
 
@@ -158,3 +160,34 @@ def test_while_a_destination_may_still_commit_itself_nothing_is_sent_again(house
         assert 590 < left_s < 610  # the queue's times are of whole seconds before SQLite 3.42
         assert len(pacs.received) == 1
         assert store.deliveries.get(one.id).error_code is None
+
+
+class Flawed(Store):
+    """Raises what no store raises."""
+
+    def open(self, object_id: str) -> BinaryIO:
+        raise ZeroDivisionError(object_id)
+
+
+def test_a_defect_of_ours_is_not_tried_for_ever(house: House) -> None:
+    with house.store(Flawed) as store, StorePeer() as pacs:
+        one = begun(store)
+        for number in range(1, RETRIES):
+            store.deliveries.note(one.id, Attempt(number, DeliveryState.WAITING, "internal"))
+        with house.worker(store, deliverer=delivering(store, pacs)):
+            reached(store, one.study, State.FAILED)
+        ended = store.deliveries.get(one.id)
+        assert (ended.state, ended.attempts, ended.error_code) == (DeliveryState.REFUSED, RETRIES + 1, "internal")
+        (fault,) = [result for result in store.results(one.round) if result.name == ERROR]
+        with Store.open(store, fault.id) as file:
+            assert json.load(file)["message"] == "ZeroDivisionError; a defect in zweitblick"
+
+
+def test_a_result_that_the_round_lacks_is_told(house: House) -> None:
+    with house.store() as store, StorePeer() as pacs:
+        one = begun(store)
+        route = Route(pacs.destination, ("seg", "sr"))
+        with house.worker(store, deliverer=Deliverer(store, [route], patience=PATIENT)):
+            reached(store, one.study, State.FAILED)
+        assert store.deliveries.get(one.id).error_code == "store.object-unknown"
+        assert pacs.received == []

@@ -57,6 +57,7 @@ from zweitblick.store.lost import LOST
 from zweitblick.store.objects import KeptResult
 from zweitblick.store.store import Store
 from zweitblick.store.under_way import UnderWay
+from zweitblick.store.work import failures
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,10 @@ PASSING = (
     CertificateNotYetValidError,
     KeyUsageError,
 )
-"""After these it is tried again, for ever; whatever else goes wrong with an attempt, ends it."""
+"""After these it is tried again, for ever; what else the destination or we refuse, ends it."""
+
+RETRIES = 8
+"""So often a round's attempts that fail by a defect of ours, or are lost in the queue, are made again."""
 
 
 def back_off(attempts: int) -> float:
@@ -169,7 +173,12 @@ class Deliverer:
             self._queue.begin_anew(delivery.id, number)
         elif place is Place.ENDED:
             log.warning("round %s to %s, attempt %d was lost", delivery.round, delivery.destination, number)
-            now = self._store.deliveries.note(delivery.id, Attempt(number, delivery.state, LostTurnError.code))
+            state = self._after(
+                delivery, LostTurnError.code, "its attempts were lost again and again; see to the database"
+            )
+            if state in UNDER_WAY:
+                state = delivery.state
+            now = self._store.deliveries.note(delivery.id, Attempt(number, state, LostTurnError.code))
             if now.state in UNDER_WAY and now.attempts == number:
                 self._put_next(now.id, now.destination, number, now.state)
 
@@ -266,11 +275,11 @@ class Deliverer:
             return Attempt(number, DeliveryState.WAITING, error.code)
         except ZweitblickError as error:
             log.warning("round %s to %s was refused: %s", delivery.round, delivery.destination, error)
-            self._keep_fault(delivery, error)
+            self._keep_fault(delivery, error.code, str(error))
             return Attempt(number, DeliveryState.REFUSED, error.code)
         except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
             log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
-            return Attempt(number, DeliveryState.WAITING, INTERNAL)
+            return Attempt(number, self._after(delivery, INTERNAL, _defect(error)), INTERNAL)
 
     def _sent(self, delivery: Delivery, number: int) -> Attempt:
         route = self._routes.get(delivery.destination)
@@ -306,11 +315,11 @@ class Deliverer:
             return self._answered(delivery, DeliveryState.WAITING, error.code)
         except ZweitblickError as error:
             log.warning("round %s to %s will not be committed: %s", delivery.round, delivery.destination, error)
-            self._keep_fault(delivery, error)
+            self._keep_fault(delivery, error.code, str(error))
             return self._answered(delivery, DeliveryState.REFUSED, error.code)
         except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
             log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
-            return self._answered(delivery, DeliveryState.WAITING, INTERNAL)
+            return self._answered(delivery, self._after(delivery, INTERNAL, _defect(error)), INTERNAL)
         return self._store.deliveries.get(delivery.id) if report is None else self._told(report)
 
     def _report(self, delivery: Delivery) -> CommitmentReport | None:
@@ -336,9 +345,7 @@ class Deliverer:
     def _instances(self, delivery: Delivery, route: Route) -> list[Outgoing]:
         if route.seal is not None:
             return self._sealer.instances(delivery, route, route.seal)
-        kept = {one.name: one for one in self._store.results(delivery.round)}
-        found = [kept[name] for name in route.results]
-        return [self._outgoing(one) for one in found]
+        return [self._outgoing(one) for one in route.chosen(self._store.results(delivery.round))]
 
     def _outgoing(self, one: KeptResult) -> Outgoing:
         opened = partial(self._store.open, one.id)
@@ -352,10 +359,23 @@ class Deliverer:
                 return one.state
         raise UnknownRoundError(f"no round {delivery.round} is kept; its study may have been shredded")
 
-    def _keep_fault(self, delivery: Delivery, error: ZweitblickError) -> None:
+    def _after(self, delivery: Delivery, code: str, message: str) -> DeliveryState:
+        """Say where a delivery is after an attempt failed that may be made again, yet not for ever."""
+        before = failures(self._store.work.history(delivery.round))
+        if sum(entry.code == code and entry.before is State.DELIVERING for entry in before) < RETRIES:
+            return DeliveryState.WAITING
+        self._keep_fault(delivery, code, message)
+        return DeliveryState.REFUSED
+
+    def _keep_fault(self, delivery: Delivery, code: str, message: str) -> None:
         try:
-            self._store.work.explain(delivery.round, error.code, str(error))
+            self._store.work.explain(delivery.round, code, message)
         except ResultChangedError:  # of another destination, at once
             log.warning("round %s has another error already", delivery.round)
         except LOST as unkept:
             log.warning("of round %s only the code of its error can be kept: %s", delivery.round, unkept.code)
+
+
+def _defect(error: Exception) -> str:
+    """Tell of an error that is not ours its type alone, since its text may quote a header."""
+    return f"{type(error).__name__}; a defect in zweitblick"
