@@ -162,6 +162,23 @@ def test_while_a_destination_may_still_commit_itself_nothing_is_sent_again(house
         assert store.deliveries.get(one.id).error_code is None
 
 
+def test_a_report_of_another_delivery_counts_wherever_it_comes(house: House) -> None:
+    def delivering(report_s: float) -> Deliverer:
+        route = Route(pacs.destination, ("sr",))
+        return Deliverer(store, [route], patience=replace(PATIENT, report_s=report_s, commitment_s=3600))
+
+    with house.store() as store, CommittingPeer(report_to=0) as pacs:
+        late = begun(store, 1)
+        with house.worker(store, deliverer=delivering(report_s=0.01)):
+            wait_until(lambda: len(queued("DELAYED")) == 1)
+        pacs.before, pacs.report_to = [pacs.asked[0].TransactionUID], None
+        prompt = begun(store, 2)
+        with house.worker(store, deliverer=delivering(report_s=60)):
+            for one in (late, prompt):
+                reached(store, one.study, State.AWAITING_REVIEW)
+        assert len(pacs.received) == 2
+
+
 class Flawed(Store):
     """Raises what no store raises."""
 

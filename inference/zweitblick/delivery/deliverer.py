@@ -330,6 +330,7 @@ class Deliverer:
             route.destination,
             self._instances(delivery, route),
             transaction_uid=str(delivery.transaction_uid),
+            others=self.committed,
             patience=self._patience,
         )
 
