@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +23,7 @@ from reading_house import House, last, reached
 from store.stores import instance, study_uid
 from zweitblick.delivery.deliverer import RETRIES, Deliverer
 from zweitblick.delivery.route import Route
-from zweitblick.store.deliveries import Attempt, Delivery, DeliveryState
+from zweitblick.store.deliveries import Attempt, Deliveries, Delivery, DeliveryState
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ERROR, ResultName
 from zweitblick.store.schema import wrapped_keys
@@ -177,6 +178,31 @@ def test_a_report_of_another_delivery_counts_wherever_it_comes(house: House) -> 
             for one in (late, prompt):
                 reached(store, one.study, State.AWAITING_REVIEW)
         assert len(pacs.received) == 2
+
+
+class OvertakenDeliveries(Deliveries):
+    """A report that refuses comes as soon as it was looked whether there is one."""
+
+    def get(self, delivery_id: str) -> Delivery:
+        now = super().get(delivery_id)
+        if now.state is DeliveryState.COMMITTING:
+            self.answered(str(now.transaction_uid), DeliveryState.WAITING, error_code="peer.not-committed")
+        return now
+
+
+class Overtaken(Store):
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        return OvertakenDeliveries(self._data, clock=self.clock)
+
+
+def test_a_report_that_comes_as_the_attempt_ends_is_not_waited_for(house: House) -> None:
+    with house.store(Overtaken) as store, CommittingPeer(report_to=0) as pacs:
+        begun(store)
+        patience = replace(PATIENT, report_s=0.01, commitment_s=3600)
+        deliverer = Deliverer(store, [Route(pacs.destination, ("sr",))], delay_s=lambda _: 0.01, patience=patience)
+        with house.worker(store, deliverer=deliverer):
+            wait_until(lambda: len(pacs.asked) == 2)
 
 
 class Flawed(Store):

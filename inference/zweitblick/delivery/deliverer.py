@@ -237,7 +237,17 @@ class Deliverer:
             state, destination = json.loads(ended)
             if state in UNDER_WAY:
                 self._put_next(delivery, destination, number, state)
+            if state == DeliveryState.COMMITTING:
+                answered = self._kept_at(self._answered_meanwhile, shredded=DeliveryState.WITHDRAWN)
+                state = DBOS.run_step({"name": "answered"}, answered, delivery, number)
             return str(state)
+
+    def _answered_meanwhile(self, delivery: str, number: int) -> str:
+        """Let the next attempt not wait for a report that came before it was put into the queue; return the state."""
+        now = self._store.deliveries.get(delivery)
+        if now.state is DeliveryState.WAITING:
+            self._queue.postpone(delivery, number + 1, delay_s=self._delay_s(number))
+        return now.state
 
     def _kept_at(self, step: Callable[..., str], *, shredded: str) -> Callable[..., str]:
         """Try a step again for as long as store or key holder are away; ``shredded`` is what it ends with if so."""
