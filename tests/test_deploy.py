@@ -2,7 +2,9 @@
 
 import ast
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -36,20 +38,19 @@ def services(composition: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def settings(composition: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(composition: dict[str, Any]) -> Settings:
     """Of the container, as the service itself reads them: one that is none would be refused."""
     variables = dict(part.split("=", 1) for line in instructions("ENV") for part in line.split())
     service = composition["services"]["zweitblick"]
     (source,) = (
         one["source"] for one in service["configs"] if service["command"] == ["serve", "--config", one["target"]]
     )
-    file = tmp_path_factory.mktemp("etc") / "zweitblick.toml"
-    file.write_text(composition["configs"][source]["content"])
-    return load_settings(file, variables | service["environment"])
+    return load_settings(COMPOSE.parent / composition["configs"][source]["file"], variables | service["environment"])
 
 
 def test_every_variable_is_a_setting(settings: Settings, services: dict[str, dict[str, Any]]) -> None:
-    assert all(name.startswith(PREFIX) for name in services["zweitblick"]["environment"])
+    others = {name for name in services["zweitblick"]["environment"] if not name.startswith(PREFIX)}
+    assert others == {"PASSWORD"}  # of the script that starts it
     assert settings.dicom.ae_title == "ZWEITBLICK"
 
 
@@ -70,6 +71,21 @@ def test_the_service_has_no_rights_that_it_does_not_need(services: dict[str, dic
     assert not service["user"].startswith("0")
 
 
+def test_what_a_read_only_service_is_given_is_in_a_file(
+    composition: dict[str, Any], services: dict[str, dict[str, Any]]
+) -> None:
+    """Compose copies anything else into the container, which it refuses there (docker/compose#12031)."""
+    given = [
+        composition[kind][one["source"]].keys()
+        for service in services.values()
+        for kind in ("configs", "secrets")
+        for one in service.get(kind, [])
+        if service.get("read_only")
+    ]
+    assert given
+    assert all(keys == {"file"} for keys in given)
+
+
 def test_databases_are_made_whose_owners_know_the_password(
     settings: Settings, composition: dict[str, Any], services: dict[str, dict[str, Any]]
 ) -> None:
@@ -83,17 +99,33 @@ def test_databases_are_made_whose_owners_know_the_password(
         if name.startswith("ORTHANC__POSTGRESQL__")
     }
     used = [(orthanc["HOST"], orthanc["DATABASE"], orthanc["USERNAME"], orthanc["PASSWORD"])]
-    passwords = {
-        one["target"]: dict(
-            re.findall(r"^postgres:5432:\*:(\w+):(.*)$", composition["configs"][one["source"]]["content"], re.M)
-        )
-        for one in services["zweitblick"]["configs"]
-    }
+    password = services["zweitblick"]["environment"]["PASSWORD"]
     ours = [make_url(url) for url in (settings.database, settings.keys_database)]
-    used += [(url.host, url.database, url.username, passwords[url.query["passfile"]][url.username]) for url in ours]
+    used += [(url.host, url.database, url.username, password) for url in ours]
     assert used == [("postgres", database, owner, roles[owner]) for database, owner in owners.items()]
     for name in ("zweitblick", "orthanc"):
         assert services[name]["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
+def test_libpq_is_given_the_password_and_the_service_is_not(
+    settings: Settings, services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """The script that starts the container is run, with another program in the place of the service."""
+    service = services["zweitblick"]
+    program = tmp_path / "zweitblick"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" && env\n')
+    program.chmod(0o700)
+    (memory,) = service["tmpfs"]
+    command = [part.replace("$$", "$").replace(f"{memory}/", f"{tmp_path}/") for part in service["entrypoint"]]
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PASSWORD": service["environment"]["PASSWORD"]}
+    said = subprocess.run([*command, *service["command"]], env=variables, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[:3] == service["command"]
+    assert PASSWORD not in said.stdout
+    passfile = tmp_path / "pgpass"
+    assert passfile.stat().st_mode & 0o777 == 0o600
+    for url in (make_url(settings.database), make_url(settings.keys_database)):
+        assert passfile.read_text() == f"{url.host}:5432:*:{url.username}:{PASSWORD}\n"
+        assert url.query["passfile"] == f"{memory}/pgpass"
 
 
 def test_results_go_back_to_orthanc(settings: Settings, services: dict[str, dict[str, Any]]) -> None:
@@ -115,6 +147,10 @@ def test_orthanc_and_the_proxy_know_the_service(
     assert settings.dicom.calling_ae_titles == {orthanc["ORTHANC__DICOM_AET"]}
     proxy = composition["configs"]["proxy"]["content"]
     assert f"reverse_proxy {settings.http.host}:{settings.http.port}" in proxy
+    # believed of TLS only so, and links and subscriptions say what browsers can reach
+    assert f"{settings.access.public_url} {{\n  tls internal" in proxy
+    port = make_url(settings.access.public_url).port
+    assert f"127.0.0.1:{port}:{port}" in services["proxy"]["ports"]
     assert services["zweitblick"]["network_mode"] == services["orthanc"]["network_mode"] == "service:proxy"
 
 
@@ -130,7 +166,8 @@ def test_files_and_volumes_that_are_mounted_are_there(
     declared = composition["volumes"]
     for service in services.values():
         for config in service.get("configs", []):
-            assert config["source"] in composition["configs"]
+            made = composition["configs"][config["source"]]
+            assert "content" in made or (COMPOSE.parent / made["file"]).is_file()
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
             assert (COMPOSE.parent / source).is_file() if source.startswith(".") else source in declared, mount

@@ -9,6 +9,7 @@ import pytest
 from kept_study import Clock
 from store.stores import ACCESSION, PATIENT_ID, PATIENT_NAME, SENDER, instance, study_uid
 from zweitblick.cli import main
+from zweitblick.store.deliveries import Attempt, DeliveryState
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.store import Store
@@ -65,6 +66,19 @@ def test_jobs_are_listed_with_state_time_attempts_and_error(store: Store, jobs: 
         ]
     )
     assert [row[0] for row in jobs("list", "--state", "failed")[1:]] == [one]
+
+
+def test_why_a_delivery_failed_is_listed(store: Store, jobs: Jobs) -> None:
+    store.keep(instance(1))
+    one = store.rounds(store.token(study_uid(1)))[-1].id
+    for event in (Event.COMPLETED, Event.STARTED, Event.READ, Event.SEALED):
+        store.advance(one, event, by=Actor.WORKER)
+    (delivery,) = store.deliveries.begin(one, ["PACS"])
+    for number, (state, code) in enumerate(
+        ((DeliveryState.WAITING, "peer.busy"), (DeliveryState.REFUSED, "peer.refused"))
+    ):
+        store.deliveries.note(delivery.id, Attempt(number + 1, state, code))
+        assert jobs("list")[1][-1] == code
 
 
 @pytest.mark.parametrize("named", ["uid", "round", "study"])

@@ -24,6 +24,8 @@ from zweitblick.vault.keyholders.places import TokenPlace
 from zweitblick.vault.pool import PoolLimits
 
 HOME = {"HOME": "/home/somebody"}
+SIZES = {"maximum_associations": 8, "maximum_pdu_bytes": 2**16, "maximum_instance_bytes": 5 * 10**8}
+LIMITS = SIZES | {"acse_timeout_s": 15.0, "network_timeout_s": 7.5}
 
 FILE = """
 data = "/srv/zweitblick"
@@ -48,6 +50,7 @@ certificate = "/etc/zweitblick/cert.pem"
 key = "/etc/zweitblick/cert.key"
 client_cas = "/etc/zweitblick/ca.pem"
 receivers = 4
+LIMITS
 client_certificates = { SCANNER = "CN=scanner-7.example", "PACS 1" = "PRINT" }
 
 [http]
@@ -99,7 +102,9 @@ public_key = "/etc/zweitblick/receipts.pub"
 [sealing]
 key = "/etc/zweitblick/sealing.key"
 certificate = "/etc/zweitblick/sealing.pem"
-""".replace("PRINT", ":".join(["AB"] * 32))
+""".replace("PRINT", ":".join(["AB"] * 32)).replace(
+    "LIMITS", "\n".join(f"{name} = {limit}" for name, limit in LIMITS.items())
+)
 
 DESTINATIONS = """
 [[destinations]]
@@ -234,6 +239,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_DICOM_KEY": "/etc/zweitblick/cert.key",
     "ZWEITBLICK_DICOM_CLIENT_CAS": "/etc/zweitblick/ca.pem",
     "ZWEITBLICK_DICOM_RECEIVERS": "4",
+    **{f"ZWEITBLICK_DICOM_{name.upper()}": str(limit) for name, limit in LIMITS.items()},
     "ZWEITBLICK_DICOM_CLIENT_CERTIFICATES": "SCANNER=CN=scanner-7.example,PACS 1=" + "ab" * 32,
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
@@ -296,6 +302,7 @@ EVERYTHING = Settings(
         key=Path("/etc/zweitblick/cert.key"),
         client_cas=Path("/etc/zweitblick/ca.pem"),
         receivers=4,
+        **LIMITS,
         client_certificates={"SCANNER": "CN=scanner-7.example", "PACS 1": "ab" * 32},
     ),
     access=AccessSettings(

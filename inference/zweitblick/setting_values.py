@@ -5,6 +5,7 @@ Each function raises ValueError that says what to give.
 
 import ipaddress
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -12,7 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 from zweitblick.dicom.identity import is_ae_title
 from zweitblick.study import Priority
 
-LONGEST_QUIET_TIME_S = 86400.0
+LONGEST_S = 86400.0
+SHORTEST_TIMEOUT_S = 0.01
 MOST_RECEIVERS = 64
 LOG_FORMATS = ("console", "json")
 """Lines for people, and one JSON object a line."""
@@ -72,12 +74,19 @@ def as_port(raw: object) -> int:
     return number
 
 
-def as_receivers(raw: object) -> int:
-    """Take a number of processes."""
-    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_RECEIVERS:
-        raise ValueError(f"{raw!r} is no number of processes; give 1 to {MOST_RECEIVERS}")
-    return number
+def count_of(what: str, lowest: int, highest: int) -> Callable[[object], int]:
+    """Return what takes a whole number of something within bounds."""
+
+    def as_count(raw: object) -> int:
+        number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
+        if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= highest:
+            raise ValueError(f"{raw!r} is no number of {what}; give {lowest} to {highest}")
+        return number
+
+    return as_count
+
+
+as_receivers = count_of("processes", 1, MOST_RECEIVERS)
 
 
 def as_upload_bytes(raw: object) -> int:
@@ -129,10 +138,19 @@ def as_log_format(raw: object) -> str:
 
 def as_quiet_time(raw: object) -> timedelta:
     """Take a number of seconds."""
+    return timedelta(seconds=_seconds(raw, 0))
+
+
+def as_timeout_s(raw: object) -> float:
+    """Take a number of seconds that somebody may be silent."""
+    return _seconds(raw, SHORTEST_TIMEOUT_S)
+
+
+def _seconds(raw: object, lowest: float) -> float:
     seconds = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_QUIET_TIME_S:
-        raise ValueError(f"{raw!r} is no number of seconds; give 0 to {LONGEST_QUIET_TIME_S:.0f}")
-    return timedelta(seconds=seconds)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not lowest <= seconds <= LONGEST_S:
+        raise ValueError(f"{raw!r} is no number of seconds; give {lowest:g} to {LONGEST_S:.0f}")
+    return float(seconds)
 
 
 def as_quiet_times(raw: object) -> dict[str, timedelta]:

@@ -36,10 +36,12 @@ from zweitblick.setting_values import (
     as_quiet_times,
     as_receivers,
     as_switch,
+    as_timeout_s,
     as_title,
     as_titles,
     as_upload_bytes,
     as_url,
+    count_of,
 )
 from zweitblick.study import Priority
 
@@ -66,6 +68,8 @@ class DicomSettings:
         So many processes receive on the port; 1 is the service's own.
     client_certificates
         By calling AE title, the certificate that its sender must show: SHA-256 fingerprint, or common name.
+    maximum_associations, maximum_pdu_bytes, maximum_instance_bytes, acse_timeout_s, network_timeout_s
+        Limits of each receiver's associations, as `zweitblick.dimse.config.ListenerConfig` has them.
     """
 
     host: str = "127.0.0.1"
@@ -77,6 +81,11 @@ class DicomSettings:
     client_cas: Path | None = None
     receivers: int = 1
     client_certificates: Mapping[str, str] = field(default_factory=dict)
+    maximum_associations: int = 32
+    maximum_pdu_bytes: int = 2**17
+    maximum_instance_bytes: int = 2**30
+    acse_timeout_s: float = 30.0
+    network_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -322,6 +331,11 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.client_cas": as_path,
     "dicom.client_certificates": as_certificates,
     "dicom.receivers": as_receivers,
+    "dicom.maximum_associations": count_of("associations", 1, 4096),
+    "dicom.maximum_pdu_bytes": count_of("bytes", 2**12, 2**20),
+    "dicom.maximum_instance_bytes": count_of("bytes", 2**10, 2**32),
+    "dicom.acse_timeout_s": as_timeout_s,
+    "dicom.network_timeout_s": as_timeout_s,
     "http.host": as_host,
     "http.port": as_port,
     "http.largest_upload_bytes": as_upload_bytes,

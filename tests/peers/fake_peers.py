@@ -121,12 +121,15 @@ class CommittingPeer(StorePeer):
     ----------
     report_to
         Port at which the requestor takes reports on a new association; None reports on the same one, 0 not at all.
+
+    On the same one it first reports of the transactions in ``before``.
     """
 
     def __init__(self, *, report_to: int | None = None) -> None:
         self.asked: list[Dataset] = []
         self.failures: list[int] = []
         self.answers: list[int] = []
+        self.before: list[str] = []
         self.report_to = report_to
         self.action_status = 0x0000
         self._reporting: list[threading.Thread] = []
@@ -160,6 +163,10 @@ class CommittingPeer(StorePeer):
         report.ReferencedSOPSequence = items
         kind = 2 if "FailedSOPSequence" in report else 1
         if self.report_to is None:
+            for transaction_uid in self.before:
+                other = Dataset()
+                other.TransactionUID = transaction_uid
+                self._said(association.send_n_event_report(other, 1, *COMMITMENT))
             self._said(association.send_n_event_report(report, kind, *COMMITMENT))
             return
         entity = AE("PEER")

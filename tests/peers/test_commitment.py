@@ -1,5 +1,6 @@
 """A peer is asked to keep what it took; its report is taken on the association of the request, and on another."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -27,9 +28,15 @@ HASTY = replace(PATIENT, report_s=0.1)
 TRANSACTION = "2.25.4711"
 
 
-def ask(peer: StorePeer, patience: Patience = PATIENT) -> CommitmentReport | None:
+def unknown(_report: CommitmentReport) -> None:
+    raise UnknownRoundError("no such delivery is kept")
+
+
+def ask(
+    peer: StorePeer, patience: Patience = PATIENT, others: Callable[[CommitmentReport], None] = unknown
+) -> CommitmentReport | None:
     instances = [made(SEG)[0], made(SR)[0]]
-    return ask_commitment(peer.destination, instances, transaction_uid=TRANSACTION, patience=patience)
+    return ask_commitment(peer.destination, instances, transaction_uid=TRANSACTION, others=others, patience=patience)
 
 
 def test_a_report_may_come_on_the_same_association() -> None:
@@ -39,6 +46,16 @@ def test_a_report_may_come_on_the_same_association() -> None:
     assert peer.answers == [0x0000]
     assert asked.TransactionUID == TRANSACTION
     assert [item.ReferencedSOPClassUID for item in asked.ReferencedSOPSequence] == [SEG, SR]
+
+
+def test_reports_of_other_requests_are_handed_on_and_do_not_stand_in_for_ours() -> None:
+    known: list[CommitmentReport] = []
+    with CommittingPeer() as peer:
+        peer.before = ["2.25.1", "2.25.2"]
+        assert ask(peer, others=known.append) == CommitmentReport(TRANSACTION)
+        assert known == [CommitmentReport("2.25.1"), CommitmentReport("2.25.2")]
+        assert ask(peer) == CommitmentReport(TRANSACTION)
+    assert peer.answers == [0x0000, 0x0000, 0x0000, 0x0110, 0x0110, 0x0000]
 
 
 def test_what_the_peer_will_not_keep_is_told() -> None:
@@ -87,9 +104,6 @@ def reported(server: DicomServer, report: Dataset, *, instance: str = COMMITMENT
 
 
 def test_a_report_that_nobody_waits_for_is_refused() -> None:
-    def unknown(_report: CommitmentReport) -> None:
-        raise UnknownRoundError("no such delivery is kept")
-
     report = Dataset()
     report.TransactionUID = TRANSACTION
     with DicomServer(ListenerConfig(port=0), Kept(), services=Services(unknown)) as server:

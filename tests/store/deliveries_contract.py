@@ -1,5 +1,6 @@
 """What a store promises of deliveries on every database."""
 
+import json
 import threading
 from datetime import timedelta
 
@@ -81,6 +82,24 @@ class DeliveriesContract:
         store.deliveries.note(pacs.id, Attempt(1, DELIVERED))
         assert state_of(store) is State.FAILED
         assert events_of(store)[-1] is Event.GAVE_UP
+
+    def test_the_people_who_look_after_it_are_told_why(self, store: Store) -> None:
+        archive, pacs = store.deliveries.begin(sealed_round(store), ["ARCHIVE", "PACS"])
+        store.deliveries.note(pacs.id, Attempt(1, WAITING, "peer.busy"))
+        assert [job.code for job in store.work.jobs_in([State.DELIVERING])] == ["peer.busy"]
+        store.deliveries.note(archive.id, Attempt(1, REFUSED, "peer.refused"))
+        store.deliveries.note(pacs.id, Attempt(2, DELIVERED))
+        assert [(job.code, job.attempts) for job in store.work.jobs_in([State.FAILED])] == [("peer.refused", 2)]
+
+    def test_another_refusal_is_kept_in_place_of_the_one_before(self, store: Store) -> None:
+        round_id = sealed_round(store)
+        turn = store.work.round(round_id).turn
+        for code in ("peer.refused", "peer.context"):
+            store.work.explain(round_id, code, f"this is {code}")
+        (fault,) = store.results(round_id)
+        with store.open(fault.id) as file:
+            assert json.load(file) == {"code": "peer.context", "message": "this is peer.context"}
+        assert (store.work.round(round_id).state, store.work.round(round_id).turn) == (State.SEALED, turn)
 
     def test_a_replay_tries_again_what_was_refused_and_nothing_else(self, store: Store) -> None:
         round_id = sealed_round(store)

@@ -161,6 +161,11 @@ def listener(dicom: DicomSettings) -> ListenerConfig:
         calling_ae_titles=dicom.calling_ae_titles,
         client_certificates=dicom.client_certificates,
         tls=tls,
+        maximum_associations=dicom.maximum_associations,
+        maximum_pdu_bytes=dicom.maximum_pdu_bytes,
+        maximum_instance_bytes=dicom.maximum_instance_bytes,
+        acse_timeout_s=dicom.acse_timeout_s,
+        network_timeout_s=dicom.network_timeout_s,
     )
 
 

@@ -6,17 +6,18 @@ down for hours there is one row a round. One attempt at a time goes to each dest
 store, noted once; an attempt that is repeated after a crash sends the same instances again.
 """
 
-import io
 import json
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
-from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowSerializationFormat
+from dbos import DBOS
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
+from zweitblick.delivery.attempt_queue import AttemptQueue, Place
 from zweitblick.delivery.origin import origin
 from zweitblick.delivery.record import recorded_transfer
 from zweitblick.delivery.route import Route
@@ -27,6 +28,7 @@ from zweitblick.errors import (
     CertificateNotYetValidError,
     CmsKeyError,
     KeyUsageError,
+    LostTurnError,
     NotCommittedError,
     PeerAnswerError,
     PeerBrokenOffError,
@@ -51,18 +53,16 @@ from zweitblick.pipeline import Observer, silent
 from zweitblick.store.absence import AWAY, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
+from zweitblick.store.lost import LOST
 from zweitblick.store.objects import KeptResult
-from zweitblick.store.results import ERROR, ResultName
 from zweitblick.store.store import Store
 from zweitblick.store.under_way import UnderWay
+from zweitblick.store.work import failures
 
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 5.0, 600.0
 """Before the second attempt; twice as long before each further one, at most so long."""
-
-AT_ONCE = 4
-"""So many destinations are sent to at once."""
 
 PASSING = (
     PeerUnreachableError,
@@ -79,11 +79,10 @@ PASSING = (
     CertificateNotYetValidError,
     KeyUsageError,
 )
-"""After these it is tried again, for ever; whatever else goes wrong with an attempt, ends it."""
+"""After these it is tried again, for ever; what else the destination or we refuse, ends it."""
 
-
-_QUEUE = "deliver"
-_POLL_S = 0.5
+RETRIES = 8
+"""So often a round's attempts that fail by a defect of ours, or are lost in the queue, are made again."""
 
 
 def back_off(attempts: int) -> float:
@@ -128,21 +127,15 @@ class Deliverer:
         self._delay_s = delay_s
         self._patience = patience
         self._under_way = UnderWay()
+        self._queue = AttemptQueue()
 
     def register(self) -> None:
         """Make the workflow known to DBOS, before that is launched."""
-
-        @DBOS.workflow(name="deliver", serialization_type=WorkflowSerializationFormat.PORTABLE)
-        def deliver(delivery: str, number: int) -> str:
-            return self._deliver(delivery, number)
-
-        self._workflow = deliver
+        self._queue.register(self._deliver)
 
     def launch(self) -> None:
         """Take attempts from the queue, once DBOS is launched."""
-        DBOS.register_queue(
-            _QUEUE, worker_concurrency=AT_ONCE, partition_worker_concurrency=1, polling_interval_sec=_POLL_S
-        )
+        self._queue.launch()
 
     def begin(self, study: str, round_id: str) -> bool:
         """Begin to deliver a round that is sealed; to be called within a workflow of DBOS.
@@ -153,11 +146,14 @@ class Deliverer:
         """
         begun = DBOS.run_step({"name": "delivery"}, self._kept_at(self._begun, shredded="[]"), study, round_id)
         for delivery, destination, attempts in json.loads(begun):
-            self._enqueue(delivery, destination, attempts + 1, delay_s=None)
+            self._queue.put(delivery, destination, attempts + 1)
         return begun != "[]"
 
     def resume(self) -> None:
-        """Put the next attempts of whatever has not ended into the queue, if they are not there.
+        """See to it that the next attempt of whatever has not ended is in the queue; for one thread.
+
+        One that was taken from it and never began is put back, and one that has ended there without its end here has
+        failed.
 
         Raises
         ------
@@ -165,9 +161,47 @@ class Deliverer:
             If the store cannot be used.
         """
         for one in self._store.deliveries.under_way():
-            number = one.attempts + 1
-            if DBOS.get_workflow_status(_name(one.id, number)) is None:
-                self._enqueue(one.id, one.destination, number, delay_s=None)
+            with suppress(UnknownRoundError):  # shredded since
+                self._see_to(one)
+
+    def _see_to(self, delivery: Delivery) -> None:
+        number = delivery.attempts + 1
+        place = self._queue.place(delivery.id, number)
+        if place is Place.NOWHERE:
+            self._see_to_last(delivery)
+        elif place is Place.STUCK:
+            self._queue.begin_anew(delivery.id, number)
+        elif place is Place.ENDED:
+            log.warning("round %s to %s, attempt %d was lost", delivery.round, delivery.destination, number)
+            state = self._after(
+                delivery, LostTurnError.code, "its attempts were lost again and again; see to the database"
+            )
+            if state in UNDER_WAY:
+                state = delivery.state
+            now = self._store.deliveries.note(delivery.id, Attempt(number, state, LostTurnError.code))
+            if now.state in UNDER_WAY and now.attempts == number:
+                self._put_next(now.id, now.destination, number, now.state)
+
+    def _see_to_last(self, delivery: Delivery) -> None:
+        """Put the next attempt into the queue unless the last one is still at it, which will do so itself."""
+        place = self._queue.place(delivery.id, delivery.attempts)
+        if place is Place.STUCK:
+            self._queue.begin_anew(delivery.id, delivery.attempts)
+        elif place in (Place.NOWHERE, Place.ENDED):
+            self._queue.put(delivery.id, delivery.destination, delivery.attempts + 1, delay_s=self._left_s(delivery))
+
+    def _left_s(self, delivery: Delivery) -> float | None:
+        """Seconds that a destination still has to commit itself; None if it is not to."""
+        if delivery.state is not DeliveryState.COMMITTING or delivery.asked_at is None:
+            return None
+        passed = self._store.clock() - delivery.asked_at
+        return max(0.0, self._patience.commitment_s - passed.total_seconds())
+
+    def _put_next(self, delivery: str, destination: str, number: int, state: str) -> None:
+        """Put the attempt after one into the queue, delayed as it is after that one came to a state."""
+        is_asked = state == DeliveryState.COMMITTING
+        delay_s = self._patience.commitment_s if is_asked else self._delay_s(number)
+        self._queue.put(delivery, destination, number + 1, delay_s=delay_s)
 
     def committed(self, report: CommitmentReport) -> None:
         """Take what a destination reports of a request for storage commitment.
@@ -181,7 +215,7 @@ class Deliverer:
         """
         told = self._told(report)
         if told.state is DeliveryState.WAITING:
-            DBOS.set_workflow_delay(_name(told.id, told.attempts + 1), delay_seconds=self._delay_s(told.attempts))
+            self._queue.postpone(told.id, told.attempts + 1, delay_s=self._delay_s(told.attempts))
 
     def close(self) -> None:
         """Begin no attempt any more, and wait for those under way; a peer's patience bounds each."""
@@ -195,11 +229,6 @@ class Deliverer:
         begun = self._store.deliveries.begin(round_id, names)
         return json.dumps([(one.id, one.destination, one.attempts) for one in begun])
 
-    def _enqueue(self, delivery: str, destination: str, number: int, *, delay_s: float | None) -> None:
-        options = SetEnqueueOptions(delay_seconds=delay_s, queue_partition_key=destination)
-        with SetWorkflowID(_name(delivery, number)), options:
-            DBOS.enqueue_workflow(_QUEUE, self._workflow, delivery, number)
-
     def _deliver(self, delivery: str, number: int) -> str:
         """Make one attempt, and leave the next one behind if it has failed; the workflow."""
         with self._under_way.one():
@@ -207,10 +236,18 @@ class Deliverer:
             ended = DBOS.run_step({"name": "attempt"}, attempted, delivery, number)
             state, destination = json.loads(ended)
             if state in UNDER_WAY:
-                is_asked = state == DeliveryState.COMMITTING
-                delay_s = self._patience.commitment_s if is_asked else self._delay_s(number)
-                self._enqueue(delivery, destination, number + 1, delay_s=delay_s)
+                self._put_next(delivery, destination, number, state)
+            if state == DeliveryState.COMMITTING:
+                answered = self._kept_at(self._answered_meanwhile, shredded=DeliveryState.WITHDRAWN)
+                state = DBOS.run_step({"name": "answered"}, answered, delivery, number)
             return str(state)
+
+    def _answered_meanwhile(self, delivery: str, number: int) -> str:
+        """Let the next attempt not wait for a report that came before it was put into the queue; return the state."""
+        now = self._store.deliveries.get(delivery)
+        if now.state is DeliveryState.WAITING:
+            self._queue.postpone(delivery, number + 1, delay_s=self._delay_s(number))
+        return now.state
 
     def _kept_at(self, step: Callable[..., str], *, shredded: str) -> Callable[..., str]:
         """Try a step again for as long as store or key holder are away; ``shredded`` is what it ends with if so."""
@@ -248,11 +285,11 @@ class Deliverer:
             return Attempt(number, DeliveryState.WAITING, error.code)
         except ZweitblickError as error:
             log.warning("round %s to %s was refused: %s", delivery.round, delivery.destination, error)
-            self._keep_fault(delivery, error)
+            self._keep_fault(delivery, error.code, str(error))
             return Attempt(number, DeliveryState.REFUSED, error.code)
         except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
             log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
-            return Attempt(number, DeliveryState.WAITING, INTERNAL)
+            return Attempt(number, self._after(delivery, INTERNAL, _defect(error)), INTERNAL)
 
     def _sent(self, delivery: Delivery, number: int) -> Attempt:
         route = self._routes.get(delivery.destination)
@@ -288,11 +325,11 @@ class Deliverer:
             return self._answered(delivery, DeliveryState.WAITING, error.code)
         except ZweitblickError as error:
             log.warning("round %s to %s will not be committed: %s", delivery.round, delivery.destination, error)
-            self._keep_fault(delivery, error)
+            self._keep_fault(delivery, error.code, str(error))
             return self._answered(delivery, DeliveryState.REFUSED, error.code)
         except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
             log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
-            return self._answered(delivery, DeliveryState.WAITING, INTERNAL)
+            return self._answered(delivery, self._after(delivery, INTERNAL, _defect(error)), INTERNAL)
         return self._store.deliveries.get(delivery.id) if report is None else self._told(report)
 
     def _report(self, delivery: Delivery) -> CommitmentReport | None:
@@ -303,6 +340,7 @@ class Deliverer:
             route.destination,
             self._instances(delivery, route),
             transaction_uid=str(delivery.transaction_uid),
+            others=self.committed,
             patience=self._patience,
         )
 
@@ -318,9 +356,7 @@ class Deliverer:
     def _instances(self, delivery: Delivery, route: Route) -> list[Outgoing]:
         if route.seal is not None:
             return self._sealer.instances(delivery, route, route.seal)
-        kept = {one.name: one for one in self._store.results(delivery.round)}
-        found = [kept[name] for name in route.results]
-        return [self._outgoing(one) for one in found]
+        return [self._outgoing(one) for one in route.chosen(self._store.results(delivery.round))]
 
     def _outgoing(self, one: KeptResult) -> Outgoing:
         opened = partial(self._store.open, one.id)
@@ -334,14 +370,23 @@ class Deliverer:
                 return one.state
         raise UnknownRoundError(f"no round {delivery.round} is kept; its study may have been shredded")
 
-    def _keep_fault(self, delivery: Delivery, error: ZweitblickError) -> None:
-        content = json.dumps({"code": error.code, "message": str(error)}).encode()
+    def _after(self, delivery: Delivery, code: str, message: str) -> DeliveryState:
+        """Say where a delivery is after an attempt failed that may be made again, yet not for ever."""
+        before = failures(self._store.work.history(delivery.round))
+        if sum(entry.code == code and entry.before is State.DELIVERING for entry in before) < RETRIES:
+            return DeliveryState.WAITING
+        self._keep_fault(delivery, code, message)
+        return DeliveryState.REFUSED
+
+    def _keep_fault(self, delivery: Delivery, code: str, message: str) -> None:
         try:
-            self._store.keep_result(ResultName(delivery.round, ERROR, "application/json"), io.BytesIO(content))
-        except ResultChangedError:  # the first one stays
+            self._store.work.explain(delivery.round, code, message)
+        except ResultChangedError:  # of another destination, at once
             log.warning("round %s has another error already", delivery.round)
+        except LOST as unkept:
+            log.warning("of round %s only the code of its error can be kept: %s", delivery.round, unkept.code)
 
 
-def _name(delivery: str, number: int) -> str:
-    """Id of an attempt's workflow."""
-    return f"{delivery}-{number}"
+def _defect(error: Exception) -> str:
+    """Tell of an error that is not ours its type alone, since its text may quote a header."""
+    return f"{type(error).__name__}; a defect in zweitblick"

@@ -1,9 +1,12 @@
 """Routes: which results of which studies go to a destination."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zweitblick.delivery.seal import Seal
+from zweitblick.errors import UnknownObjectError
 from zweitblick.peers.destination import Destination
+from zweitblick.store.objects import KeptResult
 
 DICOM_RESULTS = ("seg", "sr", "encapsulated-pdf")
 """Names of the results that are DICOM instances, in the order in which they are sent: a report after its evidence."""
@@ -62,3 +65,19 @@ class Route:
         wanted = (self.senders, self.modalities, self.body_parts)
         found = (origin.senders, origin.modalities, origin.body_parts)
         return all(not want or want & have for want, have in zip(wanted, found, strict=True))
+
+    def chosen(self, results: Sequence[KeptResult]) -> list[KeptResult]:
+        """Return those of a round's results that go here, in the order in which they are sent.
+
+        Raises
+        ------
+        UnknownObjectError
+            If the round lacks one, as one that an older release has read.
+        """
+        kept = {one.name: one for one in results}
+        lacking = [name for name in self.results if name not in kept]
+        if lacking:
+            raise UnknownObjectError(
+                f"the round has no {lacking[0]} for {self.destination.name}; leave it out, or have the study read anew"
+            )
+        return [kept[name] for name in self.results]

@@ -76,8 +76,8 @@ class Sealer:
             delivery, seal.form, seal.parties(now), filing(self._store, delivery.study, route.destination.name), now
         )
         there = {one.name: one for one in self._store.outgoing(delivery.round)}
-        results = {one.name: one for one in self._store.results(delivery.round)}
-        return [self._outgoing(work, results[name], there.get(work.name(name))) for name in route.results]
+        results = route.chosen(self._store.results(delivery.round))
+        return [self._outgoing(work, one, there.get(work.name(one.name))) for one in results]
 
     def _outgoing(self, work: "_Work", result: KeptResult, there: KeptResult | None) -> Outgoing:
         kept = there or self._kept(work, result)

@@ -1,7 +1,8 @@
 """Storage commitment as a user (PS3.4 annex J): a peer is asked to keep what it took."""
 
-import queue
-from collections.abc import Sequence
+import logging
+import threading
+from collections.abc import Callable, Sequence
 
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
@@ -15,11 +16,13 @@ from zweitblick.dicom.commitment import (
     commitment_report,
     commitment_request,
 )
-from zweitblick.errors import DamagedInstanceError, PeerBrokenOffError, PeerError, PeerTimeoutError
+from zweitblick.errors import PeerBrokenOffError, PeerError, PeerTimeoutError, ZweitblickError
 from zweitblick.peers.association import PATIENCE, Patience, associated
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import Outgoing
 from zweitblick.peers.status import SUCCESS, is_warning, refusal
+
+log = logging.getLogger(__name__)
 
 _REQUEST_COMMITMENT = 1
 """Action Type ID (PS3.4 table J.3-1)."""
@@ -31,6 +34,7 @@ def ask_commitment(
     instances: Sequence[Outgoing],
     *,
     transaction_uid: str,
+    others: Callable[[CommitmentReport], None],
     patience: Patience = PATIENCE,
 ) -> CommitmentReport | None:
     """Ask a destination to commit itself to keep instances that it took, and wait a moment for its report.
@@ -43,6 +47,9 @@ def ask_commitment(
         What.
     transaction_uid
         Names the request.
+    others
+        Is told what the destination reports of other requests meanwhile, in another thread. Raises `ZweitblickError` if
+        it cannot take that.
     patience
         How long it may take; after ``report_s`` the association is released.
 
@@ -55,24 +62,28 @@ def ask_commitment(
     PeerError
         If it does not take the request.
     """
-    reports: queue.SimpleQueue[CommitmentReport] = queue.SimpleQueue()
+    reports: list[CommitmentReport] = []
+    is_there = threading.Event()
 
     def take(event: evt.Event) -> tuple[int, None]:
         try:
-            reports.put(commitment_report(event.event_information))
-        except DamagedInstanceError:
+            report = commitment_report(event.event_information)
+            if report.transaction_uid != transaction_uid:
+                others(report)
+                return _TAKEN, None
+        except ZweitblickError as error:
+            log.warning("a storage commitment report was refused: %s", error.code)
             return _NOT_TAKEN, None
+        reports.append(report)
+        is_there.set()
         return _TAKEN, None
 
     context = build_context(STORAGE_COMMITMENT, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     handlers = [(evt.EVT_N_EVENT_REPORT, take)]
     with associated(destination, [context], patience, handlers=handlers) as association:
         _ask(association, destination, instances, transaction_uid)
-        try:
-            report = reports.get(timeout=patience.report_s)
-        except queue.Empty:
-            return None
-    return report if report.transaction_uid == transaction_uid else None
+        is_there.wait(patience.report_s)
+    return reports[0] if reports else None  # also one that came as the association ended
 
 
 def _ask(

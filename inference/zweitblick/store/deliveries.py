@@ -227,22 +227,23 @@ class Deliveries:
         if _round(transaction, before.round).state != State.DELIVERING:
             return  # superseded, and what was sent stays
         if attempt.error_code and attempt.state in UNDER_WAY:
-            self._advance(transaction, before.round, Event.ATTEMPT_FAILED)
+            self._advance(transaction, before.round, Event.ATTEMPT_FAILED, attempt.error_code)
         self._end_round(transaction, before.round)
 
     def _end_round(self, transaction: Transaction, round_id: str) -> None:
-        """Let the round go on once no destination is under way any more."""
-        states = {each.state for each in _of_round(transaction, round_id)}
-        if states & UNDER_WAY:
+        """Let the round go on once no destination is under way any more; why it fails is what the first one refused."""
+        ended = _of_round(transaction, round_id)
+        if any(each.state in UNDER_WAY for each in ended):
             return
-        if DeliveryState.REFUSED in states:
-            self._advance(transaction, round_id, Event.GAVE_UP)
+        refused = [each.error_code or "" for each in ended if each.state is DeliveryState.REFUSED]
+        if refused:
+            self._advance(transaction, round_id, Event.GAVE_UP, refused[0])
         else:
             self._advance(transaction, round_id, Event.DELIVERED)
             self._advance(transaction, round_id, Event.REVIEW_ASKED)
 
-    def _advance(self, transaction: Transaction, round_id: str, event: Event) -> None:
-        lives.advance(transaction, round_id, lives.Cause(event, Actor.WORKER), at=self._clock())
+    def _advance(self, transaction: Transaction, round_id: str, event: Event, code: str = "") -> None:
+        lives.advance(transaction, round_id, lives.Cause(event, Actor.WORKER, code=code), at=self._clock())
 
 
 def _round(transaction: Transaction, round_id: str) -> Row[Any]:

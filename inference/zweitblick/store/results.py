@@ -93,6 +93,12 @@ def keep_fault(rooms: Rooms, result: ResultName, source: BinaryIO, cause: Cause,
         return _keep_in_place(rooms, before, [], change)
 
 
+def replace_fault(rooms: Rooms, result: ResultName, source: BinaryIO) -> None:
+    """Keep why a delivery was refused, in place of why one was; see `zweitblick.store.work.Work.explain`."""
+    before = (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
+    _keep_in_place(rooms, before, [(result, source)], _NoChange(result.round))
+
+
 class _Change(NamedTuple):
     """What happens to the round together with its results."""
 
@@ -100,9 +106,24 @@ class _Change(NamedTuple):
     cause: Cause
     at: datetime
 
+    def happen(self, transaction: Transaction) -> State:
+        return rounds.advance(transaction, self.round, self.cause, at=self.at)
+
+
+class _NoChange(NamedTuple):
+    """That nothing happens to the round."""
+
+    round: str
+
+    def happen(self, transaction: Transaction) -> State:
+        return rounds.one(transaction, self.round).state
+
 
 def _keep_in_place(
-    rooms: Rooms, before: ColumnElement[bool], results: Sequence[tuple[ResultName, BinaryIO]], change: _Change
+    rooms: Rooms,
+    before: ColumnElement[bool],
+    results: Sequence[tuple[ResultName, BinaryIO]],
+    change: _Change | _NoChange,
 ) -> State:
     study = _study_of(rooms, change.round)
     _resolve(rooms, change.round)
@@ -111,7 +132,7 @@ def _keep_in_place(
     replaced = (objects.c.kind != Kind.INSTANCE) & before
     try:
         with _writing(rooms, change.round, files) as transaction:
-            state = rounds.advance(transaction, change.round, change.cause, at=change.at)
+            state = change.happen(transaction)
             old = transaction.execute(select(objects.c.file).where(replaced)).scalars().all()
             rooms.folder.unsettle(old)
             transaction.execute(delete(objects).where(replaced))

@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from zweitblick.store import rounds
 from zweitblick.store.life import WAS_READ, Actor, Event, State
-from zweitblick.store.results import ERROR, ResultName, keep_fault, keep_reading
+from zweitblick.store.results import ERROR, ResultName, keep_fault, keep_reading, replace_fault
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause, LifeEvent, Round, life_event
 from zweitblick.store.rows import moment
@@ -209,9 +209,27 @@ class Work:
         StoreError, VaultError
             As from `keep_reading`.
         """
-        content = io.BytesIO(json.dumps({"code": code, "message": message}).encode())
         cause = _cause(Event.GAVE_UP, turn, code)
-        return keep_fault(self._rooms, ResultName(round_id, ERROR, _JSON), content, cause, at=self._clock())
+        return keep_fault(self._rooms, *_fault(round_id, code, message), cause, at=self._clock())
+
+    def explain(self, round_id: str, code: str, message: str) -> None:
+        """Keep why a destination does not take a round, in place of any such fault before; its state stays as it is.
+
+        Parameters
+        ----------
+        round_id
+            Of the round.
+        code, message
+            As of `give_up`.
+
+        Raises
+        ------
+        ResultChangedError
+            If another fault of the round is being kept; that one counts.
+        StoreError, VaultError
+            As from `keep_reading`.
+        """
+        replace_fault(self._rooms, *_fault(round_id, code, message))
 
     def beat(self, worker: str) -> None:
         """Note that a worker is alive."""
@@ -246,6 +264,10 @@ def failures(history: Sequence[LifeEvent]) -> list[LifeEvent]:
 def _since_begun(history: Sequence[LifeEvent]) -> Sequence[LifeEvent]:
     begun = [place for place, entry in enumerate(history) if entry.event in _BEGUN_ANEW]
     return history[begun[-1] :] if begun else history
+
+
+def _fault(round_id: str, code: str, message: str) -> tuple[ResultName, BinaryIO]:
+    return ResultName(round_id, ERROR, _JSON), io.BytesIO(json.dumps({"code": code, "message": message}).encode())
 
 
 def _cause(event: Event, turn: int, code: str = "") -> Cause:

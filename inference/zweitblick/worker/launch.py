@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from zweitblick.errors import StoreUnavailableError, WorkerRunningError
 
 QUEUE = "read"
-WORKFLOWS = "2"
-"""Version of the workflows' steps; a change of their order or meaning needs another. Turns that are in the queue in an
-older version are put there anew."""
+WORKFLOWS = "3"
+"""Version of the workflows' steps; a change of their order or meaning needs another. Turns and deliveries that are in
+the queue in an older version are put there anew."""
 
 
 @dataclass(frozen=True)
