@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dbos import DBOSClient, EnqueueOptions
 
 from dicom_writer import StudyHeader, write_series
 from kept_study import PATIENCE_S, wait_until
@@ -203,6 +204,29 @@ def test_a_study_is_not_held_for_ever_and_its_report_says_so(lookups: Lookups, t
             goes_on.set()
     assert store.lookups.outcome(last(store, token).id) == "late"
     assert with_lookup(None, "late").code == "prior-not-had"
+
+
+def test_a_lookup_of_an_older_release_is_begun_anew(lookups: Lookups, tmp_path: Path) -> None:
+    """DBOS runs no workflow of another version; the round was held for two hours."""
+    house, store = lookups.house, lookups.store
+    with (
+        WebArchive(one_image(tmp_path / "archive", replace(EARLIER, patient_id="OTHER"))) as archive,
+        house.worker(store, lookup=lookups.lookup(archive.destination)) as worker,
+    ):
+        token = keep(store, one_image(house.folder, PRESENT))
+        one = last(store, token)
+        client = DBOSClient(system_database_url=f"sqlite:///{house.folder / 'work' / 'work.sqlite'}")
+        options: EnqueueOptions = {
+            "workflow_name": "look up",
+            "queue_name": "look up",
+            "workflow_id": f"look-up-{one.id}",
+            "app_version": "2",
+        }
+        client.enqueue(options, token, one.id)
+        client.destroy()
+        worker.submit(one)
+        wait_until(lambda: last(store, token).state is State.FAILED)
+    assert store.lookups.outcome(one.id) == "none"
 
 
 class AwayAtFirst(Store):

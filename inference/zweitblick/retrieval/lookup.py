@@ -260,4 +260,5 @@ class PriorLookup:
 
 
 def _workflow_id(one: Round) -> str:
-    return f"look-up-{one.id}"
+    """Return the id of a round's lookup; with the steps' version, since DBOS runs no other version's."""
+    return f"look-up-{one.id}-{DBOS.application_version}"

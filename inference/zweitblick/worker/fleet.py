@@ -100,12 +100,14 @@ class Fleet:
                 log.error("a heartbeat failed by %s", type(error).__name__)  # noqa: TRY400 -- texts may quote data
 
     def _dead(self, now: datetime) -> list[str]:
-        """Those who own something and are not alive."""
+        """Those who own something that this version of the steps can take over and are not alive."""
         beats = self._store.work.beats()
         self._seen = {
             worker: seen if (seen := self._seen.get(worker)) and seen[0] == beat else (beat, now)
             for worker, beat in beats.items()
         }
-        begun = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        begun = DBOS.list_workflows(
+            status="PENDING", app_version=DBOS.application_version, load_input=False, load_output=False
+        )
         owners = {workflow.executor_id for workflow in begun if workflow.executor_id} - {self._me}
         return sorted(one for one in owners if one not in self._seen or now - self._seen[one][1] >= DEAD)
