@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     run = Run(arguments.run, workers=arguments.workers)
     recipe = _recipe(arguments.recipe, run)
     if arguments.start is not None:
-        sides.check_start(arguments.start)
+        sides.check_start(arguments.start, folds)
     _check_same_sides(run, sides)
     cases = [Case.load(arguments.cache / name) for name in sides.train]
     watched = _validation(arguments, sides)
