@@ -18,6 +18,7 @@ from zweitblick_training.learner import DivergedError, Learner, rate_at
 from zweitblick_training.processes import ALONE
 from zweitblick_training.recipe import Recipe
 from zweitblick_training.run import Run, averaged
+from zweitblick_training.samples import batches
 from zweitblick_training.validation import Validation
 
 TINY = Recipe(features=(4, 6, 8, 10), patch=64, batch=1, steps=20, warmup=2, shares=(("brats", 1.0),), tumour_share=1.0)
@@ -103,6 +104,18 @@ def test_a_run_can_start_from_other_weights() -> None:
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="lower `rate`"):
         fit(replace(TINY, rate=1e30, clip=1e30, patch=48), [ball_case("ball")], Run(tmp_path, workers=0))
+
+
+def test_a_gradient_that_is_no_number_leaves_the_weights_alone() -> None:
+    recipe = replace(TINY, patch=48, rate=1e-3)
+    (batch,) = batches([ball_case("ball")], replace(recipe, steps=1), done=0, workers=0)
+    learner = Learner(recipe, ALONE)
+    before = {name: value.clone() for name, value in learner.network.named_parameters()}
+    weight = next(learner.network.parameters())
+    weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError, match=r"gradient is .* at step 0"):
+        learner.learn(0, batch)
+    assert all(torch.equal(value, before[name]) for name, value in learner.network.named_parameters())
 
 
 def test_the_rate_rises_and_falls_to_nothing() -> None:

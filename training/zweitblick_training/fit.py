@@ -44,7 +44,7 @@ def fit(
     Raises
     ------
     RecipeError, DivergedError
-        If the recipe does not fit the cases or the processes, or the loss grows beyond all numbers.
+        If the recipe does not fit the cases or the processes, or the loss or its gradient grows beyond all numbers.
     """
     with placed() as place:
         learner = Learner(recipe, place, start)

@@ -17,7 +17,7 @@ from zweitblick_training.samples import Batch
 
 
 class DivergedError(RuntimeError):
-    """The loss is no number any more."""
+    """The loss or its gradient is no number any more."""
 
 
 class Learner:
@@ -51,7 +51,7 @@ class Learner:
         Raises
         ------
         DivergedError
-            If the loss is not finite; the last checkpoint is from before.
+            If the loss or its gradient is not finite; the weights are as they were before the step.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(step, self.recipe)
@@ -61,19 +61,19 @@ class Learner:
         loss = region_loss(logits.float(), target, labelled)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        told = _finite("loss", self._mean(loss.detach()), step)
+        # Clipping by a norm that is no number makes every weight none, one step before the loss would tell.
+        _finite("gradient", nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip), step)
         self.optimiser.step()
         self.average.update_parameters(self.network)
-        return self._reported(loss.detach(), step)
+        return told
 
-    def _reported(self, loss: Tensor, step: int) -> float:
+    def _mean(self, loss: Tensor) -> Tensor:
+        """Mean over all processes."""
         if self.place.world > 1:
             distributed.all_reduce(loss)
             loss /= self.place.world
-        value = float(loss)
-        if not math.isfinite(value):
-            raise DivergedError(f"the loss is {value} at step {step}; lower `rate` and start again")
-        return value
+        return loss
 
     def resume(self, run: Run) -> int:
         """Take up a run's last checkpoint, if there is one; return how many steps were made."""
@@ -105,6 +105,13 @@ def rate_at(step: int, recipe: Recipe) -> float:
         return recipe.rate * (step + 1) / recipe.warmup
     progress = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
     return recipe.rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def _finite(what: str, value: Tensor, step: int) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise DivergedError(f"the {what} is {number} at step {step}; lower `rate` and start again")
+    return number
 
 
 def _shared(network: nn.Module, place: Place) -> nn.Module:
