@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 import torch
 
 from ball_cases import ball_case
+from zweitblick.prediction import Region
 from zweitblick_training.augmentation import Augmentation
+from zweitblick_training.case import Case
 from zweitblick_training.fit import fit
 from zweitblick_training.learner import DivergedError, Learner, rate_at
 from zweitblick_training.processes import ALONE
@@ -20,6 +23,7 @@ from zweitblick_training.recipe import Recipe
 from zweitblick_training.run import Run, averaged
 from zweitblick_training.samples import batches
 from zweitblick_training.validation import Validation
+from zweitblick_training.watchers import Step
 
 TINY = Recipe(features=(4, 6, 8, 10), patch=64, batch=1, steps=20, warmup=2, shares=(("brats", 1.0),), tumour_share=1.0)
 
@@ -45,6 +49,12 @@ def losses(run: Run) -> list[float]:
     return [row["loss"] for row in rows]
 
 
+def rows(run: Run) -> list[dict[str, object]]:
+    """Lines of the file of losses but for what differs from one machine to the next: the time."""
+    lines = map(json.loads, run.losses.read_text(encoding="utf-8").splitlines())
+    return [{key: value for key, value in line.items() if key != "s"} for line in lines]
+
+
 def start(folder: Path, recipe: Recipe, *launcher: str) -> "subprocess.Popen[bytes]":
     folder.mkdir(exist_ok=True)
     recipe.write(folder / "tiny.yaml")
@@ -68,6 +78,92 @@ def test_the_same_seed_gives_the_same_twenty_losses_even_through_a_kill(tmp_path
     assert start(killed, TINY).wait(timeout=120) == 0
     assert len(losses(whole)) == 20
     assert losses(Run(killed / "run")) == losses(whole)
+
+
+class StoppedError(Exception):
+    """Ends a run in the middle."""
+
+
+class StopsAt:
+    """Watches, and ends the run after a step."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def stepped(self, step: Step) -> None:
+        if step.number == self.number:
+            raise StoppedError
+
+    def validated(self, number: int, dice: Mapping[Region, float]) -> None:
+        pass
+
+
+class Knows:
+    """Watches what the checkpoint and the file of losses have when a step is told of."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.seen: list[tuple[int, int]] = []
+
+    def stepped(self, step: Step) -> None:
+        saved = torch.load(self.run.checkpoint, weights_only=True)["step"] if self.run.checkpoint.exists() else 0
+        self.seen.append((step.number, saved))
+
+    def validated(self, number: int, dice: Mapping[Region, float]) -> None:
+        del dice
+        self.seen.append((number, torch.load(self.run.checkpoint, weights_only=True)["step"]))
+
+
+class StopsWhenRead(list[Case]):
+    """Cases of a validation that ends the run in its middle."""
+
+    def __iter__(self) -> Iterator[Case]:
+        yield super().__getitem__(0)
+        raise StoppedError
+
+
+QUICK = replace(TINY, patch=48, steps=6)
+
+
+def test_a_checkpoint_has_no_step_that_was_not_told_of(tmp_path: Path) -> None:
+    run = Run(tmp_path, save_every=2, workers=0)
+    knows = Knows(run)
+    fit(QUICK, [ball_case("ball")], run, validation=Validation([ball_case("two", size=64)], every=4), watchers=[knows])
+    told = [(0, 0), (1, 0), (2, 2), (3, 2), (3, 2), (4, 4), (5, 4), (5, 4)]
+    assert knows.seen == told
+
+
+def test_a_validation_that_was_cut_short_is_made_by_the_next_start(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    cases, held = [ball_case("ball")], [ball_case("two", size=64)]
+    whole, killed = (Run(tmp_path / name, save_every=2, workers=0) for name in ("whole", "killed"))
+    fit(QUICK, cases, whole, validation=Validation(held, every=4))
+    with pytest.raises(StoppedError):
+        fit(QUICK, cases, killed, validation=Validation(StopsWhenRead(held), every=4))
+    fit(QUICK, cases, killed, validation=Validation(held, every=4))
+    assert rows(killed) == rows(whole)
+    assert [row["step"] for row in rows(whole) if "dice" in row] == [3, 5]
+
+
+def test_a_network_that_draws_goes_on_to_the_same_losses(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    cases, recipe = [ball_case("ball")], replace(QUICK, architecture="segresnet", steps=4)
+    whole, killed = (Run(tmp_path / name, save_every=2, workers=0) for name in ("whole", "killed"))
+    fit(recipe, cases, whole)
+    with pytest.raises(StoppedError):
+        fit(recipe, cases, killed, watchers=[StopsAt(2)])
+    fit(recipe, cases, killed)
+    assert rows(killed) == rows(whole)
+
+
+def test_a_checkpoint_without_the_state_of_the_draws_is_taken_up(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    learner = Learner(QUICK, ALONE)
+    learner.save(run, 3)
+    state = torch.load(run.checkpoint, weights_only=True)
+    del state["draws"]
+    torch.save(state, run.checkpoint)
+    assert Learner(replace(QUICK, seed=1), ALONE).resume(run) == 3
 
 
 def test_two_processes_keep_one_network(tmp_path: Path) -> None:

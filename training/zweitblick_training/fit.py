@@ -59,11 +59,12 @@ def fit(
             loss = learner.learn(step, batch)
             seconds = time.perf_counter() - started
             last = step + 1 == recipe.steps
-            if place.first and (last or (step + 1) % run.save_every == 0):
-                learner.save(run, step + 1)
             for watcher in told:
                 watcher.stepped(Step(step, loss, rate_at(step, recipe), seconds))
             if validation and place.first and (last or (step + 1) % validation.every == 0):
                 dice = validation.dice(learner.average, place)
                 for watcher in told:
                     watcher.validated(step, dice)
+            # Last of all: a step that a checkpoint has is not made, and not told, again.
+            if place.first and (last or (step + 1) % run.save_every == 0):
+                learner.save(run, step + 1)

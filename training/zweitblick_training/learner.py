@@ -83,6 +83,9 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        # Older checkpoints lack them; a network that draws, as by dropout, goes on with others then.
+        if "draws" in state:
+            _set_draws(state["draws"], self.place.device)
         return int(state["step"])
 
     def save(self, run: Run, step: int) -> None:
@@ -94,6 +97,7 @@ class Learner:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "draws": _draws(self.place.device),
         }
         torch.save(state, part)
         part.replace(run.checkpoint)
@@ -112,6 +116,19 @@ def _finite(what: str, value: Tensor, step: int) -> float:
     if not math.isfinite(number):
         raise DivergedError(f"the {what} is {number} at step {step}; lower `rate` and start again")
     return number
+
+
+def _draws(device: torch.device) -> dict[str, Tensor]:
+    """States of the generators that a network in training draws from; the same in every process."""
+    states = {"cpu": torch.get_rng_state()}
+    return states if device.type == "cpu" else {**states, device.type: torch.cuda.get_rng_state(device)}
+
+
+def _set_draws(states: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"].cpu())
+    # A run that goes on with another kind of processor draws anew there.
+    if device.type == "cuda" and device.type in states:
+        torch.cuda.set_rng_state(states[device.type].cpu(), device)
 
 
 def _shared(network: nn.Module, place: Place) -> nn.Module:

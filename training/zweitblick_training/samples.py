@@ -57,6 +57,8 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
         multiprocessing_context="spawn" if processes else None,
         collate_fn=_stacked,
         worker_init_fn=_single_threaded,
+        # Else a start would draw from the generator that the network's dropout draws from.
+        generator=torch.Generator(),
     )
     return islice(iter(loader), recipe.steps - done)
 
