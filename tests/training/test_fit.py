@@ -166,6 +166,30 @@ def test_a_checkpoint_without_the_state_of_the_draws_is_taken_up(tmp_path: Path)
     assert Learner(replace(QUICK, seed=1), ALONE).resume(run) == 3
 
 
+class Ticking(Case):
+    """A case that makes a clock go on by a second whenever its images are looked at."""
+
+    seconds = 0.0
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "images":
+            Ticking.seconds += 1
+        return super().__getattribute__(name)
+
+
+def test_the_seconds_of_a_step_include_its_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: Ticking.seconds)
+    run = Run(tmp_path, workers=0)
+    taught, held = (Ticking(**vars(ball_case(name, size=64))) for name in ("one", "two"))
+    fit(QUICK, [taught], run, validation=Validation([held], every=2))
+    lines = map(json.loads, run.losses.read_text(encoding="utf-8").splitlines())
+    seconds = [line["s"] for line in lines if "s" in line]
+    assert len(seconds) == QUICK.steps
+    assert min(seconds) >= 1
+    # Three looks at the validation's case count for no step.
+    assert sum(seconds) == Ticking.seconds - 3
+
+
 def test_two_processes_keep_one_network(tmp_path: Path) -> None:
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     assert start(tmp_path, replace(TINY, batch=2, patch=48, steps=3), *torchrun).wait(timeout=240) == 0

@@ -54,8 +54,8 @@ def fit(
             run.folder.mkdir(parents=True, exist_ok=True)
             recipe.write(run.recipe)
             told = [Losses(run, done), *watchers]
+        started = time.perf_counter()
         for step, batch in enumerate(batches(cases, recipe, done=done, place=place, workers=run.workers), done):
-            started = time.perf_counter()
             loss = learner.learn(step, batch)
             seconds = time.perf_counter() - started
             last = step + 1 == recipe.steps
@@ -68,3 +68,4 @@ def fit(
             # Last of all: a step that a checkpoint has is not made, and not told, again.
             if place.first and (last or (step + 1) % run.save_every == 0):
                 learner.save(run, step + 1)
+            started = time.perf_counter()
