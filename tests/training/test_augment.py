@@ -85,3 +85,19 @@ def test_every_sequence_is_withheld_at_times_but_never_all() -> None:
     assert kept.any(axis=1).all()
     assert not kept.all(axis=0).any()
     assert kept.any(axis=0).all()
+
+
+def test_the_noise_of_two_sequences_has_nothing_in_common_at_any_offset() -> None:
+    size = 48
+    case = ball_case("ball")
+    case = replace(case, images=np.zeros_like(case.images), brain=np.ones_like(case.brain))
+    still = {field: 0 for field in Augmentation.__dataclass_fields__ if field.endswith("_share")}
+    numbers = replace(Augmentation(), **{**still, "noise_share": 1.0})
+    recipe = replace(RECIPE, patch=size, sequence_dropout=0.0, augmentation=numbers)
+    channels = sample(case, recipe, np.random.default_rng(3)).image.reshape(4, -1).double()
+    # A patch may reach beyond the case, where nothing is shown; correlation at every offset, by Fourier transform.
+    spectra = torch.fft.rfft((channels - channels.mean(1, keepdim=True)) / channels.std(1, keepdim=True))
+    for one in range(4):
+        for other in range(one):
+            correlation = torch.fft.irfft(spectra[one] * spectra[other].conj(), n=size**3) / size**3
+            assert correlation.abs().max() < 0.1

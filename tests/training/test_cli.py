@@ -58,6 +58,16 @@ def test_a_run_goes_on_with_its_own_recipe_and_cases_only(room: Path, capsys: py
     assert "other cases" in capsys.readouterr().err
 
 
+def test_a_data_set_without_a_share_stops_the_run(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ball_case("two", size=48, source="brats2021").save(room / "prepared" / "two")
+    assert fit(room, "--workers", "0") == EXIT_REFUSED
+    assert "brats2021 (1 cases)" in capsys.readouterr().err
+    assert not (room / "run").exists()
+    (room / "tiny.yaml").write_text(f"features: {list(TINY.features)}\npatch: 48\nbatch: 1\nsteps: 2\n")
+    assert fit(room, "--workers", "0") == 0
+    assert Recipe.read(room / "run" / "recipe.yaml").shares == ()
+
+
 def test_weights_that_have_seen_the_test_cases_are_refused(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = room / "bundle"
     bundle.mkdir()

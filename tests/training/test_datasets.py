@@ -295,6 +295,24 @@ def test_a_cropped_outline_is_refused(tmp_path):
         read_only("brats2021", tmp_path)
 
 
+def test_an_empty_outline_is_refused(tmp_path):
+    name = "BraTS2021_00001"
+    write_brats2021(tmp_path, [name])
+    save(tmp_path / name / f"{name}_seg.nii.gz", np.zeros(SHAPE, np.uint8))
+    with pytest.raises(DataSetError, match=f"{name}: the outline is empty"):
+        read_only("brats2021", tmp_path)
+
+
+def test_only_heads_of_a_data_set_without_tumour_have_an_empty_outline(tmp_path):
+    ones, nothing = np.stack([*head().images.values()]) / 2, np.zeros(SHAPE)
+    write_packed(tmp_path, "nontumour", "MS_patient07", ones, nothing, affine=AFFINE.tolist())
+    assert not read_only("packed", tmp_path).labels.voxels.any()
+    write_packed(tmp_path, "brats", "BraTS2021_00003", ones, nothing, affine=AFFINE.tolist())
+    layout = LAYOUTS["packed"]
+    with pytest.raises(DataSetError, match="BraTS2021_00003: the outline is empty"):
+        [layout.read(listing) for listing in layout.listed(tmp_path)]
+
+
 def test_a_case_without_a_usable_sequence_is_refused(tmp_path):
     write_bids(tmp_path, "sub-01", head(), sequences=("T1", "T2"))
     with pytest.raises(DataSetError, match="neither T1c nor FLAIR among T1, T2: no usable sequence"):

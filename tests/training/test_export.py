@@ -27,6 +27,7 @@ from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick.model.runtime import computes_bf16
 from zweitblick.prediction import Region
 from zweitblick_training.case import Case
+from zweitblick_training.cli import EXIT_REFUSED, main
 from zweitblick_training.export import (
     PARITY,
     ExportError,
@@ -42,6 +43,7 @@ from zweitblick_training.export import (
     mean_dice,
     probabilities,
     release,
+    replacing,
     revise,
     seal,
     set_precision,
@@ -49,6 +51,7 @@ from zweitblick_training.export import (
 from zweitblick_training.network import built
 from zweitblick_training.recipe import Recipe
 from zweitblick_training.run import Run, averaged
+from zweitblick_training.sides import Sides
 
 SPLITS = {"train": ["ball"], "test": ["other"]}
 
@@ -323,8 +326,8 @@ def test_a_temperature_that_is_none_is_refused(run: Run, tmp_path: Path, tempera
 
 def test_a_folder_that_is_no_bundle_is_not_replaced(run: Run, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ExportError, match="other things"):
-        release(run, tmp_path, SPLITS)
+    with pytest.raises(ExportError, match="other things"), replacing(tmp_path) as part:
+        release(run, part, SPLITS)
     assert (tmp_path / "thesis.txt").exists()
 
 
@@ -365,8 +368,31 @@ def test_a_release_on_all_cases_is_served_as_every_fold_is(copied: Path, tmp_pat
 def test_an_older_release_is_replaced_as_a_whole(run: Run, copied: Path) -> None:
     (copied / "docs").mkdir()
     (copied / "docs" / "README.md").write_text("the card of the older release")
-    release(run, copied, SPLITS)
+    with replacing(copied) as part:
+        release(run, part, SPLITS)
+        assert (copied / "docs" / "README.md").exists()
     assert not (copied / "docs").exists()
     assert not (copied / "models" / "model-int8.onnx").exists()
     assert [path.name for path in copied.parent.iterdir()] == ["tumour"]
     assert load_bundle(copied, UNSIGNED_TOO).name == "tumour"
+
+
+def test_a_release_that_differs_from_its_run_on_a_real_case_replaces_nothing(
+    run: Run, copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = ball_case("ball", size=64)
+    broken = sound.images.copy()
+    broken[:, 32, 32, 32] = np.nan  # torch's answer there, and so its difference from the file's, is no number
+    replace(sound, images=broken).save(tmp_path / "prepared" / "ball")
+    ball_case("other", size=64).save(tmp_path / "prepared" / "other")
+    own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")))
+    Sides(("ball",), ("other",)).write(own.sides)
+    before = bytes_of(copied)
+    export = ["--threads", "1", "export", str(own.folder), str(copied), "--cache", str(tmp_path / "prepared")]
+    assert main(export) == EXIT_REFUSED
+    assert "differs from torch" in capsys.readouterr().err
+    assert bytes_of(copied) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"tumour", "run", "prepared"}
+    sound.save(tmp_path / "prepared" / "ball")
+    assert main(export) == 0
+    assert bytes_of(copied) != before

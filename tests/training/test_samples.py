@@ -10,7 +10,7 @@ import torch
 from ball_cases import ball_case
 from zweitblick_training.processes import ALONE, Place
 from zweitblick_training.recipe import Recipe, RecipeError
-from zweitblick_training.samples import Batch, batches
+from zweitblick_training.samples import Batch, batches, source_shares
 
 RECIPE = Recipe(features=(4, 6, 8, 10), patch=48, steps=2, batch=4, shares=(("brats", 1.0),))
 CPU = torch.device("cpu")
@@ -45,9 +45,22 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
         drawn(RECIPE, place=Place(0, 3, CPU))
 
 
-def test_a_run_without_any_case_of_its_data_sets_is_refused() -> None:
+def test_every_data_set_that_would_never_be_drawn_from_is_named() -> None:
+    cases = [ball_case(source, source=source) for source in ("brats", "brats2021", "bids", "upenn-gbm")]
+    recipe = replace(RECIPE, shares=(("brats", 0.7), ("lgg", 0.3), ("upenn-gbm", 0.0)))
+    with pytest.raises(RecipeError, match=r"none for bids \(1 cases\), brats2021 \(1 cases\), upenn-gbm \(1 cases\)"):
+        source_shares(cases, recipe)
     with pytest.raises(RecipeError, match="shares"):
-        drawn(replace(RECIPE, shares=(("lgg", 1.0),)))
+        batches(cases, recipe, done=0, workers=0)
+
+
+def test_without_shares_every_case_is_drawn_as_often() -> None:
+    cases = [ball_case("one"), *(ball_case(f"other{number}", source="bids") for number in range(3))]
+    shares = source_shares(cases, replace(RECIPE, shares=()))
+    assert shares["bids"] == 3 * shares["brats"]
+    assert list(source_shares(cases[::-1], replace(RECIPE, shares=()))) == list(shares)
+    stated = replace(RECIPE, shares=(("brats", 0.6), ("bids", 0.2), ("absent", 0.2)))
+    assert source_shares(cases, stated) == {"brats": 0.6, "bids": 0.2}
 
 
 def test_data_sets_are_drawn_from_by_their_shares() -> None:

@@ -44,7 +44,7 @@ def fit(
     Raises
     ------
     RecipeError, DivergedError
-        If the recipe does not fit the cases or the processes, or the loss grows beyond all numbers.
+        If the recipe does not fit the cases or the processes, or the loss or its gradient grows beyond all numbers.
     """
     with placed() as place:
         learner = Learner(recipe, place, start)
@@ -54,16 +54,18 @@ def fit(
             run.folder.mkdir(parents=True, exist_ok=True)
             recipe.write(run.recipe)
             told = [Losses(run, done), *watchers]
+        started = time.perf_counter()
         for step, batch in enumerate(batches(cases, recipe, done=done, place=place, workers=run.workers), done):
-            started = time.perf_counter()
             loss = learner.learn(step, batch)
             seconds = time.perf_counter() - started
             last = step + 1 == recipe.steps
-            if place.first and (last or (step + 1) % run.save_every == 0):
-                learner.save(run, step + 1)
             for watcher in told:
                 watcher.stepped(Step(step, loss, rate_at(step, recipe), seconds))
             if validation and place.first and (last or (step + 1) % validation.every == 0):
                 dice = validation.dice(learner.average, place)
                 for watcher in told:
                     watcher.validated(step, dice)
+            # Last of all: a step that a checkpoint has is not made, and not told, again.
+            if place.first and (last or (step + 1) % run.save_every == 0):
+                learner.save(run, step + 1)
+            started = time.perf_counter()

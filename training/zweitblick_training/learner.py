@@ -17,7 +17,7 @@ from zweitblick_training.samples import Batch
 
 
 class DivergedError(RuntimeError):
-    """The loss is no number any more."""
+    """The loss or its gradient is no number any more."""
 
 
 class Learner:
@@ -51,7 +51,7 @@ class Learner:
         Raises
         ------
         DivergedError
-            If the loss is not finite; the last checkpoint is from before.
+            If the loss or its gradient is not finite; the weights are as they were before the step.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(step, self.recipe)
@@ -61,19 +61,19 @@ class Learner:
         loss = region_loss(logits.float(), target, labelled)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        told = _finite("loss", self._mean(loss.detach()), step)
+        # Clipping by a norm that is no number makes every weight none, one step before the loss would tell.
+        _finite("gradient", nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip), step)
         self.optimiser.step()
         self.average.update_parameters(self.network)
-        return self._reported(loss.detach(), step)
+        return told
 
-    def _reported(self, loss: Tensor, step: int) -> float:
+    def _mean(self, loss: Tensor) -> Tensor:
+        """Mean over all processes."""
         if self.place.world > 1:
             distributed.all_reduce(loss)
             loss /= self.place.world
-        value = float(loss)
-        if not math.isfinite(value):
-            raise DivergedError(f"the loss is {value} at step {step}; lower `rate` and start again")
-        return value
+        return loss
 
     def resume(self, run: Run) -> int:
         """Take up a run's last checkpoint, if there is one; return how many steps were made."""
@@ -83,6 +83,9 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        # Older checkpoints lack them; a network that draws, as by dropout, goes on with others then.
+        if "draws" in state:
+            _set_draws(state["draws"], self.place.device)
         return int(state["step"])
 
     def save(self, run: Run, step: int) -> None:
@@ -94,6 +97,7 @@ class Learner:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "draws": _draws(self.place.device),
         }
         torch.save(state, part)
         part.replace(run.checkpoint)
@@ -105,6 +109,26 @@ def rate_at(step: int, recipe: Recipe) -> float:
         return recipe.rate * (step + 1) / recipe.warmup
     progress = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
     return recipe.rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def _finite(what: str, value: Tensor, step: int) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise DivergedError(f"the {what} is {number} at step {step}; lower `rate` and start again")
+    return number
+
+
+def _draws(device: torch.device) -> dict[str, Tensor]:
+    """States of the generators that a network in training draws from; the same in every process."""
+    states = {"cpu": torch.get_rng_state()}
+    return states if device.type == "cpu" else {**states, device.type: torch.cuda.get_rng_state(device)}
+
+
+def _set_draws(states: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"].cpu())
+    # A run that goes on with another kind of processor draws anew there.
+    if device.type == "cuda" and device.type in states:
+        torch.cuda.set_rng_state(states[device.type].cpu(), device)
 
 
 def _shared(network: nn.Module, place: Place) -> nn.Module:

@@ -75,7 +75,8 @@ class Recipe:
     sequence_dropout
         Share of samples in which a random subset of the sequences is withheld.
     shares
-        How often each data set is drawn from; a data set without cases in a run passes its share on to the others.
+        How often each data set is drawn from, by its source; one without cases in a run passes its share on to the
+        others, one with cases and no share is an error. None at all: by the number of cases.
     tumour_share
         Share of patches centred on a tumour voxel.
     augmentation
@@ -101,7 +102,7 @@ class Recipe:
     ema: Share = 0.998
     clip: Positive = 12.0
     sequence_dropout: Share = 0.3
-    shares: tuple[tuple[str, Share], ...] = (("brats", 0.7), ("lgg", 0.27), ("nontumour", 0.03))
+    shares: tuple[tuple[str, Share], ...] = ()
     tumour_share: Share = 0.75
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 20261124

@@ -1,5 +1,6 @@
 """Samples: the endless row of training patches, each known by its number alone."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -43,7 +44,7 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
     Raises
     ------
     RecipeError
-        If the batch cannot be shared out equally, or no case is of a data set that the recipe draws from.
+        If the batch cannot be shared out equally, or as `source_shares` raises it.
     """
     if recipe.batch % place.world:
         raise RecipeError(f"batch: {recipe.batch} patches cannot be shared equally by {place.world} processes")
@@ -56,8 +57,28 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
         multiprocessing_context="spawn" if processes else None,
         collate_fn=_stacked,
         worker_init_fn=_single_threaded,
+        # Else a start would draw from the generator that the network's dropout draws from.
+        generator=torch.Generator(),
     )
     return islice(iter(loader), recipe.steps - done)
+
+
+def source_shares(cases: Sequence[Case], recipe: Recipe) -> dict[str, float]:
+    """Say how often each data set among the cases is drawn from, in relation to the others.
+
+    Raises
+    ------
+    RecipeError
+        Naming each data set that would never be drawn from, although its cases count as learnt.
+    """
+    counts = Counter(case.source for case in cases)
+    if not recipe.shares:
+        return {source: float(counts[source]) for source in sorted(counts)}
+    shares = {source: share for source, share in recipe.shares if source in counts}
+    never = [f"{source} ({counts[source]} cases)" for source in sorted(counts) if not shares.get(source)]
+    if never:
+        raise RecipeError(f"shares: none for {', '.join(never)}; give each a share, or leave `shares` out")
+    return shares
 
 
 class _Samples(Dataset[Sample]):
@@ -65,10 +86,8 @@ class _Samples(Dataset[Sample]):
 
     def __init__(self, cases: Sequence[Case], recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.cases = {source: [case for case in cases if case.source == source] for source, _ in recipe.shares}
-        shares = {source: share for source, share in recipe.shares if self.cases[source]}
-        if not sum(shares.values()):
-            raise RecipeError(f"shares: none of the {len(cases)} cases is of {[source for source, _ in recipe.shares]}")
+        shares = source_shares(cases, recipe)
+        self.cases = {source: [case for case in cases if case.source == source] for source in shares}
         self.sources = list(shares)
         self.chances = np.array(list(shares.values())) / sum(shares.values())
 

@@ -1,11 +1,13 @@
 """Sides: which cases a run learns from and which it never sees, written down where the run and its bundle are."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from zweitblick_training.splits import Folds, LeakError
+from zweitblick_training.datasets import Listing
+from zweitblick_training.splits import Folds, LeakError, overlapping
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,37 @@ class Sides:
         """Learn from every case: nothing is left to test."""
         return cls(folds.cases, ())
 
-    def check_start(self, bundle: Path) -> None:
-        """Make sure that a bundle whose weights a run starts from has not learnt what the run is tested on.
+    def unseen(self, listings: Sequence[Listing]) -> list[Listing]:
+        """Choose the cases of a data set whose patients were, as far as can be told, not learnt from."""
+        patients = {one.name: one.patient for one in listings}
+        seen = overlapping(patients, {name: patients.get(name, "") for name in self.train})
+        return [one for one in listings if one.name not in seen]
+
+    def check_start(self, bundle: Path, folds: Folds) -> None:
+        """Make sure that a bundle whose weights a run starts from has learnt of no patient that the run is tested on.
+
+        Parameters
+        ----------
+        bundle
+            Its folder.
+        folds
+            Those that these sides are of: they know whom a case shows where its name does not tell.
 
         Raises
         ------
         LeakError
-            Naming each such case, or if the bundle does not say what it learnt from.
+            Naming each case of such a patient, or if the bundle does not say what it learnt from.
         """
         path = bundle / "splits.json"
         if not path.is_file():
             raise LeakError([f"bundle {bundle.name} does not say what it learnt from: splits.json is missing"])
-        learnt = {*Sides.read(path).train}
-        known = [name for name in self.test if name in learnt]
+        patients = folds.patients
+        tested, taught = (
+            {name: patients.get(name, "") for name in names} for names in (self.test, Sides.read(path).train)
+        )
+        known = overlapping(tested, taught, groups=folds.groups)
         if known:
-            raise LeakError(f"bundle {bundle.name} has learnt from {name}, which is to be tested" for name in known)
+            raise LeakError(_told(bundle, name, giver) for name, giver in known.items())
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -75,3 +93,9 @@ class Sides:
     def write(self, path: Path) -> None:
         """Write as JSON, ``train`` and ``test``."""
         path.write_text(json.dumps({"train": self.train, "test": self.test}, indent=1) + "\n", encoding="utf-8")
+
+
+def _told(bundle: Path, name: str, giver: str) -> str:
+    if name == giver:
+        return f"bundle {bundle.name} has learnt from {name}, which is to be tested"
+    return f"bundle {bundle.name} has learnt from {giver}, which may show the patient of {name}, which is to be tested"

@@ -79,6 +79,11 @@ class Folds:
         """Names of all cases, sorted."""
         return tuple(sorted(name for part in self.folds for names in part.values() for name in names))
 
+    @property
+    def patients(self) -> dict[str, str]:
+        """Whom each case shows, by the case's name."""
+        return {name: patient for part in self.folds for patient, names in part.items() for name in names}
+
     def test(self, number: int) -> tuple[str, ...]:
         """Names of the cases that a fold tests, sorted; folds count from 0.
 
@@ -191,6 +196,32 @@ def draw(listings: Iterable[Listing], count: int, *, seed: int = 0, groups: Sequ
         for one in unit:
             parts[number].setdefault(one.patient, []).append(one.name)
     return Folds(tuple({patient: tuple(names) for patient, names in part.items()} for part in parts), tuple(groups))
+
+
+def overlapping(
+    tested: Mapping[str, str], taught: Mapping[str, str], *, groups: Sequence[Group] = ()
+) -> dict[str, str]:
+    """Find the cases that are, or whose patient is or may be, among those that were learnt from.
+
+    Parameters
+    ----------
+    tested, taught
+        Patient by case, as far as declared, else empty: what the name tells counts besides.
+    groups
+        Overlaps beside `OVERLAPS`.
+
+    Returns
+    -------
+    dict
+        Each such case of ``tested``, by name, and the case of ``taught`` that it is or shares a patient with.
+    """
+    known = {mark: name for name in sorted(taught, reverse=True) for mark in _marks(name, taught[name], tuple(groups))}
+    found = {name: name for name in tested if name in taught}
+    for name in tested.keys() - found.keys():
+        givers = [known[mark] for mark in _marks(name, tested[name], tuple(groups)) if mark in known]
+        if givers:
+            found[name] = min(givers)
+    return dict(sorted(found.items()))
 
 
 def _units(listings: Sequence[Listing], groups: tuple[Group, ...], seed: int) -> list[list[Listing]]:

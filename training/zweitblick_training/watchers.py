@@ -25,7 +25,7 @@ class Step:
     loss, rate
         Its loss and learning rate.
     seconds
-        It took.
+        It took, the wait for its samples included; neither validation nor checkpoint.
     """
 
     number: int

@@ -22,7 +22,8 @@ def add_to(commands: Any) -> None:
     command = commands.add_parser(
         "evaluate",
         help="score a bundle on cases that it has never seen",
-        description="Read each case of a data set that the bundle has not learnt from, as serving would, and score it.",
+        description="Read each case of a data set of whose patient the bundle has not learnt, as serving would, and "
+        "score it.",
     )
     command.add_argument("bundle", type=Path, help="folder of the tumour bundle")
     command.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises
     ------
     EvaluationError
-        If the bundle has learnt from every case.
+        If the bundle has learnt of every patient.
     DataSetError, LeakError, BundleMissingError, BundleDamagedError
         If data or bundle cannot be read.
     """
@@ -55,10 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _unseen(layout: Layout, folder: Path, sides: Sides) -> list[Listing]:
-    learnt = {*sides.train}
-    unseen = [listing for listing in layout.listed(folder) if listing.name not in learnt]
+    listed = layout.listed(folder)
+    unseen = sides.unseen(listed)
     if not unseen:
-        raise EvaluationError("the bundle has learnt from every case there; evaluate the bundle of a fold")
+        raise EvaluationError("the bundle has learnt of every patient there; evaluate the bundle of a fold")
+    LOG.info("%d of %d cases left out: the bundle has learnt of their patients", len(listed) - len(unseen), len(listed))
     return unseen
 
 

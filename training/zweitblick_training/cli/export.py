@@ -10,7 +10,7 @@ import numpy as np
 
 from zweitblick_training.case import Case
 from zweitblick_training.cli.options import add_cache
-from zweitblick_training.export import add_int8, check_release, choose_precision, release
+from zweitblick_training.export import add_int8, check_release, choose_precision, release, replacing
 from zweitblick_training.run import Run
 from zweitblick_training.sides import Sides
 
@@ -44,19 +44,21 @@ def run(arguments: argparse.Namespace) -> None:
     Raises
     ------
     LeakError, CaseError, ExportError
-        If the run does not say what it learnt from, a case is missing, or what was written differs from the run.
+        If the run does not say what it learnt from, a case is missing, or what was written differs from the run. An
+        older bundle stays as it is then.
     """
     source = Run(arguments.run)
     sides = Sides.read(source.sides)
-    temperature = (arguments.temperature,) * 3
-    digest = release(source, arguments.bundle, {"train": sides.train, "test": sides.test}, temperature=temperature)
     taught = _cases(arguments.cache, _picked(sides.train, CALIBRATED_ON))
-    off = check_release(source, arguments.bundle, taught[:CHECKED_ON])
-    add_int8(source, arguments.bundle, taught)
-    LOG.info("%s: digest %s, off from torch by %.1e", arguments.bundle, digest[:12], off)
-    if sides.test:
-        chosen = choose_precision(arguments.bundle, _cases(arguments.cache, sides.test))
-        LOG.info("served: %s", chosen)
+    held_back = _cases(arguments.cache, sides.test)
+    with replacing(arguments.bundle) as part:
+        temperature = (arguments.temperature,) * 3
+        digest = release(source, part, {"train": sides.train, "test": sides.test}, temperature=temperature)
+        off = check_release(source, part, taught[:CHECKED_ON])
+        add_int8(source, part, taught)
+        LOG.info("%s: digest %s, off from torch by %.1e", arguments.bundle, digest[:12], off)
+        if held_back:
+            LOG.info("served: %s", choose_precision(part, held_back))
 
 
 def _picked(names: Sequence[str], count: int) -> list[str]:

@@ -16,6 +16,7 @@ from zweitblick_training.export import load_weights
 from zweitblick_training.fit import fit
 from zweitblick_training.recipe import Recipe, RecipeError
 from zweitblick_training.run import Run
+from zweitblick_training.samples import source_shares
 from zweitblick_training.sides import Sides
 from zweitblick_training.splits import Folds, LeakError
 from zweitblick_training.validation import Validation
@@ -61,9 +62,10 @@ def run(arguments: argparse.Namespace) -> None:
     run = Run(arguments.run, workers=arguments.workers)
     recipe = _recipe(arguments.recipe, run)
     if arguments.start is not None:
-        sides.check_start(arguments.start)
+        sides.check_start(arguments.start, folds)
     _check_same_sides(run, sides)
     cases = [Case.load(arguments.cache / name) for name in sides.train]
+    source_shares(cases, recipe)  # before anything is written
     watched = _validation(arguments, sides)
     start = load_weights(arguments.start) if arguments.start is not None else None
     run.folder.mkdir(parents=True, exist_ok=True)

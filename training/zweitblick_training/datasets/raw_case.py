@@ -199,7 +199,12 @@ class Draft:
             self.take_outline(drawn, labels)
 
     def take_outline(self, drawn: Volume, labels: Mapping[int, int]) -> None:
-        """Translate an outline's values; each that is not declared is a fault."""
+        """Translate an outline's values; each that is not declared is a fault, and so is none where tumour is declared.
+
+        An outline of a resection cavity alone is not empty, though nothing of it is tumour.
+        """
+        if any(labels.values()) and not drawn.voxels.any():
+            self.fault("the outline is empty: all of its voxels are 0; remove the case, or take a finished outline")
         ours = np.zeros(drawn.shape, np.float32)
         for value, count in zip(*np.unique(drawn.voxels[drawn.voxels != 0], return_counts=True), strict=True):
             if value in labels:

@@ -7,7 +7,14 @@ from zweitblick_training.export.onnx_file import IR_VERSION, OPSET, export_netwo
 from zweitblick_training.export.parity import PARITY, check_parity, check_parity_on_cases, golden_input
 from zweitblick_training.export.precision import NETWORK_FILES, Precision, default_precision, mean_dice
 from zweitblick_training.export.served import UNCALIBRATED, Tempered, probabilities
-from zweitblick_training.export.tumour import add_int8, check_release, choose_precision, follow_precision, release
+from zweitblick_training.export.tumour import (
+    add_int8,
+    check_release,
+    choose_precision,
+    follow_precision,
+    release,
+    replacing,
+)
 from zweitblick_training.export.weights import WEIGHTS, load_weights, write_weights
 
 __all__ = [
@@ -37,6 +44,7 @@ __all__ = [
     "probabilities",
     "quantise",
     "release",
+    "replacing",
     "revise",
     "seal",
     "set_precision",

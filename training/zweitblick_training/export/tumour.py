@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,44 @@ PARITY_EDGE = 96
 """Voxels along the middle of a real case that is compared with torch."""
 
 
+@contextmanager
+def replacing(bundle: Path) -> Iterator[Path]:
+    """Give a new folder beside a bundle, which takes its place, card and all, once the block ends without an error.
+
+    Until then, and for good if it does not, the older release is what is served.
+
+    Raises
+    ------
+    ExportError
+        If the folder holds something else than a bundle.
+    """
+    _check_replaceable(bundle)
+    part, old = (bundle.with_name(f".{bundle.name}.{state}") for state in ("part", "old"))
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        # A folder cannot replace another: killed between these two, the older release is whole under its other name.
+        shutil.rmtree(old, ignore_errors=True)
+        if bundle.exists():
+            bundle.replace(old)
+        part.replace(bundle)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def release(
     run: Run, bundle: Path, splits: Mapping[str, Sequence[str]], *, temperature: Sequence[float] = UNCALIBRATED
 ) -> str:
     """Release a run as the tumour bundle and return its digest; its card is written by the evaluation.
-
-    An older release in the folder is replaced as a whole, card and all, and only once the new one is complete.
 
     Parameters
     ----------
     run
         A finished run.
     bundle
-        Folder of the bundle, ``models/tumour``.
+        Folder to write to; of an older release that is served, the one that `replacing` gives.
     splits
         Case names under ``train`` and ``test``.
     temperature
@@ -57,16 +83,12 @@ def release(
     Raises
     ------
     ExportError
-        If the exported network differs from the trained one, a temperature is no positive number, or the folder holds
-        something else than a bundle.
+        If the exported network differs from the trained one, or a temperature is no positive number.
     """
-    _check_replaceable(bundle)
-    part = bundle.with_name(f".{bundle.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     network = averaged(run)
     served = probabilities(network, temperature)
-    export_network(served, part / NETWORK_FILES[Precision.FP32], channels=len(CHANNELS), stride=STRIDE)
-    write_weights(network.state_dict(), part / WEIGHTS)
+    export_network(served, bundle / NETWORK_FILES[Precision.FP32], channels=len(CHANNELS), stride=STRIDE)
+    write_weights(network.state_dict(), bundle / WEIGHTS)
     files = {
         "splits.json": json.dumps(splits, indent=1) + "\n",
         "training.json": json.dumps(_training(run, splits, network), indent=1) + "\n",
@@ -74,10 +96,7 @@ def release(
         "LICENSE": LICENCE,
     }
     metadata = {**tumour_metadata(), "temperature": dict(zip(map(str, REGIONS), temperature, strict=True))}
-    digest = write_bundle(part, metadata, files, channels=len(CHANNELS))
-    shutil.rmtree(bundle, ignore_errors=True)
-    part.replace(bundle)
-    return digest
+    return write_bundle(bundle, metadata, files, channels=len(CHANNELS))
 
 
 def check_release(run: Run, bundle: Path, cases: Sequence[Case]) -> float:
