@@ -1,15 +1,18 @@
 """Evaluation on ball-shaped heads whose tumour a thresholding network finds: what is scored, kept, joined and told."""
 
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from zweitblick.errors import NotAHeadError
+from zweitblick.model import specks
 from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.pipeline import segment
 from zweitblick.prediction import CORE, ENHANCING, OEDEMA, REGIONS, Region
@@ -29,6 +32,7 @@ from zweitblick_training.evaluate import (
     fitted,
     limit_ml,
     merged,
+    network_key,
     record_path,
     stored,
     subset_name,
@@ -36,7 +40,8 @@ from zweitblick_training.evaluate import (
     worst_cases,
     write_card,
 )
-from zweitblick_training.scores import UnprovenError, dice, region_mask
+from zweitblick_training.evaluate.case import answering_digest
+from zweitblick_training.scores import UnprovenError, dice, overlap, region_mask
 
 GRID = axis_aligned_grid((0.0, 0.0, 0.0), (40, 40, 40), 3.0)
 TRAINING = {"cases": 9, "features": [8, 8], "parameters": 1.5, "steps": 70, "batch": 2, "patch": 32} | {
@@ -188,6 +193,23 @@ def test_other_networks_are_asked_anew(tmp_path: Path) -> None:
     first, second = (CaseReader(head("one"), bundles(digest)).question() for digest in ("a", "b"))
     assert first.network != second.network
     assert record_path(tmp_path, first) != record_path(tmp_path, second)
+
+
+def test_other_arithmetic_and_other_code_are_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = bundles()
+    keys = {network_key(plain), network_key(replace(plain, tumour=replace(plain.tumour, runtime="NumPy, int8")))}
+    for changed in (specks, overlap):
+        monkeypatch.setattr(inspect, "getsource", _sources(changed, inspect.getsource))
+        answering_digest.cache_clear()
+        keys.add(network_key(plain))
+        monkeypatch.undo()
+        answering_digest.cache_clear()
+    assert len(keys) == 4
+    assert network_key(plain) in keys
+
+
+def _sources(changed: ModuleType, original: Callable[[object], str]) -> Callable[[object], str]:
+    return lambda thing: original(thing) + ("\n0\n" if thing is changed else "")
 
 
 def test_a_record_survives_its_file(folder: Path) -> None:

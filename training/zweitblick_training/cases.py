@@ -1,9 +1,6 @@
 """Cases: raw cases brought before the network by the product's own code."""
 
-import ast
 import hashlib
-import inspect
-import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +28,7 @@ from zweitblick.volume import Bool, Float64, Grid, Volume, axis_aligned_grid
 from zweitblick_training.case import BYTES_PER_VOXEL, Case
 from zweitblick_training.datasets import DataSetError, Fault, RawCase
 from zweitblick_training.datasets.packed import respaced
+from zweitblick_training.source_code import code
 
 
 class Masks(Protocol):
@@ -103,7 +101,7 @@ class NetworkMasks:
     def digest(self, name: str) -> str:
         """See `Masks.digest`."""
         del name
-        return f"{_opened(self.bundle).digest} {_code(brain_mask_module)}"
+        return f"{_opened(self.bundle).digest} {code(brain_mask_module)}"
 
 
 def with_brain(case: RawCase, masks: Masks) -> tuple[RawCase, Bool]:
@@ -243,20 +241,7 @@ def preparation_digest() -> str:
     registration = (rigid, level, smoothing, information, search)
     deciding = (prepare_module, extent, interpolation, *registration, Volume.resampled, axis_aligned_grid)
     own = (with_brain, prepared_case, stripped_brain, own_from_reference, labels_on, respaced)
-    return hashlib.sha256("\n".join(map(_code, (*deciding, *own))).encode()).hexdigest()
-
-
-def _code(thing: object) -> str:
-    """Return the code of a module or function without comments and docstrings."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))  # type: ignore[arg-type]  # any object with a source
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [one for one in node.body if not _is_text(one)]
-    return ast.dump(tree)
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return hashlib.sha256("\n".join(map(code, (*deciding, *own))).encode()).hexdigest()
 
 
 @cache

@@ -1,8 +1,9 @@
 """One case, read by the code that serves and scored on the grid of its own images."""
 
 import hashlib
+import inspect
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +12,45 @@ from zweitblick.errors import MissingSequenceError
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundles
 from zweitblick.model.prepare import Prepared
+from zweitblick.model.specks import without_specks
+from zweitblick.model.windows import Windowed
 from zweitblick.pipeline import outlined, prepared_head, reference_of
 from zweitblick.prediction import REGIONS, Prediction, Region
 from zweitblick.reading import Alignment
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool
+from zweitblick_training.cases import preparation_digest
 from zweitblick_training.datasets import RawCase
 from zweitblick_training.datasets.packed import respaced
 from zweitblick_training.evaluate.box import tumour_box
 from zweitblick_training.evaluate.record import Asked, CaseScore, Refused
 from zweitblick_training.evaluate.subsets import ALL, Subset
-from zweitblick_training.scores import Histogram, RegionScore, lesion_scores, region_mask, score_region
+from zweitblick_training.scores import (
+    Histogram,
+    RegionScore,
+    dice,
+    hd95_mm,
+    lesion_scores,
+    lesion_wise,
+    region_mask,
+    score_region,
+)
+from zweitblick_training.source_code import code
 
 
 def network_key(bundles: Bundles) -> str:
-    """Name the networks by their digests: other networks, other key."""
-    return hashlib.sha256(f"{bundles.tumour.digest} {bundles.brain_mask.digest}".encode()).hexdigest()[:16]
+    """Name the networks, the arithmetic that runs them and the code about them: whatever may give other scores."""
+    networks = [f"{one.digest} {one.runtime}" for one in (bundles.tumour, bundles.brain_mask)]
+    return hashlib.sha256("\n".join((*networks, answering_digest())).encode()).hexdigest()[:16]
+
+
+@cache
+def answering_digest() -> str:
+    """Digest of the code that decides what is outlined and how it is scored; comments and docstrings do not count."""
+    outlining = (outlined, brain_mask, without_specks, Windowed, Prediction)
+    scoring = (CaseReader, tumour_box, score_region, lesion_scores, lesion_wise, hd95_mm, dice, Histogram)
+    modules = map(inspect.getmodule, (*outlining, *scoring))
+    return hashlib.sha256("\n".join((preparation_digest(), *map(code, modules))).encode()).hexdigest()
 
 
 class CaseReader:

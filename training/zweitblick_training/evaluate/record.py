@@ -28,7 +28,7 @@ class Asked:
     everything
         Whether these are all that the case has.
     network
-        Digest of the networks that answered, see `network_key`.
+        Digest of the networks and the code that answered, see `network_key`.
     """
 
     name: str

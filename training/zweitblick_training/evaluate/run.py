@@ -67,7 +67,10 @@ def merged(folds: Iterable[Iterable[Record]]) -> list[Record]:
     judge: dict[str, str] = {}
     for asked in (record.asked for record in records):
         if (asked.name, asked.subset) in seen:
-            raise EvaluationError(f"case {asked.name} was scored twice from {subset_name(asked.subset)}")
+            raise EvaluationError(
+                f"case {asked.name} was scored twice from {subset_name(asked.subset)}; "
+                "of folders that other networks or other code have scored keep one"
+            )
         seen.add((asked.name, asked.subset))
         if judge.setdefault(asked.patient, asked.network) != asked.network:
             raise EvaluationError(f"case {asked.name}: its patient was scored by more than one fold")
