@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Score the cases; those that were scored before by the same networks are not read again.
+    """Score the cases; those that the same networks and code scored before are not read again.
 
     Raises
     ------

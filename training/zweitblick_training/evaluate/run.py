@@ -20,7 +20,7 @@ class EvaluationError(ValueError):
 def evaluate(
     cases: Iterable[RawCase], bundles: Bundles, folder: Path, *, subsets: Sequence[Subset] = (ALL,)
 ) -> list[Record]:
-    """Score cases from each subset of the sequences; what was scored before by the same networks is read back.
+    """Score cases from each subset of the sequences; what the same networks and code scored before is read back.
 
     `ALL` means all that a case has. The other subsets are shown of cases with all four sequences and all three regions
     drawn, so that every row of the table has the same cases.
