@@ -78,6 +78,7 @@ def count_of(what: str, lowest: int, highest: int) -> Callable[[object], int]:
     """Return what takes a whole number of something within bounds."""
 
     def as_count(raw: object) -> int:
+        """Take a whole number within bounds."""
         number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
         if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= highest:
             raise ValueError(f"{raw!r} is no number of {what}; give {lowest} to {highest}")

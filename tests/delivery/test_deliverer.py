@@ -15,7 +15,8 @@ import pytest
 from kept_study import files_of, sent, wait_until
 from peers.fake_peers import PDF, SEG, SR, CommittingPeer, StorePeer, StowPeer, data_of, free_port, made
 from reading_house import House, last, reached
-from zweitblick.delivery.deliverer import Deliverer, back_off
+from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.delivery.retries import back_off
 from zweitblick.delivery.route import Route
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.dimse import DicomServer, ListenerConfig

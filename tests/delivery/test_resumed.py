@@ -21,7 +21,8 @@ from kept_study import wait_until
 from peers.fake_peers import SR, CommittingPeer, StorePeer, made
 from reading_house import House, last, reached
 from store.stores import instance, study_uid
-from zweitblick.delivery.deliverer import RETRIES, Deliverer
+from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.delivery.retries import RETRIES
 from zweitblick.delivery.route import Route
 from zweitblick.store.deliveries import Attempt, Deliveries, Delivery, DeliveryState
 from zweitblick.store.life import Actor, Event, State
@@ -131,7 +132,11 @@ def test_without_the_studys_key_it_fails_and_with_it_a_replay_delivers_it(house:
         keyring.forget(one.study)
         with house.worker(store, deliverer=delivering(store, pacs)):
             reached(store, one.study, State.FAILED)
+            store.advance(one.round, Event.REPLAYED, by=Actor.ADMINISTRATOR)  # too early
+            reached(store, one.study, State.FAILED)
         assert [job.code for job in store.work.jobs_in([State.FAILED])] == ["store.key-missing"]
+        codes = [entry.code for entry in store.work.history(one.round) if entry.event is Event.GAVE_UP]
+        assert codes == ["store.key-missing"] * 2
         with keyring._database.writing() as transaction:
             transaction.execute(insert(wrapped_keys).values(key))
         store.advance(one.round, Event.REPLAYED, by=Actor.ADMINISTRATOR)

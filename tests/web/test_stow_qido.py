@@ -137,7 +137,7 @@ def test_a_page_says_whether_there_is_more(web_house: WebHouse, files: list[Path
             page = {"offset": offset, "limit": limit}
             answer = web_house.client.get(httpx.URL(f"/dicom-web/{path}").copy_merge_params(page))
             assert (answer.status_code, len(answer.json())) == (200, min(limit, end - offset)), (path, page)
-            said = f"299 {web_house.root}: {MORE}" if offset + limit < end else None
+            said = f'299 {web_house.root}: "{MORE}"' if offset + limit < end else None
             assert answer.headers.get("warning") == said, (path, page)
 
 

@@ -116,7 +116,7 @@ def receive(settings: Settings, pipe: Connection, port: int) -> None:
             stack.enter_context(DicomServer(config, store, observer=link, audit=trail, services=services))
             gc.freeze()  # what is there by now stays; pynetdicom collects every six seconds, for a tenth of one
             link.listening()
-            link.serve(stopped.is_set)
+            link.serve(lambda: stopped.is_set() or not store.is_receiving)  # the service starts another one
     except ZweitblickError as error:
         link.not_listening(error)
     except Exception as error:  # noqa: BLE001 -- the process's edge: a traceback may hold patient data, so none is shown

@@ -10,37 +10,26 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 from dbos import DBOS
+from dbos import error as dbos_errors
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.delivery.attempt_queue import AttemptQueue, Place
 from zweitblick.delivery.origin import origin
 from zweitblick.delivery.record import recorded_transfer
+from zweitblick.delivery.retries import PASSING, RETRIES, back_off
 from zweitblick.delivery.route import Route
 from zweitblick.delivery.sealer import Sealer
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.errors import (
-    CertificateExpiredError,
-    CertificateNotYetValidError,
-    CmsKeyError,
-    KeyUsageError,
     LostTurnError,
     NotCommittedError,
-    PeerAnswerError,
-    PeerBrokenOffError,
-    PeerBusyError,
-    PeerCredentialsError,
-    PeerRejectedError,
-    PeerTimeoutError,
-    PeerUnreachableError,
     ResultChangedError,
     UnknownDestinationError,
     UnknownRoundError,
-    WeakCryptographyError,
     ZweitblickError,
 )
 from zweitblick.errors.root import INTERNAL
@@ -60,34 +49,6 @@ from zweitblick.store.under_way import UnderWay
 from zweitblick.store.work import failures
 
 log = logging.getLogger(__name__)
-
-FIRST_DELAY_S, LONGEST_DELAY_S = 5.0, 600.0
-"""Before the second attempt; twice as long before each further one, at most so long."""
-
-PASSING = (
-    PeerUnreachableError,
-    PeerTimeoutError,
-    PeerBrokenOffError,
-    PeerRejectedError,
-    PeerBusyError,
-    PeerAnswerError,
-    PeerCredentialsError,
-    NotCommittedError,
-    CmsKeyError,
-    WeakCryptographyError,
-    CertificateExpiredError,
-    CertificateNotYetValidError,
-    KeyUsageError,
-)
-"""After these it is tried again, for ever; what else the destination or we refuse, ends it."""
-
-RETRIES = 8
-"""So often a round's attempts that fail by a defect of ours, or are lost in the queue, are made again."""
-
-
-def back_off(attempts: int) -> float:
-    """Seconds until the next attempt, after so many have failed."""
-    return min(FIRST_DELAY_S * 2.0 ** min(attempts - 1, 10), LONGEST_DELAY_S)
 
 
 class Deliverer:
@@ -161,8 +122,17 @@ class Deliverer:
             If the store cannot be used.
         """
         for one in self._store.deliveries.under_way():
-            with suppress(UnknownRoundError):  # shredded since
+            try:
                 self._see_to(one)
+            except AWAY:
+                raise
+            except UnknownRoundError:  # shredded since
+                continue
+            except (
+                ZweitblickError,
+                dbos_errors.DBOSNonExistentWorkflowError,
+            ) as error:  # of this one; it is looked at again
+                log.warning("round %s to %s cannot be seen to: %s", one.round, one.destination, type(error).__name__)
 
     def _see_to(self, delivery: Delivery) -> None:
         number = delivery.attempts + 1
@@ -172,15 +142,19 @@ class Deliverer:
         elif place is Place.STUCK:
             self._queue.begin_anew(delivery.id, number)
         elif place is Place.ENDED:
-            log.warning("round %s to %s, attempt %d was lost", delivery.round, delivery.destination, number)
-            state = self._after(
-                delivery, LostTurnError.code, "its attempts were lost again and again; see to the database"
-            )
-            if state in UNDER_WAY:
-                state = delivery.state
-            now = self._store.deliveries.note(delivery.id, Attempt(number, state, LostTurnError.code))
-            if now.state in UNDER_WAY and now.attempts == number:
-                self._put_next(now.id, now.destination, number, now.state)
+            self._note_lost(self._store.deliveries.get(delivery.id), number)  # as it is by now: it may just have ended
+
+    def _note_lost(self, delivery: Delivery, number: int) -> None:
+        """Count an attempt that has ended in the queue and not here, and put the next one there."""
+        if delivery.state not in UNDER_WAY or delivery.attempts >= number:
+            return
+        log.warning("round %s to %s, attempt %d was lost", delivery.round, delivery.destination, number)
+        state = self._after(delivery, LostTurnError.code, "its attempts were lost again and again; see to the database")
+        if state in UNDER_WAY:
+            state = delivery.state
+        now = self._store.deliveries.note(delivery.id, Attempt(number, state, LostTurnError.code))
+        if now.state in UNDER_WAY and now.attempts == number:
+            self._put_next(now.id, now.destination, number, now.state)
 
     def _see_to_last(self, delivery: Delivery) -> None:
         """Put the next attempt into the queue unless the last one is still at it, which will do so itself."""

@@ -221,7 +221,7 @@ class Deliveries:
             attempts=attempt.number,
             error_code=attempt.error_code,
             acknowledged_us=now_us if attempt.state == DeliveryState.DELIVERED else None,
-            asked_us=now_us if attempt.state == DeliveryState.COMMITTING else before.asked_us,
+            asked_us=now_us if attempt.transaction_uid else before.asked_us,
             transaction_uid=attempt.transaction_uid or before.transaction_uid,
         )
         if _round(transaction, before.round).state != State.DELIVERING:

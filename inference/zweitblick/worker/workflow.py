@@ -12,11 +12,12 @@ from dbos import DBOS, WorkflowSerializationFormat
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.delivery.deliverer import Deliverer
-from zweitblick.errors import NetworkClosedError, UnknownRoundError
+from zweitblick.errors import NetworkClosedError, UnknownRoundError, ZweitblickError
 from zweitblick.model.batcher import Batcher, Share
 from zweitblick.store.absence import HandedBack, until_there
 from zweitblick.store.life import Event
 from zweitblick.store.store import Store
+from zweitblick.worker.faults import Fault, failed
 from zweitblick.worker.reading_step import ReadingStep
 from zweitblick.worker.turn import Turn, happened
 
@@ -108,8 +109,11 @@ class Workflow:
             stamp = DBOS.run_step({"name": "stamp"}, lambda: self._clock().isoformat())
             self._step("read", turn, lambda: self._reading.read(turn, stamp, share))
             state = self._happens(turn, Event.SEALED)
-            if not self._deliverer.begin(turn.study, turn.round):
-                state = self._happens(turn, Event.REVIEW_ASKED)
+            try:
+                if not self._deliverer.begin(turn.study, turn.round):
+                    state = self._happens(turn, Event.REVIEW_ASKED)
+            except ZweitblickError as error:  # what says where it goes cannot be opened
+                state = self._step("not delivered", turn, partial(failed, self._store, turn, Fault.of(error)))
             log.info("round %s of study %s is %s", turn.round, turn.study, state)
             return state
 

@@ -51,6 +51,8 @@ def replacing(bundle: Path) -> Iterator[Path]:
     _check_replaceable(bundle)
     part, old = (bundle.with_name(f".{bundle.name}.{state}") for state in ("part", "old"))
     shutil.rmtree(part, ignore_errors=True)
+    if old.exists() and not bundle.exists():  # an export was killed between the two renames below
+        old.replace(bundle)
     try:
         part.mkdir(parents=True)
         yield part

@@ -232,7 +232,7 @@ def _search(service: Service, request: Request) -> Qido:
 
 def _page(request: Request, page: Page) -> Response:
     """Answer a search; 200 also where nothing matches (PS3.18 section 8.3.4.4.1 as CP 2473 has it)."""
-    more = {"Warning": f"299 {_root(request)}: There are additional results that can be requested"}
+    more = {"Warning": f'299 {_root(request)}: "There are additional results that can be requested"'}
     return JSONResponse(page.models, headers=PRIVATE | more if page.has_more else PRIVATE, media_type=DICOM_JSON)
 
 
