@@ -41,10 +41,19 @@ from zweitblick_training.evaluate import (
     write_card,
 )
 from zweitblick_training.evaluate.case import answering_digest
+from zweitblick_training.facts import FACTS_FILE, UNSTATED
 from zweitblick_training.scores import UnprovenError, dice, overlap, region_mask
 
 GRID = axis_aligned_grid((0.0, 0.0, 0.0), (40, 40, 40), 3.0)
-TRAINING = {"cases": 9, "features": [8, 8], "parameters": 1.5, "steps": 70, "batch": 2, "patch": 32} | {
+TRAINING = {
+    "architecture": "segresnet",
+    "cases": 9,
+    "features": [8, 8],
+    "parameters": 1.5,
+    "steps": 70,
+    "batch": 2,
+    "patch": 32,
+} | {
     "hours": 1.5,
     "watts": 10.0,
     "energy": 0.25,
@@ -280,6 +289,7 @@ def test_a_temperature_is_fitted_and_few_lesions_prove_nothing(folder: Path) -> 
 def bundle_at(folder: Path, training: dict[str, object]) -> Path:
     folder.mkdir()
     (folder / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    (folder / FACTS_FILE).write_text(replace(UNSTATED, data="heads of our own.").text, encoding="utf-8")
     return folder
 
 
@@ -298,6 +308,9 @@ def test_the_card_tells_what_was_found(folder: Path, tmp_path: Path) -> None:
     assert "60, 60 steps, 3.0 h and 0.50 kWh" in card
     assert "| half24 | 3.2 | 0.700 | – | – | 1.25 | 6.4 | 70 |" in card
     assert "| T1+T2 | refused |" in card
+    assert "9 training cases, which `splits.json` names: heads of our own." in card
+    assert "MONAI's SegResNet" in card
+    assert not [name for name in ("TCGA", "Buda", "7 bits", "CC BY", "U-Net with") if name in card]
     assert "| phantom there * | 1 |" in card
     said = json.loads((bundle / "evaluation.json").read_text(encoding="utf-8"))
     assert said["summary"]["glioma"]["WT"]["every"]["dice"]["mean"] == pytest.approx(whole.mean, abs=1e-5)
@@ -309,12 +322,17 @@ def test_the_card_tells_what_was_found(folder: Path, tmp_path: Path) -> None:
 
 def test_a_card_without_its_papers_is_refused(folder: Path, tmp_path: Path) -> None:
     bundle = bundle_at(tmp_path / "tumour", {"steps": 1})
-    with pytest.raises(EvaluationError, match="lacks cases"):
+    with pytest.raises(EvaluationError, match="lacks architecture, cases"):
         write_card(joined(folder), bundle, folds=[], trials=tmp_path)
     (tmp_path / "ideas.json").write_text('[{"idea": "longer"}]', encoding="utf-8")
     bundle = bundle_at(tmp_path / "other", TRAINING)
     with pytest.raises(EvaluationError, match="change"):
         write_card(joined(folder), bundle, folds=[], trials=tmp_path)
+    (bundle / FACTS_FILE).rename(tmp_path / FACTS_FILE)
+    with pytest.raises(EvaluationError, match=FACTS_FILE):
+        write_card(joined(folder), bundle, folds=[], trials=None)
+    (tmp_path / FACTS_FILE).rename(bundle / FACTS_FILE)
+    (tmp_path / "ideas.json").unlink()
     with pytest.raises(EvaluationError, match="no case has a glioma"):
         write_card([one for one in joined(folder) if one.asked.name == "none"], bundle, folds=[], trials=tmp_path)
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from zweitblick.model.prepare import STRIDE
 from zweitblick_training.augmentation import Augmentation
+from zweitblick_training.yaml_file import read_yaml
 
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -133,14 +134,7 @@ class Recipe:
         RecipeError
             If a key is unknown, a value has the wrong type or range, or the file is no YAML mapping.
         """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-            return TypeAdapter(cls).validate_python({} if values is None else values)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{path.name} is not YAML: {error}") from error
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
-            raise RecipeError(f"{path.name}: {faults}") from error
+        return read_yaml(path, TypeAdapter(cls), RecipeError)
 
 
 RECIPE = TypeAdapter(Recipe)

@@ -18,6 +18,7 @@ from zweitblick_training.cli import card, evaluate, export, fit, folds, nnunet, 
 from zweitblick_training.datasets import DataSetError
 from zweitblick_training.evaluate import EvaluationError
 from zweitblick_training.export import ExportError
+from zweitblick_training.facts import FactsError
 from zweitblick_training.learner import DivergedError
 from zweitblick_training.recipe import RecipeError
 from zweitblick_training.scores import UnprovenError
@@ -31,6 +32,7 @@ REFUSALS = (
     DivergedError,
     EvaluationError,
     ExportError,
+    FactsError,
     FoldsError,
     LeakError,
     RecipeError,

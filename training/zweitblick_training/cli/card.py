@@ -26,7 +26,7 @@ def add_to(commands: Any) -> None:
         help="a fold's bundle and the folder of its scores; once for each fold",
     )
     command.add_argument(
-        "--trials", type=Path, default=Path("training"), metavar="DIR", help="holds candidates.json and ideas.json"
+        "--trials", type=Path, metavar="DIR", help="holds candidates.json, ideas.json and remarks.md (default: none)"
     )
     command.set_defaults(run_command=run)
 

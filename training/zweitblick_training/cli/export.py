@@ -11,6 +11,7 @@ import numpy as np
 from zweitblick_training.case import Case
 from zweitblick_training.cli.options import add_cache
 from zweitblick_training.export import add_int8, check_release, choose_precision, release, replacing
+from zweitblick_training.facts import UNSTATED, Facts
 from zweitblick_training.run import Run
 from zweitblick_training.sides import Sides
 
@@ -35,6 +36,9 @@ def add_to(commands: Any) -> None:
     command.add_argument(
         "--temperature", type=float, default=1.0, metavar="T", help="by which logits are divided (default: 1)"
     )
+    command.add_argument(
+        "--facts", type=Path, metavar="YAML", help="what is said of version, data and licence (default: not stated)"
+    )
     command.set_defaults(run_command=run)
 
 
@@ -43,17 +47,19 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
-    LeakError, CaseError, ExportError
-        If the run does not say what it learnt from, a case is missing, or what was written differs from the run. An
-        older bundle stays as it is then.
+    FactsError, LeakError, CaseError, ExportError
+        If the facts cannot be read, the run does not say what it learnt from, a case is missing, or what was written
+        differs from the run. An older bundle stays as it is then.
     """
+    facts = Facts.read(arguments.facts) if arguments.facts else UNSTATED
     source = Run(arguments.run)
     sides = Sides.read(source.sides)
     taught = _cases(arguments.cache, _picked(sides.train, CALIBRATED_ON))
     held_back = _cases(arguments.cache, sides.test)
     with replacing(arguments.bundle) as part:
         temperature = (arguments.temperature,) * 3
-        digest = release(source, part, {"train": sides.train, "test": sides.test}, temperature=temperature)
+        splits = {"train": sides.train, "test": sides.test}
+        digest = release(source, part, splits, temperature=temperature, facts=facts)
         off = check_release(source, part, taught[:CHECKED_ON])
         add_int8(source, part, taught)
         LOG.info("%s: digest %s, off from torch by %.1e", arguments.bundle, digest[:12], off)

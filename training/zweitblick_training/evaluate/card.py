@@ -24,6 +24,7 @@ from zweitblick_training.evaluate.tables import (
     subset_table,
 )
 from zweitblick_training.evaluate.trials import Trials
+from zweitblick_training.facts import FACTS_FILE, Facts
 from zweitblick_training.scores import UnprovenError
 
 EVALUATION, CARD_FILE, TRAINING = "evaluation.json", "docs/README.md", "training.json"
@@ -35,7 +36,7 @@ FALSE_TUMOUR_ML = 1.0
 """More than this found in a head without a tumour is too much."""
 
 
-def write_card(records: Iterable[Record], bundle: Path, *, folds: Sequence[Path], trials: Path) -> Summary:
+def write_card(records: Iterable[Record], bundle: Path, *, folds: Sequence[Path], trials: Path | None) -> Summary:
     """Write ``evaluation.json`` and ``docs/README.md`` of a bundle; its digests have to be sealed again after that.
 
     Parameters
@@ -43,11 +44,11 @@ def write_card(records: Iterable[Record], bundle: Path, *, folds: Sequence[Path]
     records
         Joined by `merged`; each of a network that had not learnt from the patient.
     bundle
-        Folder of the bundle that is released; ``training.json`` is there.
+        Folder of the bundle that is released; ``training.json`` and ``release.yaml`` are there.
     folds
         Folders of the bundles that were judged, for the steps and the time that they took; none if it is ``bundle``.
     trials
-        Folder with ``candidates.json`` and ``ideas.json``; what is not there is left out.
+        Folder with ``candidates.json``, ``ideas.json`` and ``remarks.md``; what is not there is left out.
 
     Raises
     ------
@@ -58,9 +59,10 @@ def write_card(records: Iterable[Record], bundle: Path, *, folds: Sequence[Path]
     figures = summary(answers)
     if not figures.glioma:
         raise EvaluationError("no case has a glioma with all three regions drawn; a card needs some")
-    training = _training(bundle)
-    tried = Trials.read(trials)
-    parts = [*_head(training, [_training(fold) for fold in folds]), *_results(figures, answers), *_tail(figures, tried)]
+    training, facts = _training(bundle), _facts(bundle)
+    tried = Trials.read(trials) if trials else Trials()
+    head = _head(training, facts, [_training(fold) for fold in folds])
+    parts = [*head, *_results(figures, answers), *_tail(figures, facts, tried)]
     _write(bundle / EVALUATION, json.dumps(_document(figures, answers, tried), indent=1) + "\n")
     _write(bundle / CARD_FILE, "\n\n".join(parts) + "\n")
     return figures
@@ -81,8 +83,14 @@ def _document(figures: Summary, answers: Sequence[Record], tried: Trials) -> dic
     return {"summary": figures.to_json(), "trials": rounded(asdict(tried)), "cases": cases}
 
 
-def _head(training: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [INTRODUCTION, DATA.format(**training), NETWORK.format(**training), _effort(training, folds)]
+def _head(training: Mapping[str, Any], facts: Facts, folds: Sequence[Mapping[str, Any]]) -> list[str]:
+    network = ARCHITECTURES[training["architecture"]].format(**training)
+    return [
+        INTRODUCTION.format(population=facts.population.strip()),
+        DATA.format(cases=training["cases"], data=facts.data.strip()),
+        NETWORK.format(network=network, **training),
+        _effort(training, folds),
+    ]
 
 
 def _effort(training: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> str:
@@ -171,14 +179,21 @@ def _calibration(figures: Summary) -> list[str]:
     return [f"### Calibration\n\n{note}", calibration_table(figures.calibration)]
 
 
-def _tail(figures: Summary, tried: Trials) -> list[str]:
+def _tail(figures: Summary, facts: Facts, tried: Trials) -> list[str]:
     parts = [f"## How the networks came about\n\n{tried.remarks}"] if tried.remarks else []
     if tried.candidates:
         parts += ["## Candidates compared", candidate_table(tried.candidates)]
     if tried.ideas:
         parts += ["## Ideas tried", idea_table(tried.ideas)]
     folds = "" if figures.networks == 1 else LIMITS_FOLDS
-    return [*parts, LIMITS.format(folds=folds), "Licence: CC BY-NC-SA 4.0, as the data asks."]
+    limits = LIMITS.format(limits=facts.limits.strip(), folds=folds)
+    return [*parts, limits, f"Licence: {facts.spdx}, see `LICENSE`."]
+
+
+def _facts(bundle: Path) -> Facts:
+    if not (bundle / FACTS_FILE).is_file():
+        raise EvaluationError(f"bundle {bundle.name} has no {FACTS_FILE}; export the run again")
+    return Facts.read(bundle / FACTS_FILE)
 
 
 def _training(bundle: Path) -> dict[str, Any]:
@@ -199,23 +214,24 @@ def _write(path: Path, text: str) -> None:
     part.replace(path)
 
 
-TOLD = ("cases", "features", "parameters", "steps", "batch", "patch", "hours", "watts", "energy")
+TOLD = ("architecture", "cases", "features", "parameters", "steps", "batch", "patch", "hours", "watts", "energy")
 
 INTRODUCTION = """# Tumour network
 
 Outlines glioma on MRI of the brain: enhancing tumour (ET), tumour core (TC) and whole tumour (WT), as BraTS defines
 them. Any of T1, T1c, T2 and FLAIR may be missing, as long as T1c or FLAIR is there. For research.
 
-**Population:** adult glioma before treatment. Children, operated heads, metastases, meningioma, stroke, inflammation
-and healthy heads were hardly or never seen; what the network does there is unknown."""
+**Population:** {population}"""
 
-DATA = """**Data:** {cases} training cases: BraTS 2018-2021 training cases (Menze 2015; Bakas 2017, 2018; Baid 2021;
-research use with citation), TCGA-LGG heads with the whole tumour only (segmentations Buda 2019, CC BY-NC-SA 4.0;
-spacing not recorded, so estimated) and patients with multiple sclerosis and no tumour (Lesjak 2018, CC BY).
-`splits.json` names them all. The patient TCGA-FG-6692 is in no training: it is the end-to-end check."""
+DATA = """**Data:** {cases} training cases, which `splits.json` names: {data}"""
 
-NETWORK = """**Network:** residual U-Net with BatchNorm, features {features}, {parameters:.1f} M parameters; Dice +
-cross-entropy, AdamW, moving average of the weights, sequence dropout. `recipe.yaml` holds every number."""
+ARCHITECTURES = {
+    "residual-unet": "residual U-Net with BatchNorm, features {features}",
+    "segresnet": "MONAI's SegResNet as its brats bundle configures it",
+}
+
+NETWORK = """**Network:** {network}, {parameters:.1f} M parameters; Dice + cross-entropy, AdamW, moving average of the
+weights, sequence dropout. `recipe.yaml` holds every number."""
 
 TRAINING_TEXT = """**Training:** {steps} steps of {batch} patches of {patch}³ voxels, {hours:.1f} h; at an
 assumed {watts:g} W about {energy:.2f} kWh."""
@@ -250,9 +266,6 @@ The curve, before the temperature:"""
 
 LIMITS = """## Limits
 
-Few patients, most from one hospital; held-back patients come mostly from the same sites as the training ones, so a new
-scanner may do worse. Many of them taught the brain mask through which they were scored; the tumour network that judged
-them had not seen them.{folds} Intensities are quantised to 7 bits in the data at hand. Not validated for any clinical
-purpose."""
+{limits}{folds} Not validated for any clinical purpose."""
 
 LIMITS_FOLDS = """ The figures are those of the folds' networks; the released one is judged by no held-back patient."""

@@ -1,30 +1,14 @@
-"""What a bundle says of itself, after MONAI's bundle specification, and the licence it is under."""
+"""What a bundle says of itself, after MONAI's bundle specification."""
 
 from importlib.metadata import version
 from typing import Any
 
 from zweitblick.model.prepare import CHANNELS, STRIDE
 from zweitblick.prediction import REGIONS
-
-VERSION = "0.3.0"
-"""Of the tumour bundle; raised with each release."""
-
-CHANGES = {
-    VERSION: "trained anew on every case, judged by five folds",
-    "0.2.0": "trained on from 0.1.0; int8 and weights beside it",
-    "0.1.0": "first release",
-}
-
-LICENCE = """Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International
-SPDX-License-Identifier: CC-BY-NC-SA-4.0
-https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode
-
-The weights in this folder were trained on data under that licence (TCGA-LGG segmentations, Buda 2019) and on BraTS
-cases (research use with citation). They are for research. zweitblick's own code is under Apache-2.0.
-"""
+from zweitblick_training.facts import Facts
 
 
-def tumour_metadata() -> dict[str, Any]:
+def tumour_metadata(facts: Facts) -> dict[str, Any]:
     """Compose ``configs/metadata.json`` of a tumour bundle, without what depends on its files.
 
     The keys are those that MONAI's schema of 25 July 2024 asks for; ``python -m monai.bundle verify_metadata`` fetches
@@ -33,18 +17,18 @@ def tumour_metadata() -> dict[str, Any]:
     return {
         "schema": "https://project-monai.github.io/schema/meta_schema_20240725.json",
         "name": "tumour",
-        "version": VERSION,
-        "changelog": CHANGES,
+        "version": facts.version,
+        "changelog": dict(facts.changelog),
         **{f"{key}_version": _release(name) for key, name in LIBRARIES.items()},
         "required_packages_version": {"onnxruntime": "1.20.0"},
         "task": "glioma segmentation on MRI of the brain",
         "description": "Outlines enhancing tumour, tumour core and whole tumour on T1, T1c, T2 and FLAIR; sequences may"
         " be missing as long as T1c or FLAIR is there.",
-        "intended_use": "research use only, not for diagnosis; adult glioma before treatment",
-        "authors": "the zweitblick authors",
-        "copyright": "CC BY-NC-SA 4.0, see LICENSE",
-        "license": "CC-BY-NC-SA-4.0",
-        "data_source": "BraTS 2018-2021 training cases; TCGA-LGG with masks by Buda 2019; Lesjak 2018; see the card",
+        "intended_use": "research use only, not for diagnosis",
+        "authors": facts.authors,
+        "copyright": f"{facts.spdx}, see LICENSE",
+        "license": facts.spdx,
+        "data_source": facts.data_source,
         "network_data_format": {"inputs": {"image": _image()}, "outputs": {"pred": _probabilities()}},
     }
 

@@ -17,12 +17,13 @@ from zweitblick_training.case import Case
 from zweitblick_training.export.bundle import read_metadata, revise, seal, set_precision, write_bundle
 from zweitblick_training.export.error import ExportError
 from zweitblick_training.export.int8 import calibration_patches, quantise
-from zweitblick_training.export.metadata import LICENCE, tumour_metadata
+from zweitblick_training.export.metadata import tumour_metadata
 from zweitblick_training.export.onnx_file import export_network
 from zweitblick_training.export.parity import check_parity_on_cases
 from zweitblick_training.export.precision import NETWORK_FILES, Precision, default_precision, mean_dice
 from zweitblick_training.export.served import UNCALIBRATED, probabilities
 from zweitblick_training.export.weights import WEIGHTS, write_weights
+from zweitblick_training.facts import FACTS_FILE, UNSTATED, Facts
 from zweitblick_training.network import Probabilities
 from zweitblick_training.recipe import RECIPE, Recipe
 from zweitblick_training.run import Run, averaged, device_type
@@ -67,7 +68,12 @@ def replacing(bundle: Path) -> Iterator[Path]:
 
 
 def release(
-    run: Run, bundle: Path, splits: Mapping[str, Sequence[str]], *, temperature: Sequence[float] = UNCALIBRATED
+    run: Run,
+    bundle: Path,
+    splits: Mapping[str, Sequence[str]],
+    *,
+    temperature: Sequence[float] = UNCALIBRATED,
+    facts: Facts = UNSTATED,
 ) -> str:
     """Release a run as the tumour bundle and return its digest; its card is written by the evaluation.
 
@@ -81,6 +87,8 @@ def release(
         Case names under ``train`` and ``test``.
     temperature
         By which the logits of ET, TC and WT are divided, fitted by the evaluation.
+    facts
+        What is said of version, data and licence.
 
     Raises
     ------
@@ -95,9 +103,10 @@ def release(
         "splits.json": json.dumps(splits, indent=1) + "\n",
         "training.json": json.dumps(_training(run, splits, network), indent=1) + "\n",
         "recipe.yaml": run.recipe.read_text(encoding="utf-8"),
-        "LICENSE": LICENCE,
+        FACTS_FILE: facts.text,
+        "LICENSE": facts.licence,
     }
-    metadata = {**tumour_metadata(), "temperature": dict(zip(map(str, REGIONS), temperature, strict=True))}
+    metadata = {**tumour_metadata(facts), "temperature": dict(zip(map(str, REGIONS), temperature, strict=True))}
     return write_bundle(bundle, metadata, files, channels=len(CHANNELS))
 
 
