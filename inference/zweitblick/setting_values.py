@@ -68,10 +68,7 @@ def as_name(raw: object) -> str:
 
 def as_port(raw: object) -> int:
     """Take a port, as a number or its digits."""
-    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 65535:
-        raise ValueError(f"{raw!r} is no port; give 0 to 65535")
-    return number
+    return _whole(raw, 0, 65535, f"{raw!r} is no port; give 0 to 65535")
 
 
 def count_of(what: str, lowest: int, highest: int) -> Callable[[object], int]:
@@ -79,10 +76,7 @@ def count_of(what: str, lowest: int, highest: int) -> Callable[[object], int]:
 
     def as_count(raw: object) -> int:
         """Take a whole number within bounds."""
-        number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
-        if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= highest:
-            raise ValueError(f"{raw!r} is no number of {what}; give {lowest} to {highest}")
-        return number
+        return _whole(raw, lowest, highest, f"{raw!r} is no number of {what}; give {lowest} to {highest}")
 
     return as_count
 
@@ -92,10 +86,7 @@ as_receivers = count_of("processes", 1, MOST_RECEIVERS)
 
 def as_upload_bytes(raw: object) -> int:
     """Take a number of bytes."""
-    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
-    if isinstance(number, bool) or not isinstance(number, int) or not 2**10 <= number <= 2**50:
-        raise ValueError(f"{raw!r} is no number of bytes; give 1024 or more")
-    return number
+    return _whole(raw, 2**10, 2**50, f"{raw!r} is no number of bytes; give 1024 or more")
 
 
 def as_title(raw: object) -> str:
@@ -145,6 +136,13 @@ def as_quiet_time(raw: object) -> timedelta:
 def as_timeout_s(raw: object) -> float:
     """Take a number of seconds that somebody may be silent."""
     return _seconds(raw, SHORTEST_TIMEOUT_S)
+
+
+def _whole(raw: object, lowest: int, highest: int, fault: str) -> int:
+    number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw
+    if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= highest:
+        raise ValueError(fault)
+    return number
 
 
 def _seconds(raw: object, lowest: float) -> float:

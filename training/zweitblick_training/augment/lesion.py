@@ -77,13 +77,14 @@ def _fainter(what: Cut, numbers: Augmentation, rng: Generator) -> Cut:
         return what
     images = what.images.clone()
     kept = [rng.uniform(*numbers.faint) for _ in images]
+    levels = [image[healthy].mean() for image in what.images]
     for label in (CORE, OEDEMA, ENHANCING):
         part = what.labels == label
         if not bool(part.any()):
             continue
         weight = softened(part)
-        for image, before, share in zip(images, what.images, kept, strict=True):
-            image.add_(weight * (1 - share) * (before[healthy].mean() - before[part].mean()))
+        for image, before, share, level in zip(images, what.images, kept, levels, strict=True):
+            image.add_(weight * (1 - share) * (level - before[part].mean()))
     return Cut(images, what.brain, what.labels)
 
 
