@@ -84,19 +84,21 @@ def keep_reading(
 
 def keep_fault(rooms: Rooms, result: ResultName, source: BinaryIO, cause: Cause, *, at: datetime) -> State:
     """Keep why a round failed, in place of why it did before; see `zweitblick.store.work.Work.give_up`."""
-    before = (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
     change = _Change(result.round, cause, at)
     try:
-        return _keep_in_place(rooms, before, [(result, source)], change)
+        return _keep_in_place(rooms, _named(rooms, result), [(result, source)], change)
     except KEYLESS as error:
         log.warning("of round %s only the code is kept, since nothing can be sealed: %s", result.round, error.code)
-        return _keep_in_place(rooms, before, [], change)
+        return _keep_in_place(rooms, _named(rooms, result), [], change)
 
 
 def replace_fault(rooms: Rooms, result: ResultName, source: BinaryIO) -> None:
     """Keep why a delivery was refused, in place of why one was; see `zweitblick.store.work.Work.explain`."""
-    before = (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
-    _keep_in_place(rooms, before, [(result, source)], _NoChange(result.round))
+    _keep_in_place(rooms, _named(rooms, result), [(result, source)], _NoChange(result.round))
+
+
+def _named(rooms: Rooms, result: ResultName) -> ColumnElement[bool]:
+    return (objects.c.round == result.round) & (objects.c.identity_index == _identity(rooms, result))
 
 
 class _Change(NamedTuple):
