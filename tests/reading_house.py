@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+from dbos import DBOS, DBOSClient, EnqueueOptions
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from sqlalchemy import create_engine, text
 
 from audit.book import Book
 from kept_study import Clock, new_store, sent, wait_until
@@ -21,6 +23,7 @@ from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.worker import Partners, Worker, WorkPlace
+from zweitblick.worker.launch import WORKFLOWS
 
 RESULTS = {"seg", "sr", "pdf", "encapsulated-pdf", "json", "fhir"}
 
@@ -46,6 +49,26 @@ class House:
         found = Partners(**(usual | {"audit": self.book} | partners))
         place = WorkPlace(self.folder / "work")
         return Worker(store, bundles or self.bundles, place, clock=self.clock, partners=found)
+
+    def take_from_queue(self, name: str, workflow: str, *arguments: Any, version: str = WORKFLOWS) -> None:
+        """Let DBOS think that this process has taken a workflow from the queue of its name, which it never begins."""
+        url = f"sqlite:///{self.folder / 'work' / 'work.sqlite'}"
+        options: EnqueueOptions = {
+            "workflow_name": name,
+            "queue_name": name,
+            "workflow_id": workflow,
+            "app_version": "none, so that nobody takes it before the next line",
+        }
+        client = DBOSClient(system_database_url=url)
+        client.enqueue(options, *arguments)
+        client.destroy()
+        taken = text(
+            "UPDATE workflow_status SET status = 'PENDING', executor_id = :executor, application_version = :version"
+            " WHERE workflow_uuid = :workflow"
+        )
+        with create_engine(url).begin() as queue:
+            values = {"executor": DBOS.executor_id, "version": version, "workflow": workflow}
+            assert queue.execute(taken, values).rowcount == 1
 
 
 def keep(store: Store, files: list[Path]) -> str:

@@ -90,7 +90,8 @@ class Pondering(CommittingPeer):
         return super()._commit(event)
 
 
-def test_what_the_queue_does_not_begin_is_made_all_the_same(house: House) -> None:
+def test_what_the_queue_does_not_begin_is_made_all_the_same(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zweitblick.queue_place.SETTLE_S", 0)
     with house.store() as store, StorePeer() as pacs:
         pacs.statuses = [0xA700] * len(FATES)
         one_of_each = [begun(store, study) for study in range(len(FATES))]

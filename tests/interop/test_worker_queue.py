@@ -26,6 +26,8 @@ from zweitblick.store.schema import events, rounds
 from zweitblick.store.store import Store
 from zweitblick.study import Priority
 from zweitblick.worker import DEAD, RETRIES, Worker, WorkPlace, delay
+from zweitblick.worker.backlog import RECHECK
+from zweitblick.worker.launch import WORKFLOWS
 
 TO_SEALED = [Event.COMPLETED, Event.STARTED, Event.READ, Event.SEALED]
 LOST = {State.STABLE: 1, State.READING: 2, State.READ: 3, State.SEALED: 4}
@@ -110,6 +112,23 @@ def test_a_queue_that_was_deleted_is_filled_again(house: House, quick_files: lis
         with house.worker(store):
             done = reached(store, token, State.AWAITING_REVIEW)
         assert set(contents(store, done.id)) == RESULTS
+
+
+def test_a_round_that_was_taken_from_the_queue_and_never_begun_is_begun(
+    house: House, quick_files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a moment without the queue's database."""
+    monkeypatch.setattr("zweitblick.queue_place.SETTLE_S", 0)
+    with house.store() as store:
+        token = fails_at_once(store, quick_files[0], "1")
+        with house.worker(store) as worker:
+            one = last(store, token)
+            house.take_from_queue("read", f"{one.id}-{one.turn}-{WORKFLOWS}", one.study, one.id, one.turn)
+            worker.submit(one)
+            wait_until(lambda: any(turn.study == token for turn in worker._backlog._queued))
+            house.clock.move(RECHECK.total_seconds())
+            reached(store, token, State.FAILED)
+        assert Event.ATTEMPT_FAILED not in events_of(store, token)
 
 
 def test_a_queue_that_believes_a_round_to_be_done_is_not_believed(house: House, quick_files: list[Path]) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dbos import DBOSClient, EnqueueOptions
 
 from dicom_writer import StudyHeader, write_series
 from kept_study import PATIENCE_S, wait_until
@@ -28,6 +27,7 @@ from zweitblick.store import lookups as kept_lookups
 from zweitblick.store.life import State
 from zweitblick.store.store import Store
 from zweitblick.volume import Volume, axis_aligned_grid
+from zweitblick.worker.launch import WORKFLOWS
 
 EARLIER = StudyHeader(seed="earlier", date="20210304")
 PRESENT = StudyHeader(date="20220304")
@@ -206,8 +206,12 @@ def test_a_study_is_not_held_for_ever_and_its_report_says_so(lookups: Lookups, t
     assert with_lookup(None, "late").code == "prior-not-had"
 
 
-def test_a_lookup_of_an_older_release_is_begun_anew(lookups: Lookups, tmp_path: Path) -> None:
-    """DBOS runs no workflow of another version; the round was held for two hours."""
+@pytest.mark.parametrize("version", ["2", WORKFLOWS], ids=["of an older release", "taken and never begun"])
+def test_a_lookup_that_lies_in_the_queue_holds_no_round(
+    lookups: Lookups, tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round was held for two hours."""
+    monkeypatch.setattr("zweitblick.queue_place.SETTLE_S", 0.1)
     house, store = lookups.house, lookups.store
     with (
         WebArchive(one_image(tmp_path / "archive", replace(EARLIER, patient_id="OTHER"))) as archive,
@@ -215,15 +219,7 @@ def test_a_lookup_of_an_older_release_is_begun_anew(lookups: Lookups, tmp_path: 
     ):
         token = keep(store, one_image(house.folder, PRESENT))
         one = last(store, token)
-        client = DBOSClient(system_database_url=f"sqlite:///{house.folder / 'work' / 'work.sqlite'}")
-        options: EnqueueOptions = {
-            "workflow_name": "look up",
-            "queue_name": "look up",
-            "workflow_id": f"look-up-{one.id}",
-            "app_version": "2",
-        }
-        client.enqueue(options, token, one.id)
-        client.destroy()
+        house.take_from_queue("look up", f"look-up-{one.id}-{version}", one.study, one.id, version=version)
         worker.submit(one)
         wait_until(lambda: last(store, token).state is State.FAILED)
     assert store.lookups.outcome(one.id) == "none"

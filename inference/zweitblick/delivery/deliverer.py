@@ -17,7 +17,7 @@ from dbos import error as dbos_errors
 from structlog.contextvars import bound_contextvars
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
-from zweitblick.delivery.attempt_queue import AttemptQueue, Place
+from zweitblick.delivery.attempt_queue import AttemptQueue
 from zweitblick.delivery.origin import origin
 from zweitblick.delivery.record import recorded_transfer
 from zweitblick.delivery.retries import PASSING, RETRIES, back_off
@@ -39,6 +39,7 @@ from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import DICOM, Outgoing, document, outgoing
 from zweitblick.peers.sender import sender
 from zweitblick.pipeline import Observer, silent
+from zweitblick.queue_place import QueuePlace
 from zweitblick.store.absence import AWAY, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
 from zweitblick.store.life import State
@@ -137,11 +138,11 @@ class Deliverer:
     def _see_to(self, delivery: Delivery) -> None:
         number = delivery.attempts + 1
         place = self._queue.place(delivery.id, number)
-        if place is Place.NOWHERE:
+        if place is QueuePlace.NOWHERE:
             self._see_to_last(delivery)
-        elif place is Place.STUCK:
+        elif place is QueuePlace.STUCK:
             self._queue.begin_anew(delivery.id, number)
-        elif place is Place.ENDED:
+        elif place is QueuePlace.ENDED:
             self._note_lost(self._store.deliveries.get(delivery.id), number)  # as it is by now: it may just have ended
 
     def _note_lost(self, delivery: Delivery, number: int) -> None:
@@ -159,9 +160,9 @@ class Deliverer:
     def _see_to_last(self, delivery: Delivery) -> None:
         """Put the next attempt into the queue unless the last one is still at it, which will do so itself."""
         place = self._queue.place(delivery.id, delivery.attempts)
-        if place is Place.STUCK:
+        if place is QueuePlace.STUCK:
             self._queue.begin_anew(delivery.id, delivery.attempts)
-        elif place in (Place.NOWHERE, Place.ENDED):
+        elif place in (QueuePlace.NOWHERE, QueuePlace.ENDED):
             self._queue.put(delivery.id, delivery.destination, delivery.attempts + 1, delay_s=self._left_s(delivery))
 
     def _left_s(self, delivery: Delivery) -> float | None:

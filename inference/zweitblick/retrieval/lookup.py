@@ -27,6 +27,7 @@ from zweitblick.errors.root import INTERNAL
 from zweitblick.peers.archive import RemoteSeries, RemoteStudy
 from zweitblick.peers.association import PATIENCE, Patience
 from zweitblick.peers.destination import Archive
+from zweitblick.queue_place import QueuePlace, QueuePlaces, workflow_id
 from zweitblick.retrieval.bounds import BOUNDS, Bounds
 from zweitblick.retrieval.candidates import Present, began, earlier, of_head, present
 from zweitblick.retrieval.source import Source
@@ -49,9 +50,8 @@ LONGEST_HOLD = timedelta(hours=2)
 """A round is not held back for longer, whatever has become of its lookup."""
 
 _QUEUE = "look up"
+_LOOK_UP = "look-up"
 _POLL_S = 0.5
-_WAITING = ("ENQUEUED", "DELAYED")
-_UNDER_WAY = (*_WAITING, "PENDING")
 _NOT_READ = frozenset({State.FAILED, State.CANCELLED})
 
 
@@ -90,6 +90,7 @@ class PriorLookup:
         self._clock = clock
         self._bounds = bounds
         self._under_way = UnderWay()
+        self._places = QueuePlaces(_QUEUE)
         self._held_since: dict[str, datetime] = {}
 
     def register(self) -> None:
@@ -97,7 +98,7 @@ class PriorLookup:
 
         @DBOS.workflow(name="look up", serialization_type=WorkflowSerializationFormat.PORTABLE)
         def look_up(study: str, round_id: str) -> str:
-            with self._under_way.one():
+            with self._under_way.one(), self._places.running(workflow_id(_LOOK_UP, round_id)):
                 return DBOS.run_step({"name": "prior"}, self._looked_up, study, round_id)
 
         self._workflow = look_up
@@ -132,13 +133,14 @@ class PriorLookup:
             return False
         if lookups.was_fetched(one.study) and not self._is_asked_for(one):
             return False
-        name = _workflow_id(one)
-        status = DBOS.get_workflow_status(name)
-        if status is None:
+        name = workflow_id(_LOOK_UP, one.id)
+        place = self._places.of(name)
+        if place is QueuePlace.NOWHERE:
             with SetWorkflowID(name):
                 DBOS.enqueue_workflow(_QUEUE, self._workflow, one.study, one.id)
-            return True
-        return status.status in _UNDER_WAY
+        elif place is QueuePlace.STUCK:
+            self._places.begin_anew(name)
+        return place is not QueuePlace.ENDED
 
     def _is_asked_for(self, one: Round) -> bool:
         """Tell whether a person began this round, for the sake of an earlier study."""
@@ -255,10 +257,4 @@ class PriorLookup:
         """Tell whether a round is held back for a lookup that has not begun, perhaps for want of this one's place."""
         if one.state is not State.STABLE or self._store.lookups.outcome(one.id) is not None:
             return False
-        status = DBOS.get_workflow_status(_workflow_id(one))
-        return status is not None and status.status in _WAITING
-
-
-def _workflow_id(one: Round) -> str:
-    """Return the id of a round's lookup; with the steps' version, since DBOS runs no other version's."""
-    return f"look-up-{one.id}-{DBOS.application_version}"
+        return self._places.of(workflow_id(_LOOK_UP, one.id)) is QueuePlace.QUEUED

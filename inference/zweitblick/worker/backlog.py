@@ -1,19 +1,20 @@
 """Backlog: what the store says is to be done is in the queue, however its place there was lost."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from zweitblick.errors import LostTurnError, UnknownRoundError, ZweitblickError
+from zweitblick.queue_place import QueuePlace, QueuePlaces
 from zweitblick.store.absence import AWAY
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.work import failures
 from zweitblick.study import Priority
 from zweitblick.worker.faults import Fault, delay, failed
-from zweitblick.worker.launch import QUEUE, WORKFLOWS
+from zweitblick.worker.launch import QUEUE
 from zweitblick.worker.priority import rank
 from zweitblick.worker.turn import Turn
 from zweitblick.worker.workflow import Life
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 RECHECK = timedelta(seconds=30)
 """How often it is asked whether what was put into the queue is still there."""
 
-_WAITING, _BEGUN = ("ENQUEUED", "DELAYED"), "PENDING"
 _LOST = Fault(LostTurnError.code, "its place in the queue was lost again and again; see to the database", may_pass=True)
 
 
@@ -36,6 +36,8 @@ class Backlog:
         Where rounds are.
     life
         Their workflow.
+    places
+        Where it is, of each.
     urgency
         Tells how urgent a round is.
     holds
@@ -48,6 +50,7 @@ class Backlog:
         self,
         store: Store,
         life: Life,
+        places: QueuePlaces,
         *,
         urgency: Callable[[Round], Priority],
         holds: Callable[[Round], bool],
@@ -61,9 +64,9 @@ class Backlog:
         self._checked_at = clock()
         self._queued: set[Turn] = set()
         self._due: dict[Turn, datetime] = {}
-        self._suspects: set[Turn] = set()
+        self._places = places
 
-    def fill(self, rounds: Sequence[Round], running: Collection[Turn]) -> None:
+    def fill(self, rounds: Sequence[Round]) -> None:
         """Put into the queue what is due and not there; a turn that has ended there without its end here failed.
 
         What is wrong with one round keeps no other from being seen to; it is tried again after `RECHECK`.
@@ -72,8 +75,6 @@ class Backlog:
         ----------
         rounds
             In the states `zweitblick.store.life.IN_WORK`.
-        running
-            Turns that this worker is at.
 
         Raises
         ------
@@ -86,19 +87,18 @@ class Backlog:
             self._checked_at = now
             self._queued.clear()
         self._queued &= turns.keys()
-        self._suspects &= turns.keys()
         self._due = {turn: due for turn, due in self._due.items() if turn in turns}
         for turn, one in turns.items():
-            if turn not in self._queued and self._is_seen_to(turn, one, running):
+            if turn not in self._queued and self._is_seen_to(turn, one):
                 self._queued.add(turn)
 
-    def _is_seen_to(self, turn: Turn, one: Round, running: Collection[Turn]) -> bool:
+    def _is_seen_to(self, turn: Turn, one: Round) -> bool:
         """See to a round if it is due; say so too of one that cannot be, so that those behind it come first."""
         now = self._clock()
         try:
             if self._due_at(turn, now) > now or self._holds(one):
                 return False
-            self._see_to(turn, one, running)
+            self._see_to(turn, one)
         except AWAY:
             raise
         except UnknownRoundError:  # shredded since
@@ -113,29 +113,13 @@ class Backlog:
             self._due[turn] = before[-1].at + delay(len(before)) if before else now
         return self._due[turn]
 
-    def _see_to(self, turn: Turn, one: Round, running: Collection[Turn]) -> None:
-        workflow = workflow_id(turn)
-        status = DBOS.get_workflow_status(workflow)
-        if status is None:
-            with SetWorkflowID(workflow), SetEnqueueOptions(priority=rank(self._urgency(one))):
+    def _see_to(self, turn: Turn, one: Round) -> None:
+        place = self._places.of(turn.workflow)
+        if place is QueuePlace.NOWHERE:
+            with SetWorkflowID(turn.workflow), SetEnqueueOptions(priority=rank(self._urgency(one))):
                 DBOS.enqueue_workflow(QUEUE, self._life, turn.study, turn.round, turn.number)
-        elif status.status == _BEGUN:
-            self._watch(turn, is_stuck=status.executor_id == DBOS.executor_id and turn not in running)
-        elif status.status not in _WAITING:
+        elif place is QueuePlace.STUCK:
+            self._places.begin_anew(turn.workflow)
+        elif place is QueuePlace.ENDED:
             log.warning("round %s of study %s lost its place in the queue", turn.round, turn.study)
             failed(self._store, turn, _LOST)
-
-    def _watch(self, turn: Turn, *, is_stuck: bool) -> None:
-        """Begin anew what was taken from the queue here and never began, as after a moment without the database."""
-        if not is_stuck:
-            self._suspects.discard(turn)
-        elif turn not in self._suspects:  # it may be about to begin
-            self._suspects.add(turn)
-        else:
-            self._suspects.discard(turn)
-            DBOS.resume_workflow(workflow_id(turn), queue_name=QUEUE)
-
-
-def workflow_id(turn: Turn) -> str:
-    """Return the id of a turn's workflow; with the steps' version, since DBOS runs no other version's."""
-    return f"{turn.round}-{turn.number}-{WORKFLOWS}"

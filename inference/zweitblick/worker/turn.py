@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from zweitblick.errors import EventError
+from zweitblick.queue_place import workflow_id
 from zweitblick.store.life import Event, State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
@@ -31,6 +32,11 @@ class Turn:
     def of(cls, one: Round) -> Self:
         """Return the turn that a round is at."""
         return cls(one.study, one.id, one.turn)
+
+    @property
+    def workflow(self) -> str:
+        """Id of its workflow."""
+        return workflow_id(self.round, self.number)
 
 
 def happened(store: Store, turn: Turn, event: Event, *, code: str = "") -> State:

@@ -14,6 +14,7 @@ from dbos import DBOS
 from zweitblick.errors import EventError, UnknownRoundError
 from zweitblick.model.batcher import Batcher
 from zweitblick.model.bundle import Bundles
+from zweitblick.queue_place import QueuePlaces
 from zweitblick.store.absence import AWAY, AWAY_S
 from zweitblick.store.life import IN_WORK, Actor, Event, State
 from zweitblick.store.rounds import Round
@@ -21,7 +22,7 @@ from zweitblick.store.store import Store
 from zweitblick.study import Priority
 from zweitblick.worker.backlog import RECHECK, Backlog
 from zweitblick.worker.fleet import Fleet
-from zweitblick.worker.launch import WorkPlace, launch, seated
+from zweitblick.worker.launch import QUEUE, WorkPlace, launch, seated
 from zweitblick.worker.partners import Partners
 from zweitblick.worker.priority import priority
 from zweitblick.worker.reading_step import ReadingStep
@@ -89,9 +90,9 @@ class Worker:
             reading = ReadingStep(store, bundles, partners)
             self._workflow = Workflow(store, reading, partners.deliverer, self._batcher, clock=clock)
             urgency = partial(priority, store, of_senders=priorities)
-            self._backlog = Backlog(
-                store, self._workflow.registered(), urgency=urgency, holds=partners.lookup.holds, clock=clock
-            )
+            places = QueuePlaces(QUEUE)
+            life = self._workflow.registered(places)
+            self._backlog = Backlog(store, life, places, urgency=urgency, holds=partners.lookup.holds, clock=clock)
             opening.callback(DBOS.destroy, destroy_registry=True)
             for one in (partners.deliverer, partners.lookup):
                 one.register()
@@ -169,7 +170,7 @@ class Worker:
             self.submit(complete)
         rounds = self._store.work.rounds_in(IN_WORK)
         self._workflow.cancel(running - {Turn.of(one) for one in rounds})
-        self._backlog.fill(rounds, running)
+        self._backlog.fill(rounds)
         if self._clock() - self._resumed_at >= RECHECK:
             self._resumed_at = self._clock()
             self._deliverer.resume()

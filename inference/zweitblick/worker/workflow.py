@@ -14,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.errors import NetworkClosedError, UnknownRoundError, ZweitblickError
 from zweitblick.model.batcher import Batcher, Share
+from zweitblick.queue_place import QueuePlaces
 from zweitblick.store.absence import HandedBack, until_there
 from zweitblick.store.life import Event
 from zweitblick.store.store import Store
@@ -72,12 +73,20 @@ class Workflow:
         self._changed = threading.Condition()
         self._under_way: list[_Go] = []
 
-    def registered(self) -> Life:
-        """Make the workflow known to DBOS, which takes functions and no methods; return it as DBOS enqueues it."""
+    def registered(self, places: QueuePlaces) -> Life:
+        """Make the workflow known to DBOS, which takes functions and no methods; return it as DBOS enqueues it.
+
+        Parameters
+        ----------
+        places
+            Take note of what runs.
+        """
 
         @DBOS.workflow(name="read", serialization_type=WorkflowSerializationFormat.PORTABLE)
         def life(study: str, round_id: str, number: int) -> str:
-            return self._life(Turn(study, round_id, number))
+            turn = Turn(study, round_id, number)
+            with places.running(turn.workflow):
+                return self._life(turn)
 
         return life
 
