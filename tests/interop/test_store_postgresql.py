@@ -84,12 +84,12 @@ def test_results_that_rows_may_name_stay_until_it_is_known(places: StorePlaces, 
             if writes is not None:
                 transaction.connection.driver_connection.close()
 
-        event.listen(store._data._writing, "commit", lose)
+        event.listen(store._data._engine, "commit", lose)
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
                 store.work.keep_reading(one.id, results(one), turn=1)
             assert len(files(places) - before) == len(results(one))
-        event.remove(store._data._writing, "commit", lose)
+        event.remove(store._data._engine, "commit", lose)
         assert store.work.keep_reading(one.id, results(one), turn=1) is State.READ
         assert len(files(places) - before) == len(results(one))
 
@@ -103,7 +103,7 @@ def test_what_a_database_that_only_reads_refuses_leaves_nothing(places: StorePla
         def only_read(transaction: Connection) -> None:
             transaction.exec_driver_sql("SET TRANSACTION READ ONLY")
 
-        event.listen(store._data._writing, "begin", only_read)
+        event.listen(store._data._engine, "begin", only_read)
         for attempt in (
             lambda: store.work.keep_reading(one.id, results(one), turn=1),
             lambda: store.work.give_up(one.id, "internal", "a defect", turn=1),
@@ -112,5 +112,5 @@ def test_what_a_database_that_only_reads_refuses_leaves_nothing(places: StorePla
             with pytest.raises(StoreUnavailableError):
                 attempt()
             assert {path: path.stat().st_size for path in files(places)} == before
-        event.remove(store._data._writing, "begin", only_read)
+        event.remove(store._data._engine, "begin", only_read)
         assert store.work.keep_reading(one.id, results(one), turn=1) is State.READ

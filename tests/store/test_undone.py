@@ -54,17 +54,23 @@ def only_reads(places: StorePlaces, monkeypatch: pytest.MonkeyPatch) -> Callable
 def lost_at_commit(store: Store, *, durable: bool) -> Iterator[None]:
     """Lose the database at the end of each transaction that writes, before or after it is durable."""
 
+    def note(transaction: Connection, _cursor: object, statement: str, *_: object) -> None:
+        transaction.info["writes"] = transaction.info.get("writes") or not statement.startswith("SELECT")
+
     def lose(transaction: Connection) -> None:
-        if transaction.get_execution_options().get("writes"):
+        if transaction.info.pop("writes", False):
             if durable:
                 transaction.connection.commit()
             raise sqlite3.OperationalError("disk I/O error")
 
-    event.listen(store._data._reading, "commit", lose)
+    listeners = {"before_cursor_execute": note, "commit": lose}
+    for name, listener in listeners.items():
+        event.listen(store._data._engine, name, listener)
     try:
         yield
     finally:
-        event.remove(store._data._reading, "commit", lose)
+        for name, listener in listeners.items():
+            event.remove(store._data._engine, name, listener)
 
 
 def sizes(places: StorePlaces) -> list[int]:

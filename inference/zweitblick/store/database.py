@@ -38,6 +38,10 @@ def _nothing() -> None:
     """Leave it at that."""
 
 
+def _begun_already(_: Transaction) -> None:
+    """Leave it to PostgreSQL's driver, which begins a transaction with its first statement."""
+
+
 class Database:
     """One database, brought to the newest version of its tables.
 
@@ -64,12 +68,14 @@ class Database:
 
     def __init__(self, url: str, *, tables: str) -> None:
         self._turn: AbstractContextManager[object] = nullcontext()
+        self._begin_to_read: Callable[[Transaction], None] = _begun_already
+        self._begin_to_write: Callable[[Transaction], None] = _begun_already
         if make_url(url).get_backend_name() == "sqlite":
             self._turn = threading.Lock()  # not left to SQLite, for which threads are as processes are
-            self._reading = _sqlite_engine(url)
-            self._writing: Engine = self._reading.execution_options(writes=True)
+            self._engine = _sqlite_engine(url)
+            self._begin_to_read, self._begin_to_write = _begin_to_read, _begin_to_write
         else:
-            self._reading = self._writing = create_engine(
+            self._engine = create_engine(
                 url,
                 pool_pre_ping=True,
                 hide_parameters=True,
@@ -90,7 +96,8 @@ class Database:
         StoreUnavailableError
             If the database cannot be reached.
         """
-        with _typed_errors(), self._reading.begin() as transaction:
+        with _typed_errors(), self._engine.begin() as transaction:
+            self._begin_to_read(transaction)
             yield transaction
 
     @contextmanager
@@ -117,7 +124,8 @@ class Database:
         """
         is_ending = False
         try:
-            with _typed_errors(), self._turn, self._writing.begin() as transaction:
+            with _typed_errors(), self._turn, self._engine.begin() as transaction:
+                self._begin_to_write(transaction)
                 yield transaction
                 is_ending = True
         except (ZweitblickError, IntegrityError) as error:
@@ -133,9 +141,9 @@ class Database:
         StoreUnavailableError
             If another's transaction has not ended after half a minute.
         """
-        if self._reading.dialect.name != "sqlite":
+        if self._engine.dialect.name != "sqlite":
             return
-        with _typed_errors(), self._reading.connect() as connection:
+        with _typed_errors(), self._engine.connect() as connection:
             cursor = connection.connection.cursor()
             # SQLite waits for who reads or writes, and not for another that empties the log
             for _ in _tries():
@@ -145,7 +153,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        self._reading.dispose()
+        self._engine.dispose()
 
     def _bring_up(self, tables: str) -> None:
         config = _migrations(tables)
@@ -174,7 +182,7 @@ class UnchangedDatabase(Database):
     """
 
     def _bring_up(self, tables: str) -> None:
-        url = self._reading.url
+        url = self._engine.url
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
             raise StoreUnavailableError(f"there is no {url.database}; restore it, or name another")
         with self.reading() as transaction:
@@ -211,15 +219,6 @@ def _sqlite_engine(url: str) -> Engine:
         for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def begin(transaction: Transaction) -> None:
-        # past SQLAlchemy, which takes longer for it than SQLite
-        connection = cast("Connection", transaction.connection.driver_connection)
-        if transaction.get_execution_options().get("writes"):
-            _begin_to_write(connection)
-        else:
-            connection.execute("BEGIN")
-
     return engine
 
 
@@ -232,16 +231,30 @@ def _write_ahead(connection: Connection) -> None:
     _execute_once_free(connection, "PRAGMA journal_mode=WAL")
 
 
-def _begin_to_write(connection: Connection) -> None:
-    """Begin a transaction that writes, once no other process is at it.
+def _begin_to_read(transaction: Transaction) -> None:
+    """Begin a transaction of SQLite that only reads.
+
+    Past SQLAlchemy, which takes longer for it than SQLite; and not on its event of a beginning, since an engine with
+    a listener asks at every statement whether there are more.
+    """
+    _driver(transaction).execute("BEGIN")
+
+
+def _begin_to_write(transaction: Transaction) -> None:
+    """Begin a transaction of SQLite that writes, once no other process is at it.
 
     SQLite lets who waits sleep for up to a tenth of a second, while others come and go.
     """
+    connection = _driver(transaction)
     connection.execute("PRAGMA busy_timeout=0")
     try:
         _execute_once_free(connection, "BEGIN IMMEDIATE")
     finally:
         connection.execute(f"PRAGMA busy_timeout={int(1000 * _BUSY_S)}")
+
+
+def _driver(transaction: Transaction) -> Connection:
+    return cast("Connection", transaction.connection.driver_connection)
 
 
 def _execute_once_free(connection: Connection, statement: str) -> None:
