@@ -187,7 +187,9 @@ def test_work_items_are_found_by_state_and_patient(house: House) -> None:
     assert found(ProcedureStepState="SCHEDULED") == ["2.25.2"]
     assert found(**{"InputInformationSequence.StudyInstanceUID": STUDY_UID}) == [UID]
     assert found(PatientID="PID-2") == []
-    assert "There are 1 additional results" in house.client.get(ITEMS, params={"limit": 1}).headers["warning"]
+    more = "There are 1 additional results that can be requested"
+    warning = house.client.get(ITEMS, params={"limit": 1}).headers["warning"]
+    assert warning == f'299 {house.client.base_url}/dicom-web: "{more}"'
     assert "warning" not in house.client.get(ITEMS, params={"limit": 1, "offset": 1}).headers
     for bad in ({"PatientID": "PID*"}, {"NoSuch": "1"}, {"fuzzymatching": "true"}):
         assert house.client.get(ITEMS, params=bad).status_code == 400

@@ -10,6 +10,7 @@ from fastapi.requests import HTTPConnection
 
 from zweitblick.errors import AuditError, ZweitblickError
 from zweitblick.web.access import record_subscription
+from zweitblick.web.dicomweb.root import PREFIX
 from zweitblick.web.gate import UNAUTHORISED
 from zweitblick.web.service import Service
 
@@ -38,7 +39,7 @@ def router(service: Service, check: Check) -> APIRouter:
     """
     routes = APIRouter()
 
-    @routes.websocket("/dicom-web/subscribers/{ae_title}")
+    @routes.websocket(f"{PREFIX}/subscribers/{{ae_title}}")
     async def events(socket: WebSocket, ae_title: str) -> None:
         await socket.accept()
         try:

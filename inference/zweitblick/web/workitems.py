@@ -14,6 +14,7 @@ from zweitblick.audit.events import procedure_recorded
 from zweitblick.dicom.identity import is_ae_title
 from zweitblick.errors import UnknownWorkitemError, WorkitemContentError, WorkitemQueryError
 from zweitblick.web.access import record_query, record_subscription
+from zweitblick.web.dicomweb.root import PREFIX, warning
 from zweitblick.web.gate import requestor_of
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
@@ -38,7 +39,7 @@ _LARGEST_PAGE = 1000
 
 def router(service: Service) -> APIRouter:
     """Make the routes."""
-    routes = APIRouter(prefix="/dicom-web/workitems", tags=["work items"], responses=_PROBLEMS)
+    routes = APIRouter(prefix=f"{PREFIX}/workitems", tags=["work items"], responses=_PROBLEMS)
     _add_items(routes, service)
     _add_states(routes, service)
     _add_subscriptions(routes, service)
@@ -83,7 +84,7 @@ def _add_items(routes: APIRouter, service: Service) -> None:
         """Search for work items by exact values; all of their attributes are returned."""
         keys = _keys(request)
         record_query(service, request)
-        return _page(worklist.search(keys)[offset:], limit)
+        return _page(request, worklist.search(keys)[offset:], limit)
 
     @routes.get("/{uid}", response_class=Response, responses=_FOUND)
     def retrieve(uid: str, request: Request, transaction: str = "") -> Response:
@@ -112,14 +113,14 @@ def _add_states(routes: APIRouter, service: Service) -> None:
         claim = str(content.get("TransactionUID") or "")
         is_changed = worklist.change_state(uid, asked, transaction_uid=claim, by=requestor_of(request))
         return Response(
-            headers={} if is_changed else _warning(f"The UPS is already in the requested state of {asked}.")
+            headers={} if is_changed else warning(request, f"The UPS is already in the requested state of {asked}.")
         )
 
     @routes.post("/{uid}/cancelrequest", status_code=202)
     def request_cancel(uid: str, request: Request, content: Body) -> Response:
         """Ask that a work item is cancelled."""
         is_asked = worklist.request_cancel(uid, content, by=requestor_of(request))
-        headers = {} if is_asked else _warning("The UPS is already in the requested state of CANCELED.")
+        headers = {} if is_asked else warning(request, "The UPS is already in the requested state of CANCELED.")
         return Response(status_code=202, headers=headers)
 
 
@@ -133,7 +134,7 @@ def _add_subscriptions(routes: APIRouter, service: Service) -> None:
         record_subscription(service, request)
         worklist.subscribe(subscriber, None if uid == ALL else uid)
         scheme = "wss" if request.url.scheme == "https" else "ws"
-        place = f"{scheme}://{request.url.netloc}/dicom-web/subscribers/{ae_title}"
+        place = f"{scheme}://{request.url.netloc}{PREFIX}/subscribers/{ae_title}"
         return Response(status_code=201, headers={"Content-Location": place})
 
     @routes.delete("/{uid}/subscribers/{ae_title}")
@@ -171,12 +172,12 @@ def _keys(request: Request) -> list[Key]:
     return [key_of(name, value) for name, value in given if name not in _NO_KEYS]
 
 
-def _page(found: list[Dataset], limit: int) -> Response:
+def _page(request: Request, found: list[Dataset], limit: int) -> Response:
     """Answer with the first of the work items that were found, and with how many there are behind them."""
     if not found:
         return Response(status_code=204)
     more = f"There are {len(found) - limit} additional results that can be requested"
-    headers = PRIVATE | (_warning(more) if len(found) > limit else {})
+    headers = PRIVATE | (warning(request, more) if len(found) > limit else {})
     return JSONResponse([written(one) for one in found[:limit]], headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -184,8 +185,3 @@ def _subscriber(ae_title: str) -> str:
     if not is_ae_title(ae_title):
         raise WorkitemContentError("the subscriber is no AE title; give 1 to 16 ASCII characters, no backslash")
     return ae_title
-
-
-def _warning(text: str) -> dict[str, str]:
-    """Return a Warning header as PS3.18 sections 8.3.4.4.1 and 11.7.3 have it."""
-    return {"Warning": f'299 zweitblick: "{text}"'}

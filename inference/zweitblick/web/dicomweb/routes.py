@@ -16,14 +16,13 @@ from zweitblick.web.body import Bodies, Body
 from zweitblick.web.dicomweb.media import DICOM, DICOM_JSON, RELATED, check_json
 from zweitblick.web.dicomweb.query import VALUES, parse
 from zweitblick.web.dicomweb.retrieve import Given, Retrieval, frame_numbers, window_of
+from zweitblick.web.dicomweb.root import PREFIX, root, warning
 from zweitblick.web.dicomweb.search import Page, Qido
 from zweitblick.web.dicomweb.stow import Account, keep_instances
 from zweitblick.web.private import PRIVATE
 from zweitblick.web.problems import described
 from zweitblick.web.reception import receiving
 from zweitblick.web.service import Service
-
-PREFIX = "/dicom-web"
 
 _UID = Path(
     description="UID (PS3.5 section 9.1)", json_schema_extra={"pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": 64}
@@ -103,7 +102,7 @@ def _add_stores(routes: APIRouter, service: Service, bodies: Bodies) -> None:
                 return keep_instances(keep, body, kind, study_uid=study_uid)
 
         account = await bodies.take(kept)
-        return JSONResponse(account.model(_root(request)), account.status, PRIVATE, DICOM_JSON)
+        return JSONResponse(account.model(root(request)), account.status, PRIVATE, DICOM_JSON)
 
     @routes.post("/studies", openapi_extra=_BODY, responses=_KEPT)
     async def store_instances(request: Request) -> Response:
@@ -163,7 +162,7 @@ def _add_retrievals(routes: APIRouter, service: Service) -> None:
 
     def retrieval_of(request: Request, study: str) -> Retrieval:
         viewings.record(request, service.store.token(study))
-        return Retrieval(service.store, _root(request))
+        return Retrieval(service.store, root(request))
 
     def study_of(request: Request, study: Uid) -> Found:
         retrieval = retrieval_of(request, study)
@@ -221,19 +220,15 @@ def _add_parts_of_instances(routes: APIRouter, found_by: Any) -> None:
         return _streamed(found.retrieval.rendered(found.entries[0], number, accept, window_of(window)))
 
 
-def _root(request: Request) -> str:
-    return str(request.base_url).rstrip("/") + PREFIX
-
-
 def _search(service: Service, request: Request) -> Qido:
     record_query(service, request)
-    return Qido(service.store, _root(request))
+    return Qido(service.store, root(request))
 
 
 def _page(request: Request, page: Page) -> Response:
     """Answer a search; 200 also where nothing matches (PS3.18 section 8.3.4.4.1 as CP 2473 has it)."""
-    more = {"Warning": f'299 {_root(request)}: "There are additional results that can be requested"'}
-    return JSONResponse(page.models, headers=PRIVATE | more if page.has_more else PRIVATE, media_type=DICOM_JSON)
+    more = warning(request, "There are additional results that can be requested") if page.has_more else {}
+    return JSONResponse(page.models, headers=PRIVATE | more, media_type=DICOM_JSON)
 
 
 def _streamed(given: Given) -> Response:
