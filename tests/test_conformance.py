@@ -3,6 +3,7 @@
 import io
 import re
 import ssl
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from zweitblick.dicom.capture import secondary_capture
 from zweitblick.dicom.encrypted import Filing, encrypted_instance
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dicom.pdf import encapsulated_pdf
+from zweitblick.dicom.predecessor import predecessor
 from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.dimse import ListenerConfig, server_context
@@ -148,7 +150,10 @@ def test_transactions_are_those_that_are_served() -> None:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pydicom.Dataset]:
-    reading = phantom_reading(tmp_path_factory.mktemp("source"))
+    """Objects of a reading that supersedes another."""
+    first = phantom_reading(tmp_path_factory.mktemp("source"))
+    documents = (structured_report(first, segmentation(first)), encapsulated_pdf(first, pdf(first)))
+    reading = replace(first, predecessors=tuple(map(predecessor, documents)))
     seg = segmentation(reading)
     made = {
         "SEG": seg,

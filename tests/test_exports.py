@@ -19,7 +19,8 @@ NOUNS = {
     "change": "Category Change Fate LesionChange Matching NOT_KNOWN NoProposal Proposal Unmatched VolumeChange "
     "largest_diameters named summed",
     "prior": "Prior PriorImage Role Timepoint check_comparable check_same_patient",
-    "reading": "Alignment Choice ModelIdentity Notice POPULATION RESEARCH_USE Reading Stamp UID_ROOT is_ours",
+    "reading": "Alignment Choice ModelIdentity Notice POPULATION Predecessor RESEARCH_USE Reading Stamp UID_ROOT "
+    "is_ours",
     "pipeline": "BASIS_SEEN_ON FAULTS Observer REFERENCE_ORDER REPORTING_LIMIT_ML outlined prepared_head read "
     "reference_of segment silent",
 }

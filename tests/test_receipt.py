@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import EncapsulatedPDFStorage
 
 from kept_study import sent
-from readings import NETWORKS, STUDY_UID, phantom_reading
+from readings import NETWORKS, STAMP, STUDY_UID, phantom_reading
 from signers import OURS, THEIRS, flipped
 from zweitblick import receipt as receipts
 from zweitblick.audit.head import SignedHead
 from zweitblick.errors import ReceiptFormatError, ReceiptMismatchError, SignatureError
-from zweitblick.reading import Reading
+from zweitblick.reading import Predecessor, Reading
 from zweitblick.receipt import (
     KIND,
     Receipt,
@@ -39,7 +40,8 @@ HEAD = SignedHead("cd" * 16, 17, "ef" * 32, "01" * 64)
 
 @pytest.fixture(scope="module")
 def reading(tmp_path_factory: pytest.TempPathFactory) -> Reading:
-    return phantom_reading(tmp_path_factory.mktemp("source"))
+    superseded = Predecessor("1.2.3", EncapsulatedPDFStorage, "1.2.3.4", STAMP.time)
+    return replace(phantom_reading(tmp_path_factory.mktemp("source")), predecessors=(superseded,))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,12 @@ def test_it_tells_all_of_it(reading: Reading, token: bytes) -> None:
         ("brain-mask", "b" * 64, "key"),
         ("sequence", "c" * 64, None),
     ]
-    assert said["settings"] == {"seed": 3, "reporting_limit_ml": "0.5", "earlier_study_uid": None}
+    assert said["settings"] == {
+        "seed": 3,
+        "reporting_limit_ml": "0.5",
+        "earlier_study_uid": None,
+        "superseded_uids": ["1.2.3.4"],
+    }
     assert said["timings_ms"] == [["open", 1500], ["network", 250]]
     assert said["keys"] == {"data_key": KEY_IDS.data_key, "kek": KEY_IDS.kek}
     assert said["audit"] == {"trail": HEAD.trail, "count": 17, "head": HEAD.head, "signature": HEAD.signature}

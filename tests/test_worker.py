@@ -1,5 +1,6 @@
 """A round is read once, whatever happens meanwhile, and its results are those of a reading without any service."""
 
+import io
 import json
 import threading
 from dataclasses import replace
@@ -132,6 +133,19 @@ def test_a_late_image_supersedes_and_both_readings_are_kept(house: House, study:
         assert contents(store, first.id) == before
         uids = [result.sop_instance_uid for one in (first, second) for result in store.results(one.id)]
         assert len({uid for uid in uids if uid}) == 6
+        after = contents(store, second.id)
+    for name in ("sr", "encapsulated-pdf"):
+        earlier, later = (pydicom.dcmread(io.BytesIO(made[name])) for made in (before, after))
+        assert "PredecessorDocumentsSequence" not in earlier
+        (named,) = later.PredecessorDocumentsSequence
+        (series,) = named.ReferencedSeriesSequence
+        (document,) = series.ReferencedSOPSequence
+        assert named.StudyInstanceUID == earlier.StudyInstanceUID
+        assert series.SeriesInstanceUID == earlier.SeriesInstanceUID
+        assert document.ReferencedSOPClassUID == earlier.SOPClassUID
+        assert document.ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+    notices = [[one["code"] for one in json.loads(made["json"])["notices"]] for made in (before, after)]
+    assert ["supersedes" in codes for codes in notices] == [False, True]
 
 
 def test_an_image_that_comes_while_its_study_is_read_begins_the_next_round(house: House, study: Path) -> None:

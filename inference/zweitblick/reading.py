@@ -93,6 +93,24 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Predecessor:
+    """A document that was made of an earlier reading of the same study, and is superseded by that of this one.
+
+    Parameters
+    ----------
+    series_uid, sop_class_uid, sop_instance_uid
+        Of the instance.
+    written_at
+        Its content date and time, those of its reading, in the zone of the service.
+    """
+
+    series_uid: str = field(repr=False)
+    sop_class_uid: str
+    sop_instance_uid: str = field(repr=False)
+    written_at: datetime
+
+
+@dataclass(frozen=True)
 class Stamp:
     """Everything that would otherwise come from clock or chance.
 
@@ -158,6 +176,9 @@ class Reading:
         Version of zweitblick.
     change
         Since an earlier reading; none where there is no such reading.
+    predecessors
+        Documents that those of this reading supersede, the newest first; none of a study that is read for the first
+        time.
     """
 
     study: Study
@@ -175,6 +196,7 @@ class Reading:
     stamp: Stamp
     version: str
     change: Change | None = None
+    predecessors: tuple[Predecessor, ...] = ()
 
     def uid(self, name: str) -> str:
         """UID of one object of this reading; see `Stamp.uid`."""

@@ -119,7 +119,7 @@ class Receipt:
     instances: tuple[ReadInstance, ...]
     results: Mapping[str, str]
     models: tuple[UsedModel, ...]
-    settings: Mapping[str, str | int | None] = field(repr=False)
+    settings: Mapping[str, str | int | list[str] | None] = field(repr=False)
     versions: Mapping[str, str]
     timings_ms: tuple[tuple[str, int], ...]
     keys: KeyIds | None = None
@@ -193,6 +193,7 @@ def receipt_of(
             "seed": reading.stamp.seed,
             "reporting_limit_ml": str(REPORTING_LIMIT_ML),
             "earlier_study_uid": None if reading.change is None else reading.change.study_uid,
+            "superseded_uids": [one.sop_instance_uid for one in reading.predecessors],
         },
         versions=_versions(reading),
         timings_ms=tuple((stage, round(seconds * 1000)) for stage, seconds in timings.seconds),

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from readings import ORIENTATIONS, Phantom, phantom_reading
 from zweitblick.change import NoProposal
 from zweitblick.dicom.capture import secondary_capture
 from zweitblick.dicom.pdf import encapsulated_pdf
+from zweitblick.dicom.predecessor import predecessor
 from zweitblick.dicom.seg import segmentation
 from zweitblick.dicom.sr import structured_report
 from zweitblick.report.pdf import pdf
@@ -42,12 +45,20 @@ def written(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[
     folder = tmp_path_factory.mktemp("written")
     reading = phantom_reading(tmp_path_factory.mktemp("source"), phantom)
     seg, page = segmentation(reading), pdf(reading)
+    report, wrapped = structured_report(reading, seg), encapsulated_pdf(reading, page)
+    second = replace(
+        reading,
+        stamp=replace(reading.stamp, time=reading.stamp.time + timedelta(hours=1)),
+        predecessors=(predecessor(report), predecessor(wrapped)),
+    )
     objects = {
         "seg.dcm": seg,
-        "sr.dcm": structured_report(reading, seg),
+        "sr.dcm": report,
+        "sr-second.dcm": structured_report(second, segmentation(second)),
         "sr-change.dcm": structured_report(changed(reading), seg),
         "sr-no-change.dcm": structured_report(changed(reading, proposal=NO_CATEGORY, matched=False), seg),
-        "pdf.dcm": encapsulated_pdf(reading, page),
+        "pdf.dcm": wrapped,
+        "pdf-second.dcm": encapsulated_pdf(second, page),
         "capture.dcm": secondary_capture(reading)[0],
         "report.pdf": page,
     }
@@ -66,9 +77,11 @@ def run(*command: str | Path) -> str:
     [
         ("seg.dcm", "Segmentation"),
         ("sr.dcm", "Comprehensive3DSR"),
+        ("sr-second.dcm", "Comprehensive3DSR"),
         ("sr-change.dcm", "Comprehensive3DSR"),
         ("sr-no-change.dcm", "Comprehensive3DSR"),
         ("pdf.dcm", "EncapsulatedPDF"),
+        ("pdf-second.dcm", "EncapsulatedPDF"),
         ("capture.dcm", "SCImage"),
     ],
 )

@@ -7,12 +7,13 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from zweitblick.dicom import codes
 from zweitblick.dicom.context import MANUFACTURER, PDF, header, instance_uid, part10, series_uid, settled
 from zweitblick.dicom.planes import reference_planes
+from zweitblick.dicom.predecessor import succeeding
 from zweitblick.reading import Reading
 from zweitblick.study import Instance
 
 
 def encapsulated_pdf(reading: Reading, pdf: bytes) -> bytes:
-    """Wrap the report for the archive, in the patient and study of the source.
+    """Wrap the report for the archive, in the patient and study of the source; it names those that it supersedes.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def encapsulated_pdf(reading: Reading, pdf: bytes) -> bytes:
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     dataset.EncapsulatedDocumentLength = len(pdf)
     dataset.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
-    return part10(settled(dataset, reading, output=PDF))
+    return part10(settled(succeeding(dataset, reading), reading, output=PDF))
 
 
 def _source(instance: Instance) -> Dataset:

@@ -23,6 +23,7 @@ from zweitblick.dicom.context import (
     tumour_model,
 )
 from zweitblick.dicom.planes import reference_planes
+from zweitblick.dicom.predecessor import succeeding
 from zweitblick.findings import DiameterBasis, Diameters, Findings, Lesion, Point, Side
 from zweitblick.prediction import CORE, ENHANCING, OEDEMA, Region
 from zweitblick.reading import POPULATION, RESEARCH_USE, Reading
@@ -41,7 +42,7 @@ def structured_report(reading: Reading, segmentation: bytes) -> bytes:
     one for the whole, its core and its enhancing tumour, with the diameters as lines in the patient (TID 1501: a
     segment spans all lesions, so none of them is a lesion's own region). Where there is an earlier reading, one for the
     change of each region, and of each lesion that was there before. The observer is the device, never a person;
-    the document is PARTIAL, PRELIMINARY and UNVERIFIED.
+    the document is PARTIAL, PRELIMINARY and UNVERIFIED. It names the reports that it supersedes.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def structured_report(reading: Reading, segmentation: bytes) -> bytes:
         instance_number=1,
         coding_schemes=[codes.private_scheme()],
     )
-    return part10(settled(dataset, reading, output=SR))
+    return part10(settled(succeeding(dataset, reading), reading, output=SR))
 
 
 def _with_segments_by_frame(seg: Dataset) -> Dataset:

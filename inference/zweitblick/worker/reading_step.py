@@ -43,6 +43,7 @@ from zweitblick.timings import Timings
 from zweitblick.worker.faults import Fault, failed
 from zweitblick.worker.inputs import inputs
 from zweitblick.worker.partners import Notary, Partners
+from zweitblick.worker.predecessors import predecessors, superseding
 from zweitblick.worker.turn import Turn, happened
 
 log = logging.getLogger(__name__)
@@ -214,7 +215,9 @@ class ReadingStep:
         self._audit.record(self._access(turn, Action.READ))
         kept = prior_of(self._store, turn.study, headers, before=stamp.time)
         prior = with_lookup(kept, self._store.lookups.outcome(turn.round))
+        superseded = predecessors(self._store, self._store.work.round(turn.round))
         reading = pipeline.read(headers, share.bundles(self._bundles), prior=prior, stamp=stamp, observer=stage)
+        reading = superseding(reading, superseded)
         return _Made(reading, documents(reading, observer=stage), timings)
 
     def _contents(self, turn: Turn, share: Share) -> list[bytes]:
