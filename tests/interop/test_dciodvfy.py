@@ -119,6 +119,11 @@ def test_dsrdump_shows_every_measurement_with_unit_and_code(written: dict[str, P
     assert "Right" not in said
 
 
+def test_dsrdump_shows_that_a_report_has_a_predecessor(written: dict[str, Path]) -> None:
+    assert re.findall(r"^Predecessor Docs +: (.+)$", run("dsrdump", written["sr-second.dcm"]), re.MULTILINE) == ["1"]
+    assert "Predecessor" not in run("dsrdump", written["sr.dcm"])
+
+
 def test_poppler_reads_one_page_with_the_same_side(written: dict[str, Path], phantom: Phantom) -> None:
     assert re.search(r"^Pages: +1$", run("pdfinfo", written["report.pdf"]), re.MULTILINE)
     text = run("pdftotext", "-layout", written["report.pdf"], "-")

@@ -25,11 +25,11 @@ def predecessor(document: bytes) -> Predecessor:
     """
     with quietly():
         data = read_header(document, tags_of((*_UIDS, *_WRITTEN))).data
-        uids = [text(data, keyword) for keyword in _UIDS]
+        series, sop_class, instance = (text(data, keyword) for keyword in _UIDS)
         written_at = moment(*(text(data, keyword) for keyword in _WRITTEN))
-    if written_at is None or not all(uids):
+    if written_at is None or not all((series, sop_class, instance)):
         raise DamagedInstanceError("the document lacks a UID or its content date, so that none can name it")
-    return Predecessor(*uids, written_at)
+    return Predecessor(series, sop_class, instance, written_at)
 
 
 def succeeding(dataset: Dataset, reading: Reading) -> Dataset:
