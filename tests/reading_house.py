@@ -88,12 +88,18 @@ def keep_renamed(
 
 
 def renamed(path: Path, name: str, **header: str) -> ReceivedInstance:
+    return received(with_new_uids(path, name, **header))
+
+
+def with_new_uids(path: Path, name: str, **header: str) -> pydicom.Dataset:
+    """Return a file as one of another study, of which the same name gives the same UIDs."""
     data = pydicom.dcmread(path)
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
         setattr(data, keyword, generate_uid(entropy_srcs=[str(data.get(keyword)), name]))
     for keyword, value in header.items():
         setattr(data, keyword, value)
-    return received(data)
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    return data
 
 
 def received(data: pydicom.Dataset) -> ReceivedInstance:

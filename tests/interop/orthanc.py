@@ -94,10 +94,15 @@ class Orthanc:
         us = {"AET": "ZWEITBLICK", "Host": "127.0.0.1", "Port": int(port), "UseDicomTls": self.authority is not None}
         assert self.client.put("/modalities/zweitblick", json=us).status_code == 200
 
-    def of_modality(self, modality: str) -> pydicom.Dataset:
+    def found(self, level: str, **query: str) -> list[str]:
+        """Return Orthanc's own ids of what it has."""
+        answer = self.client.post("/tools/find", json={"Level": level, "Query": query})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def of_modality(self, modality: str, **query: str) -> pydicom.Dataset:
         """Return the one instance of a modality."""
-        asked = {"Level": "Instance", "Query": {"Modality": modality}}
-        (found,) = self.client.post("/tools/find", json=asked).json()
+        (found,) = self.found("Instance", Modality=modality, **query)
         return pydicom.dcmread(pydicom.filebase.DicomBytesIO(self.client.get(f"/instances/{found}/file").content))
 
     def forwarded(self) -> int:

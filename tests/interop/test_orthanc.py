@@ -1,4 +1,4 @@
-"""Orthanc sends a study and gets findings back: by C-STORE, over TLS and by STOW-RS, once, though one was down."""
+"""Orthanc sends a study by C-STORE; findings go back by C-STORE, over TLS and by STOW-RS, once, though one was down."""
 
 import io
 from collections.abc import Iterator
@@ -23,8 +23,6 @@ from zweitblick.vault.keyholders import FileKeyHolder
 
 RESULTS = {"seg": "SEG", "sr": "SR", "encapsulated-pdf": "DOC"}
 """Results, and the modality of each."""
-T1 = "3"
-"""Series Number of the sample study's T1, which is not enough to read a study."""
 
 
 @dataclass
@@ -196,25 +194,3 @@ def test_our_objects_that_auto_routing_sends_back_begin_no_round(house: House) -
         assert outcomes.count(Outcome.RETURNED) == len(RESULTS)
         assert len(store.rounds(token)) == 1
         assert len(store.instances(token)) == len(house.source)
-
-
-def test_a_study_is_taken_over_tls(house: House, tmp_path: Path) -> None:
-    """Of one series, so that nothing has to be read."""
-    authority = house.secured.authority
-    ours = authority.issue("receiver")
-    settings = tmp_path / "settings.toml"
-    settings.write_text(f"""
-        [dicom]
-        ae_title = "ZWEITBLICK"
-        calling_ae_titles = ["SECURED"]
-        certificate = "{ours.certificate}"
-        key = "{ours.key}"
-        client_cas = "{authority.files.certificate}"
-    """)
-    uid = house.source[0].StudyInstanceUID
-    series = next(
-        one["ID"] for one in house.secured.get("/series?expand") if one["MainDicomTags"]["SeriesNumber"] == T1
-    )
-    with serving(tmp_path, "--config", str(settings)) as service:
-        house.secured.send(series, service.port)
-        assert service.reached(uid, "failed")["error"]["code"] == "study.missing-sequence"
