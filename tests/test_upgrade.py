@@ -1,18 +1,27 @@
 """A release that finds an older one's database with work in flight brings it to its end."""
 
 import io
-import sqlite3
-from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine
+from sqlalchemy import MetaData, create_engine, insert, select
 
+from delivery.test_deliverer import PATIENT
+from delivery.test_resumed import begun
+from peers.fake_peers import StorePeer
 from quick_reading import quick
 from reading_house import House, fails_at_once, last, reached
+from store.stores import SENDER
+from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.delivery.route import Route
+from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.model.bundle import Bundles
 from zweitblick.store import database
+from zweitblick.store.deliveries import Attempt, Delivery, DeliveryState
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ResultName
 from zweitblick.store.store import Store
@@ -40,22 +49,68 @@ ENDS = {
 """The studies are of one image, which cannot be read."""
 
 
-def test_rounds_in_each_state_are_brought_to_their_end(
-    tmp_path: Path, bundles: Bundles, quick_files: list[Path]
+REVISIONS = ("data_0001", "data_0003_deliveries", "data_0006_lookups")
+ASKED = "2.25.4711"
+"""Transaction UID of a request for storage commitment that the older release has made."""
+
+
+@dataclass(frozen=True)
+class Flight:
+    """Work that an older release has begun: studies by the state of their rounds, and two deliveries.
+
+    The first delivery waits, the destination of the second was asked to commit itself; there are none in a revision
+    without their table.
+    """
+
+    rounds: dict[State, str]
+    deliveries: list[Delivery]
+
+    @classmethod
+    def begun(cls, store: Store, image: Path, revision: str) -> Self:
+        rounds = {state: lived(store, image, state) for state in LIVES}
+        if revision < "data_0003":
+            return cls(rounds, [])
+        waiting, committing = begun(store, 1), begun(store, 2)
+        store.deliveries.note(committing.id, Attempt(1, DeliveryState.COMMITTING, transaction_uid=ASKED))
+        return cls(rounds, [waiting, committing])
+
+    def assert_ends(self, house: House, store: Store) -> None:
+        """Let a worker of this release have it, and look at what has come of it."""
+        turns = {state: last(store, token).turn for state, token in self.rounds.items()}
+        assert turns == {state: events.count(Event.COMPLETED) for state, events in LIVES.items()}
+        house.clock.move(30)
+        with StorePeer() as pacs:
+            route = Route(pacs.destination, ("sr",), senders=frozenset({SENDER}))
+            deliverer = Deliverer(store, [route], patience=PATIENT)
+            with house.worker(store, deliverer=deliverer):
+                if self.deliveries:
+                    deliverer.committed(CommitmentReport(ASKED))
+                for one in self.deliveries:
+                    reached(store, one.study, State.AWAITING_REVIEW)
+                for state, token in self.rounds.items():
+                    reached(store, token, ENDS[state])
+        assert len(pacs.received) == len(self.deliveries) // 2, "what waits for a commitment is not sent again"
+        ended = [store.deliveries.get(one.id) for one in self.deliveries]
+        assert [(one.state, one.attempts) for one in ended] == [(DeliveryState.DELIVERED, 1)] * len(ended)
+        names = [result.name for result in store.results(last(store, self.rounds[State.READING]).id)]
+        assert sorted(names) == ["error", "seg"]  # what was half kept is not shown, and goes with the next reading
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_work_in_flight_is_brought_to_its_end(
+    tmp_path: Path, bundles: Bundles, quick_files: list[Path], revision: str
 ) -> None:
     house = House(tmp_path, quick(bundles))
     with house.store() as store:
-        tokens = {state: lived(store, quick_files[0], state) for state in LIVES}
-    as_of(house.folder / "data" / "data" / "store.sqlite", "data_0001")
+        flight = Flight.begun(store, quick_files[0], revision)
+    file = house.folder / "data" / "data" / "store.sqlite"
+    old = file.with_name("old.sqlite")
+    as_of(f"sqlite:///{file}", f"sqlite:///{old}", revision)
+    for journal in file.parent.glob("store.sqlite*"):
+        journal.unlink()
+    old.rename(file)
     with house.store() as store:
-        turns = {state: last(store, token).turn for state, token in tokens.items()}
-        assert turns == {state: events.count(Event.COMPLETED) for state, events in LIVES.items()}
-        house.clock.move(30)
-        with house.worker(store):
-            for state, token in tokens.items():
-                reached(store, token, ENDS[state])
-        names = [result.name for result in store.results(last(store, tokens[State.READING]).id)]
-        assert sorted(names) == ["error", "seg"]  # what was half kept is not shown, and goes with the next reading
+        flight.assert_ends(house, store)
 
 
 def lived(store: Store, image: Path, state: State) -> str:
@@ -70,25 +125,30 @@ def lived(store: Store, image: Path, state: State) -> str:
     return token
 
 
-def as_of(file: Path, revision: str) -> None:
-    """Make a database what it was at a revision, which an older release's migrations have made, with the same rows."""
-    old = file.with_name("old.sqlite")
-    engine = create_engine(f"sqlite:///{old}")
-    with engine.begin() as transaction:
-        config = Config()
-        migrations = Path(database.__file__).with_name("migrations")
-        config.set_main_option("script_location", str(migrations))
-        config.set_main_option("path_separator", "newline")
-        config.set_main_option("version_locations", str(migrations / "data"))
+def as_of(new: str, old: str, revision: str) -> None:
+    """Make an empty database what a new one was at a revision: with an older release's tables, and the same rows.
+
+    Parameters
+    ----------
+    new, old
+        URLs of both.
+    revision
+        Which.
+    """
+    config = Config()
+    migrations = Path(database.__file__).with_name("migrations")
+    config.set_main_option("script_location", str(migrations))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(migrations / "data"))
+    source, target = create_engine(new), create_engine(old)
+    with source.begin() as rows, target.begin() as transaction:
         config.attributes["connection"] = transaction
         command.upgrade(config, revision)
-    engine.dispose()
-    with closing(sqlite3.connect(old)) as connection, connection:
-        connection.execute("ATTACH ? AS new", [str(file)])
-        for (table,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
-            columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
-            if table != "alembic_version":
-                connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")  # noqa: S608 -- names of our tables
-    for journal in file.parent.glob("store.sqlite*"):
-        journal.unlink()
-    old.rename(file)
+        tables = MetaData()
+        tables.reflect(transaction)
+        for table in tables.sorted_tables:
+            found = rows.execute(select(table)).mappings().all()
+            if table.name != "alembic_version" and found:
+                transaction.execute(insert(table), [dict(row) for row in found])
+    source.dispose()
+    target.dispose()
