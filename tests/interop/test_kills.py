@@ -1,5 +1,7 @@
 """A service that is killed at random moments keeps what it acknowledged, and reads and delivers each round once.
 
+What it did is on its audit trail, which is whole. Every other service receives in two processes of their own.
+
 `make soak` kills it 50 times (``--kills``) at any time and 25 times within a delivery, continuous integration five and
 three times.
 """
@@ -16,21 +18,29 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from dimse.wire import RawPeer
 from interop.killing_peer import MOMENTS, SENT, KillingPeer
+from interop.quick_service import settings_in
 from kept_study import PATIENCE_S, wait_until
 from peers.fake_peers import data_of
 from reading_house import RESULTS, last, renamed
+from zweitblick.audit import codes
+from zweitblick.audit.codes import Code
+from zweitblick.audit.reader import TrailReader
+from zweitblick.audit.verification import verify_trail
+from zweitblick.cli.recording import audit_sealer, audit_signer, trail_folder
 from zweitblick.store.life import IN_WORK, Actor, Event, State
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import FileKeyHolder, make_key_file
 
-PROGRAM = Path(__file__).with_name("quick_service.py")
+PROGRAM = [sys.executable, "-c", "from interop.quick_service import main; main()"]
+"""No file, which each receiver process would import too, with all that a worker needs."""
 LONGEST_LIFE_S = 20.0
 """Long enough that some lives see a whole reading."""
 
@@ -83,7 +93,7 @@ def test_kills_lose_nothing_and_double_nothing(
     chance, sender = random.Random(6), Sender()  # noqa: S311 -- moments, no secrets
     for kill in range(request.config.getoption("--kills")):
         sender.add([renamed(path, f"study {kill}") for path in quick_files])
-        with serving(folder, pacs) as (process, port):
+        with serving(folder, pacs, receivers=1 + kill % 2) as (process, port):
             killing = threading.Timer(chance.uniform(0, LONGEST_LIFE_S), process.kill)
             killing.start()
             sender.send(port)
@@ -97,6 +107,7 @@ def test_kills_lose_nothing_and_double_nothing(
         kept = {(study, one.sop_instance_uid) for study, token in tokens.items() for one in store.instances(token)}
         assert kept == set(sender.sent)
     assert_read_and_delivered_once(folder, pacs)
+    assert {event for study in tokens for event in received(study) | read_and_delivered(study)} <= on_record(folder)
 
 
 def test_kills_within_a_delivery_leave_one_result(
@@ -117,6 +128,8 @@ def test_kills_within_a_delivery_leave_one_result(
     assert_read_and_delivered_once(folder, pacs)
     assert len(pacs.received) > len(pacs.versions), "no delivery was repeated, so none was broken off"
     assert len(pacs.versions) == kills * len(SENT)
+    studies = {renamed(quick_files[0], f"study {kill}").study_instance_uid for kill in range(kills)}
+    assert {event for study in studies for event in read_and_delivered(study)} <= on_record(folder)
 
 
 def assert_read_and_delivered_once(folder: Path, pacs: KillingPeer) -> None:
@@ -164,13 +177,41 @@ def made_for_others(store: Store, round_id: str) -> dict[str, bytes]:
     return found
 
 
+def received(study: str) -> set[tuple[Code, str, str]]:
+    return {(codes.BEGIN_TRANSFERRING, study, "RAW")}
+
+
+def read_and_delivered(study: str) -> set[tuple[Code, str, str]]:
+    return {(codes.INSTANCES_ACCESSED, study, ""), (codes.BEGIN_TRANSFERRING, study, "ZWEITBLICK")}
+
+
+def on_record(folder: Path) -> set[tuple[Code, str, str]]:
+    """Verify the audit trail, and return its events, each with its study and the AE title of who sent that, if any."""
+    settings = settings_in(folder)
+    sealer, key = audit_sealer(settings, FileKeyHolder(settings.key_file)), audit_signer(settings).public_key
+    whole = verify_trail(trail_folder(settings), keys=[key])
+    assert whole.unfinished_bytes == 0
+    entries = TrailReader(trail_folder(settings), sealer).after(0, most=whole.head.count)
+    assert len(entries) == whole.head.count
+    return {told(entry.message) for entry in entries}
+
+
+def told(message: bytes) -> tuple[Code, str, str]:
+    event = ET.fromstring(message)  # noqa: S314 -- our own
+    happened = event.find("EventIdentification/EventID").attrib
+    code = Code(happened["csd-code"], happened["codeSystemName"], happened["originalText"])
+    study = event.find("ParticipantObjectIdentification").attrib["ParticipantObjectID"]
+    title = event.find("ActiveParticipant").get("AlternativeUserID", "").removeprefix("AETITLES=")
+    return code, study, title
+
+
 @contextmanager
-def serving(folder: Path, pacs: KillingPeer) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def serving(folder: Path, pacs: KillingPeer, *, receivers: int = 1) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run the service until it is killed, or ends as it is told to."""
     paths = os.pathsep.join(sys.path)
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, PROGRAM, folder, "--deliver-to", str(pacs.destination.port)],
+            [*PROGRAM, folder, "--deliver-to", str(pacs.destination.port), "--receivers", str(receivers)],
             env=os.environ | {"PYTHONPATH": paths},
             stdout=subprocess.PIPE,
             stderr=log,

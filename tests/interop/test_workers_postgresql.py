@@ -37,11 +37,11 @@ class House:
         make_key_file(folder / "key")
 
     def store(self) -> Store:
-        places = StorePlaces(*self.urls, self.folder / "objects")
+        places = StorePlaces(*self.urls, self.folder / "data" / "objects")
         return Store(places, FileKeyHolder(self.folder / "key"), clock=self.clock)
 
     def worker(self, store: Store, network: Box | None = None) -> Worker:
-        place = WorkPlace(self.folder / "work", queue=self.urls[0])
+        place = WorkPlace(self.folder / "data" / "work", queue=self.urls[0])
         return Worker(store, quick(self.bundles, network), place, clock=self.clock)
 
     @contextmanager
