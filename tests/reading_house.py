@@ -33,6 +33,7 @@ class House:
 
     def __init__(self, folder: Path, bundles: Bundles) -> None:
         self.folder, self.bundles, self.clock, self.book = folder, bundles, Clock(), Book()
+        self.place = WorkPlace(folder / "work")
 
     @contextmanager
     def store(self, kind: type[Store] = Store) -> Iterator[Store]:
@@ -47,8 +48,7 @@ class House:
             "lookup": PriorLookup(store, (), clock=self.clock),
         }
         found = Partners(**(usual | {"audit": self.book} | partners))
-        place = WorkPlace(self.folder / "work")
-        return Worker(store, bundles or self.bundles, place, clock=self.clock, partners=found)
+        return Worker(store, bundles or self.bundles, self.place, clock=self.clock, partners=found)
 
     def take_from_queue(self, name: str, workflow: str, *arguments: Any, version: str = WORKFLOWS) -> None:
         """Let DBOS think that this process has taken a workflow from the queue of its name, which it never begins."""

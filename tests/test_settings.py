@@ -43,6 +43,7 @@ keys_database = "postgresql+psycopg://reader@db/keys?passfile=/secret/pgpass"
 
 [dicom]
 host = "10.0.0.5"
+largest_study_bytes = 8000000000
 port = 104
 ae_title = "ZWEITBLICK"
 calling_ae_titles = ["SCANNER", "PACS 1"]
@@ -297,6 +298,7 @@ EVERYTHING = Settings(
         host="10.0.0.5",
         port=104,
         ae_title="ZWEITBLICK",
+    largest_study_bytes=8 * 10**9,
         calling_ae_titles=frozenset({"SCANNER", "PACS 1"}),
         certificate=Path("/etc/zweitblick/cert.pem"),
         key=Path("/etc/zweitblick/cert.key"),

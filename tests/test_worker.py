@@ -2,16 +2,19 @@
 
 import io
 import json
+import re
 import threading
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pydicom
 import pytest
+from pydicom.uid import CTImageStorage
 
 from audit.book import patient_of, study_of
-from kept_study import files_of, wait_until
+from kept_study import files_of, sent, wait_until
 from reading_house import RESULTS, House, contents, keep, last, reached
 from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
@@ -21,8 +24,10 @@ from zweitblick.model.bundle import Bundles
 from zweitblick.model.runtime import Network, Tensor
 from zweitblick.reading import Stamp
 from zweitblick.sample import SampleTruth
+from zweitblick.settings import Settings
 from zweitblick.store.life import Actor, Event, State
-from zweitblick.worker import BREAKS
+from zweitblick.store.store import Store
+from zweitblick.worker import BREAKS, WorkPlace
 
 
 @pytest.fixture
@@ -97,6 +102,47 @@ def test_a_study_that_cannot_be_read_fails_with_its_code(house: House, study: Pa
     header = pydicom.dcmread(files_of(study)[0], stop_before_pixels=True)
     for event in house.book.events:
         assert (study_of(event), patient_of(event)) == (header.StudyInstanceUID, header.PatientID)
+
+
+class Watched(Store):
+    """Remembers which objects are opened."""
+
+    opened: list[str]
+
+    def open(self, object_id: str) -> BinaryIO:
+        self.opened.append(object_id)
+        return super().open(object_id)
+
+
+@pytest.mark.parametrize(("spare", "code"), [(0, "study.missing-sequence"), (-1, "study.too-large")])
+def test_a_study_that_does_not_fit_in_memory_fails_at_once_and_is_not_opened(
+    house: House, quick_files: list[Path], spare: int, code: str
+) -> None:
+    few = quick_files[:3]
+    with house.store(Watched) as store:
+        token = keep(store, few)
+        images = {one.id: one.series_instance_uid for one in store.instances(token)}
+        store.opened = []
+        size = sum(len(store.open(one).read()) for one in images)
+        store.keep(replace(sent(few[0]), sop_class_uid=CTImageStorage, sop_instance_uid="1.2.3"))
+        house.place = WorkPlace(house.folder / "work", largest_study_bytes=size + spare)
+        store.opened.clear()
+        with house.worker(store) as worker:
+            worker.submit(last(store, token))
+            failed = reached(store, token, State.FAILED)
+        opened = sum(one in images for one in store.opened)
+        error = json.loads(contents(store, failed.id)["error"])
+        events = [entry.event for entry in store.history(token)]
+    heads = len(set(images.values()))  # of an image of each series, for the study's priority
+    assert opened == heads + (len(few) if code == "study.missing-sequence" else 0)
+    assert error["code"] == code
+    assert events == [Event.COMPLETED, Event.STARTED, Event.GAVE_UP]
+    if code == "study.too-large":
+        assert {str(size), str(size - 1), "largest_study_bytes"} <= set(re.split("[ ;]", error["message"]))
+
+
+def test_as_large_a_study_is_read_if_nothing_is_set() -> None:
+    assert WorkPlace(Path()).largest_study_bytes == Settings.largest_study_bytes
 
 
 def test_a_reading_that_cannot_be_put_on_record_waits(

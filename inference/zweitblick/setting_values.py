@@ -84,7 +84,7 @@ def count_of(what: str, lowest: int, highest: int) -> Callable[[object], int]:
 as_receivers = count_of("processes", 1, MOST_RECEIVERS)
 
 
-def as_upload_bytes(raw: object) -> int:
+def as_size_bytes(raw: object) -> int:
     """Take a number of bytes."""
     return _whole(raw, 2**10, 2**50, f"{raw!r} is no number of bytes; give 1024 or more")
 

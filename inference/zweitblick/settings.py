@@ -35,11 +35,11 @@ from zweitblick.setting_values import (
     as_quiet_time,
     as_quiet_times,
     as_receivers,
+    as_size_bytes,
     as_switch,
     as_timeout_s,
     as_title,
     as_titles,
-    as_upload_bytes,
     as_url,
     count_of,
 )
@@ -159,6 +159,8 @@ class Settings:
     database, keys_database
         URLs of the store's two PostgreSQL databases, which any number of processes may share; None for SQLite in the
         data folder. Passwords are in files that they name.
+    largest_study_bytes
+        A study whose MR instances have more is not read: they are held in memory as a whole, of two studies at once.
     dicom, http
         Where to listen.
     access
@@ -190,6 +192,7 @@ class Settings:
     database: str | None = field(default=None, repr=False)
     keys_database: str | None = field(default=None, repr=False)
     dicom: DicomSettings = DicomSettings()
+    largest_study_bytes: int = 2**31
     http: HttpSettings = HttpSettings()
     access: AccessSettings = USUAL_ACCESS
     audit: AuditSettings = AuditSettings()
@@ -282,6 +285,7 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         database=values.get("database"),
         keys_database=values.get("keys_database"),
         dicom=DicomSettings(**section("dicom")),
+        largest_study_bytes=values.get("largest_study_bytes", Settings.largest_study_bytes),
         http=HttpSettings(**section("http")),
         access=composed_access(section("access")),
         audit=AuditSettings(**section("audit")),
@@ -323,6 +327,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "database": as_database,
     "keys_database": as_database,
     "dicom.host": as_host,
+    "largest_study_bytes": as_size_bytes,
     "dicom.port": as_port,
     "dicom.ae_title": as_title,
     "dicom.calling_ae_titles": as_titles,
@@ -338,7 +343,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.network_timeout_s": as_timeout_s,
     "http.host": as_host,
     "http.port": as_port,
-    "http.largest_upload_bytes": as_upload_bytes,
+    "http.largest_upload_bytes": as_size_bytes,
     "access.users_file": as_path,
     "access.client_secret_file": as_path,
     "access.ca": as_path,

@@ -139,7 +139,7 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
         archives = _archives(settings, lambda route: route.priors)
         lookup = PriorLookup(store, archives, clock=_now, audit=trail)
         partners = Partners(deliverer, metrics, trail, lookup, notary)
-        place = WorkPlace(settings.data / "data" / "work", queue=settings.database)
+        place = WorkPlace(settings.data / "data" / "work", settings.database, settings.largest_study_bytes)
         worker = stack.enter_context(
             Worker(store, bundles, place, clock=_now, priorities=settings.priorities, partners=partners)
         )

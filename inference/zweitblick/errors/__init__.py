@@ -35,6 +35,7 @@
     │   ├── MixedPatientsError          study.mixed-patients
     │   ├── MixedStudiesError           study.mixed-studies
     │   ├── MissingSequenceError        study.missing-sequence
+    │   ├── StudyTooLargeError          study.too-large
     │   └── NotAHeadError               study.not-a-head
     ├── GeometryError                   volume.geometry
     ├── VoxelError                      volume.voxels
@@ -319,6 +320,7 @@ from zweitblick.errors.study import (
     PixelDecodeError,
     SecondaryCaptureError,
     SeriesError,
+    StudyTooLargeError,
     SourceError,
     SourceMissingError,
     StudyError,
@@ -374,7 +376,8 @@ __all__ = [
     "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError", "SigningError",
     "SigningKeyError", "SinkError", "SourceError", "SourceMissingError", "StepAttributeError", "StepEndedError",
     "StepExistsError", "StepUidError", "StepValueError", "StoreDamagedError", "StoreError", "StoreFullError",
-    "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError", "SyslogSettingError", "TokenError",
+    "StoreKeyError", "StoreUnavailableError", "StoreVersionError", "StudyError", "StudyTooLargeError",
+    "SyslogSettingError", "TokenError",
     "TooManyFilesError", "TooManyMatchesError", "TooManyRequestsError", "TrailBrokenError", "TransactionError",
     "TransferSyntaxError", "UnevenSpacingError", "UnknownDestinationError", "UnknownKekError", "UnknownObjectError",
     "UnknownRoundError", "UnknownStepError", "UnknownStudyError", "UnknownWorkitemError", "UnsafeArchiveError",

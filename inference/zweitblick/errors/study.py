@@ -189,6 +189,12 @@ class MissingSequenceError(StudyError):
     code = "study.missing-sequence"
 
 
+class StudyTooLargeError(StudyError):
+    """A study is larger than one that is read may be."""
+
+    code = "study.too-large"
+
+
 class NotAHeadError(StudyError):
     """No brain is in the picture."""
 

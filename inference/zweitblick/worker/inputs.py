@@ -1,5 +1,7 @@
 """Inputs: which instances of a study are opened to be read."""
 
+from collections.abc import Iterable
+
 from pydicom.uid import (
     UID,
     EnhancedMRColorImageStorage,
@@ -8,6 +10,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
+from zweitblick.errors import StudyTooLargeError
 from zweitblick.store.objects import KeptInstance
 from zweitblick.store.store import Store
 
@@ -33,6 +36,22 @@ def inputs(store: Store, study: str, number: int) -> list[KeptInstance]:
     """
     there = [one for one in store.instances(study) if one.round <= number and one.conflicts_with is None]
     return sorted((one for one in there if may_be_mr(one.sop_class_uid)), key=lambda one: one.sop_instance_uid)
+
+
+def check_size(instances: Iterable[KeptInstance], *, most_bytes: int) -> None:
+    """Refuse what would not fit in memory, before any of it is opened.
+
+    Raises
+    ------
+    StudyTooLargeError
+        If the instances have more than ``most_bytes`` together.
+    """
+    size = sum(one.plain_bytes for one in instances)
+    if size > most_bytes:
+        raise StudyTooLargeError(
+            f"the study's MR instances have {size} bytes and largest_study_bytes is {most_bytes}; raise it if two such "
+            "studies fit in memory, and read the study again"
+        )
 
 
 def may_be_mr(sop_class_uid: str) -> bool:

@@ -17,10 +17,13 @@ WORKFLOWS = "3"
 """Version of the workflows' steps; a change of their order or meaning needs another. Turns and deliveries that are in
 the queue in an older version are put there anew."""
 
+LARGEST_STUDY_BYTES = 2**31
+"""Of two studies that are read at once both fit in 8 GB, with the 2.8 GiB that the work takes (docs/performance.md)."""
+
 
 @dataclass(frozen=True)
 class WorkPlace:
-    """Where workers lie.
+    """Where workers lie, and what there is room for.
 
     Parameters
     ----------
@@ -29,10 +32,13 @@ class WorkPlace:
     queue
         URL of DBOS's PostgreSQL database, in which it makes a schema of its own: any number of workers share it. None
         for one in SQLite in the folder, which one worker has for itself.
+    largest_study_bytes
+        So many bytes the MR instances of a study may have to be read, since they are held in memory as a whole.
     """
 
     folder: Path
     queue: str | None = None
+    largest_study_bytes: int = LARGEST_STUDY_BYTES
 
     @property
     def url(self) -> str:

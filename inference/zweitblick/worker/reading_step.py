@@ -41,7 +41,7 @@ from zweitblick.store.rounds import LifeEvent
 from zweitblick.store.store import Store
 from zweitblick.timings import Timings
 from zweitblick.worker.faults import Fault, failed
-from zweitblick.worker.inputs import inputs
+from zweitblick.worker.inputs import check_size, inputs
 from zweitblick.worker.partners import Notary, Partners
 from zweitblick.worker.predecessors import predecessors, superseding
 from zweitblick.worker.turn import Turn, happened
@@ -79,11 +79,14 @@ class ReadingStep:
         The networks.
     partners
         Who counts, has on record and signs for what is read.
+    largest_study_bytes
+        So many bytes the MR instances of a study may have.
     """
 
-    def __init__(self, store: Store, bundles: Bundles, partners: Partners) -> None:
+    def __init__(self, store: Store, bundles: Bundles, partners: Partners, *, largest_study_bytes: int) -> None:
         self._store = store
         self._bundles = bundles
+        self._largest_study_bytes = largest_study_bytes
         self._metrics = partners.metrics
         self._audit = partners.audit
         self._notary = partners.notary
@@ -222,7 +225,9 @@ class ReadingStep:
 
     def _contents(self, turn: Turn, share: Share) -> list[bytes]:
         contents: list[bytes] = []
-        for instance in inputs(self._store, turn.study, self._store.work.round(turn.round).number):
+        instances = inputs(self._store, turn.study, self._store.work.round(turn.round).number)
+        check_size(instances, most_bytes=self._largest_study_bytes)
+        for instance in instances:
             share.check()
             with self._store.open(instance.id) as file:
                 contents.append(file.read())

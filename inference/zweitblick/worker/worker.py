@@ -87,7 +87,7 @@ class Worker:
             opening.callback(seat.lock.close)
             self._fleet = opening.enter_context(Fleet(store, seat.worker, clock=clock))  # before it owns anything
             self._batcher = opening.enter_context(Batcher(observer=partners.metrics.batch))
-            reading = ReadingStep(store, bundles, partners)
+            reading = ReadingStep(store, bundles, partners, largest_study_bytes=place.largest_study_bytes)
             self._workflow = Workflow(store, reading, partners.deliverer, self._batcher, clock=clock)
             urgency = partial(priority, store, of_senders=priorities)
             places = QueuePlaces(QUEUE)
