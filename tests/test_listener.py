@@ -15,6 +15,7 @@ LIMITS = {
     "maximum_associations": 1,
     "maximum_pdu_bytes": 2**14,
     "maximum_instance_bytes": 2**20,
+    "maximum_held_bytes": 2**21,
     "acse_timeout_s": 7.0,
     "network_timeout_s": 8.0,
 }

@@ -24,7 +24,12 @@ from zweitblick.vault.keyholders.places import TokenPlace
 from zweitblick.vault.pool import PoolLimits
 
 HOME = {"HOME": "/home/somebody"}
-SIZES = {"maximum_associations": 8, "maximum_pdu_bytes": 2**16, "maximum_instance_bytes": 5 * 10**8}
+SIZES = {
+    "maximum_associations": 8,
+    "maximum_pdu_bytes": 2**16,
+    "maximum_instance_bytes": 5 * 10**8,
+    "maximum_held_bytes": 10**9,
+}
 LIMITS = SIZES | {"acse_timeout_s": 15.0, "network_timeout_s": 7.5}
 
 FILE = """
@@ -38,12 +43,12 @@ log_format = "json"
 otlp_endpoint = "http://127.0.0.1:4318"
 quiet_times_s = { SCANNER = 60, "PACS 1" = 0.5 }
 priorities = { ER_SCANNER = "stat", RESEARCH = "LOW" }
+largest_study_bytes = 8000000000
 database = "postgresql://reader@db/studies?passfile=/secret/pgpass"
 keys_database = "postgresql+psycopg://reader@db/keys?passfile=/secret/pgpass"
 
 [dicom]
 host = "10.0.0.5"
-largest_study_bytes = 8000000000
 port = 104
 ae_title = "ZWEITBLICK"
 calling_ae_titles = ["SCANNER", "PACS 1"]
@@ -230,6 +235,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_LOG_FORMAT": "json",
     "ZWEITBLICK_OTLP_ENDPOINT": "http://127.0.0.1:4318",
     "ZWEITBLICK_PRIORITIES": "ER_SCANNER=stat,RESEARCH=low",
+    "ZWEITBLICK_LARGEST_STUDY_BYTES": "8000000000",
     "ZWEITBLICK_DATABASE": "postgresql://reader@db/studies?passfile=/secret/pgpass",
     "ZWEITBLICK_KEYS_DATABASE": "postgresql://reader@db/keys?passfile=/secret/pgpass",
     "ZWEITBLICK_DICOM_HOST": "10.0.0.5",
@@ -292,13 +298,13 @@ EVERYTHING = Settings(
     quiet_time=timedelta(seconds=45),
     quiet_times={"SCANNER": timedelta(seconds=60), "PACS 1": timedelta(seconds=0.5)},
     priorities={"ER_SCANNER": Priority.STAT, "RESEARCH": Priority.LOW},
+    largest_study_bytes=8 * 10**9,
     database="postgresql+psycopg://reader@db/studies?passfile=/secret/pgpass",
     keys_database="postgresql+psycopg://reader@db/keys?passfile=/secret/pgpass",
     dicom=DicomSettings(
         host="10.0.0.5",
         port=104,
         ae_title="ZWEITBLICK",
-    largest_study_bytes=8 * 10**9,
         calling_ae_titles=frozenset({"SCANNER", "PACS 1"}),
         certificate=Path("/etc/zweitblick/cert.pem"),
         key=Path("/etc/zweitblick/cert.key"),

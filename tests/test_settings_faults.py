@@ -29,6 +29,7 @@ FAULTS = {
     "dicom.maximum_associations": "[dicom]\nmaximum_associations = 0",
     "dicom.maximum_pdu_bytes": "[dicom]\nmaximum_pdu_bytes = 1048577",
     "dicom.maximum_instance_bytes": "[dicom]\nmaximum_instance_bytes = 1023",
+    "dicom.maximum_held_bytes": "[dicom]\nmaximum_held_bytes = 1e9",
     "largest_study_bytes": "largest_study_bytes = 1023",
     "dicom.acse_timeout_s": "[dicom]\nacse_timeout_s = 0",
     "dicom.network_timeout_s": "[dicom]\nnetwork_timeout_s = 'nan'",

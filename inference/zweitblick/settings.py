@@ -68,8 +68,10 @@ class DicomSettings:
         So many processes receive on the port; 1 is the service's own.
     client_certificates
         By calling AE title, the certificate that its sender must show: SHA-256 fingerprint, or common name.
-    maximum_associations, maximum_pdu_bytes, maximum_instance_bytes, acse_timeout_s, network_timeout_s
+    maximum_associations, maximum_pdu_bytes, maximum_instance_bytes, maximum_held_bytes
         Limits of each receiver's associations, as `zweitblick.dimse.config.ListenerConfig` has them.
+    acse_timeout_s, network_timeout_s
+        Their patience, likewise.
     """
 
     host: str = "127.0.0.1"
@@ -84,6 +86,7 @@ class DicomSettings:
     maximum_associations: int = 32
     maximum_pdu_bytes: int = 2**17
     maximum_instance_bytes: int = 2**30
+    maximum_held_bytes: int = 2**31
     acse_timeout_s: float = 30.0
     network_timeout_s: float = 60.0
 
@@ -156,11 +159,11 @@ class Settings:
         The same by calling AE title, where it differs.
     priorities
         By calling AE title, where a sender's studies are more urgent than routine.
+    largest_study_bytes
+        A study whose MR instances have more is not read: they are held in memory as a whole, of two studies at once.
     database, keys_database
         URLs of the store's two PostgreSQL databases, which any number of processes may share; None for SQLite in the
         data folder. Passwords are in files that they name.
-    largest_study_bytes
-        A study whose MR instances have more is not read: they are held in memory as a whole, of two studies at once.
     dicom, http
         Where to listen.
     access
@@ -189,10 +192,10 @@ class Settings:
     quiet_time: timedelta = timedelta(seconds=30)
     quiet_times: Mapping[str, timedelta] = field(default_factory=dict)
     priorities: Mapping[str, Priority] = field(default_factory=dict)
+    largest_study_bytes: int = 2**31
     database: str | None = field(default=None, repr=False)
     keys_database: str | None = field(default=None, repr=False)
     dicom: DicomSettings = DicomSettings()
-    largest_study_bytes: int = 2**31
     http: HttpSettings = HttpSettings()
     access: AccessSettings = USUAL_ACCESS
     audit: AuditSettings = AuditSettings()
@@ -282,10 +285,10 @@ def _composed(values: Mapping[str, Any], environment: Mapping[str, str]) -> Sett
         quiet_time=values.get("quiet_time_s", Settings.quiet_time),
         quiet_times=values.get("quiet_times_s", {}),
         priorities=values.get("priorities", {}),
+        largest_study_bytes=values.get("largest_study_bytes", Settings.largest_study_bytes),
         database=values.get("database"),
         keys_database=values.get("keys_database"),
         dicom=DicomSettings(**section("dicom")),
-        largest_study_bytes=values.get("largest_study_bytes", Settings.largest_study_bytes),
         http=HttpSettings(**section("http")),
         access=composed_access(section("access")),
         audit=AuditSettings(**section("audit")),
@@ -324,10 +327,10 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "audit.syslog_key": as_path,
     "audit.syslog_cas": as_path,
     "priorities": as_priorities,
+    "largest_study_bytes": as_size_bytes,
     "database": as_database,
     "keys_database": as_database,
     "dicom.host": as_host,
-    "largest_study_bytes": as_size_bytes,
     "dicom.port": as_port,
     "dicom.ae_title": as_title,
     "dicom.calling_ae_titles": as_titles,
@@ -339,6 +342,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.maximum_associations": count_of("associations", 1, 4096),
     "dicom.maximum_pdu_bytes": count_of("bytes", 2**12, 2**20),
     "dicom.maximum_instance_bytes": count_of("bytes", 2**10, 2**32),
+    "dicom.maximum_held_bytes": count_of("bytes", 2**10, 2**40),
     "dicom.acse_timeout_s": as_timeout_s,
     "dicom.network_timeout_s": as_timeout_s,
     "http.host": as_host,

@@ -8,9 +8,10 @@ from pydicom.filewriter import write_dataset
 from pynetdicom.presentation import build_context
 
 from zweitblick.dicom.commitment import COMMITMENT_INSTANCE, STORAGE_COMMITMENT, CommitmentReport
+from zweitblick.dimse.buffer import BoundedBuffer
 from zweitblick.dimse.commitment import serve_report
 from zweitblick.dimse.data_set import LONGEST_BYTES
-from zweitblick.dimse.messages import N_EVENT_REPORT, BoundedBuffer, Request
+from zweitblick.dimse.messages import N_EVENT_REPORT, Request
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 STATUSES = {0x0000, 0xC000}

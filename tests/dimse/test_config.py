@@ -49,6 +49,7 @@ def test_every_other_address_needs_titles_and_tls(host: str, missing: str | None
         ("maximum_pdu_bytes", 0),
         ("maximum_pdu_bytes", 2**20 + 1),
         ("maximum_instance_bytes", 0),
+        ("maximum_held_bytes", 0),
         ("acse_timeout_s", 0),
         ("acse_timeout_s", float("nan")),
         ("network_timeout_s", float("inf")),

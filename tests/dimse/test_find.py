@@ -22,8 +22,9 @@ from kept_study import Clock, new_store, sent
 from zweitblick.audit.message import AuditEvent
 from zweitblick.catalogue.search import Search
 from zweitblick.dimse import DicomServer, ListenerConfig
+from zweitblick.dimse.buffer import BoundedBuffer
 from zweitblick.dimse.find import Find, asked
-from zweitblick.dimse.messages import BoundedBuffer, Request
+from zweitblick.dimse.messages import Request
 from zweitblick.dimse.services import Services
 from zweitblick.errors import QueryError, RequestError
 from zweitblick.volume import Volume, axis_aligned_grid

@@ -164,6 +164,7 @@ def listener(dicom: DicomSettings) -> ListenerConfig:
         maximum_associations=dicom.maximum_associations,
         maximum_pdu_bytes=dicom.maximum_pdu_bytes,
         maximum_instance_bytes=dicom.maximum_instance_bytes,
+        maximum_held_bytes=dicom.maximum_held_bytes,
         acse_timeout_s=dicom.acse_timeout_s,
         network_timeout_s=dicom.network_timeout_s,
     )

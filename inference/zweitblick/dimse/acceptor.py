@@ -29,6 +29,7 @@ from structlog.contextvars import bound_contextvars
 from zweitblick.dicom.commitment import STORAGE_COMMITMENT
 from zweitblick.dicom.performed_step import PERFORMED_STEP
 from zweitblick.dicom.query_retrieve import STUDY_ROOT_FIND
+from zweitblick.dimse.buffer import BoundedBuffer
 from zweitblick.dimse.contexts import VERIFICATION
 from zweitblick.dimse.messages import (
     C_ECHO,
@@ -78,8 +79,8 @@ class Acceptor(Association):
     ----------
     ae
         Holds the timeouts and the longest PDU.
-    maximum_instance_bytes
-        See `zweitblick.dimse.ListenerConfig`.
+    buffer
+        Makes the buffer of a data set.
     serve
         Serves a request and gives its responses; those that it gives after a C-CANCEL are not sent.
     ended
@@ -87,7 +88,12 @@ class Acceptor(Association):
     """
 
     def __init__(
-        self, ae: "ApplicationEntity", maximum_instance_bytes: int, *, serve: Serve, ended: Callable[[], None]
+        self,
+        ae: "ApplicationEntity",
+        buffer: Callable[[], BoundedBuffer],
+        *,
+        serve: Serve,
+        ended: Callable[[], None],
     ) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self._answer = serve
@@ -95,7 +101,7 @@ class Acceptor(Association):
         self._news = Flag()
         self._serving = Lock()
         self.dul: UpperLayer = UpperLayer(self)
-        self.dimse: Messages = Messages(self, maximum_instance_bytes)
+        self.dimse: Messages = Messages(self, buffer)
         self.acse_timeout = ae.acse_timeout
         self.network_timeout = ae.network_timeout
         for event, handler in _LOGGING_HANDLERS:
@@ -134,6 +140,7 @@ class Acceptor(Association):
                 self.dul.hang_up()
                 self.kill()
             finally:
+                self.dimse.let_go()
                 self.dul.close()
 
     def _run_reactor(self) -> None:
@@ -149,7 +156,11 @@ class Acceptor(Association):
     def _turn(self) -> bool:
         """Do one thing that waits to be done; False if there is none."""
         if not self.dimse.requests.empty():
-            self._serve(self.dimse.requests.get_nowait())
+            request = self.dimse.requests.get_nowait()
+            try:
+                self._serve(request)
+            finally:
+                request.let_go()
         elif self.acse.is_release_requested():
             self.acse.send_release(is_response=True)
             self._end(evt.EVT_RELEASED)
@@ -186,6 +197,7 @@ class Acceptor(Association):
 
     def _respond(self, request: Request, context: "PresentationContext") -> None:
         for response in self._answer(request, context, self.requestor):
+            request.let_go()  # before it is answered: whoever was answered may send as much again
             if not self.is_established or not self.dul.is_alive():
                 return
             if response.status == PENDING:

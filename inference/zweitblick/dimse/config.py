@@ -35,6 +35,10 @@ class ListenerConfig:
         Longest P-DATA-TF that is taken (PS3.8 annex D.1).
     maximum_instance_bytes
         A longer data set is refused with 0xA700. An association holds two at most, one being served and one received.
+    maximum_held_bytes
+        All data sets of more than 1 MiB that are held at once have no more together, or no more than
+        ``maximum_instance_bytes`` if that is more; one that would go beyond is refused with 0xA700. While they are
+        sealed they take as much again.
     acse_timeout_s
         Patience for the association request, and for each step of a TLS handshake.
     network_timeout_s
@@ -58,6 +62,7 @@ class ListenerConfig:
     maximum_associations: int = 32
     maximum_pdu_bytes: int = 2**17
     maximum_instance_bytes: int = 2**30
+    maximum_held_bytes: int = 2**31
     acse_timeout_s: float = 30.0
     network_timeout_s: float = 60.0
     reuse_port: bool = False
@@ -67,6 +72,7 @@ class ListenerConfig:
         _check_range("maximum_associations", self.maximum_associations, 1, 4096)
         _check_range("maximum_pdu_bytes", self.maximum_pdu_bytes, 2**12, 2**20)
         _check_range("maximum_instance_bytes", self.maximum_instance_bytes, 2**10, 2**32)
+        _check_range("maximum_held_bytes", self.maximum_held_bytes, 2**10, 2**40)
         for name in ("acse_timeout_s", "network_timeout_s"):
             _check_range(name, getattr(self, name), 0.01, 86400.0)
         for title in self.calling_ae_titles:

@@ -22,13 +22,15 @@ def data_set_of(request: Request, context: PresentationContext) -> Dataset:
     ------
     InstanceTooLargeError
         If it is longer than `LONGEST_BYTES`.
+    ReceptionFullError
+        If there was no room for it.
     DamagedInstanceError
         If there is none, or it cannot be read.
     """
     if request.data is None:
         raise DamagedInstanceError("a request came without a data set; repair its sender")
-    data, syntax = request.data.getvalue(), UID(str(context.transfer_syntax[0]))
-    if request.data.overflowed or len(data) > LONGEST_BYTES:
+    data, syntax = request.data.content(), UID(str(context.transfer_syntax[0]))
+    if len(data) > LONGEST_BYTES:
         raise InstanceTooLargeError(f"the data set of a request is longer than {LONGEST_BYTES} bytes; split it")
     with quietly():
         try:

@@ -195,7 +195,7 @@ def answer(asked_for: Asked, attributes: Model, syntax: UID) -> bytes:
 def _identifier(request: Request, syntax: UID) -> Dataset:
     if request.sop_class_uid != STUDY_ROOT_FIND:
         raise QueryError("the request is of another SOP class than its context; repair the peer")
-    content = b"" if request.data is None or request.data.overflowed else request.data.getvalue()
+    content = b"" if request.data is None or request.data.is_dropped else request.data.getvalue()
     if not 0 < len(content) <= IDENTIFIER_BYTES:
         raise QueryError(f"the identifier is empty, or longer than {IDENTIFIER_BYTES} bytes")
     with quietly():

@@ -6,12 +6,14 @@ takes half of the time that receiving half a megabyte takes.
 
 import queue
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
+
+from zweitblick.dimse.buffer import BoundedBuffer
 
 if TYPE_CHECKING:
     from zweitblick.dimse.acceptor import Acceptor
@@ -47,24 +49,6 @@ class ProtocolViolationError(Exception):
     """The peer broke a rule that the association cannot outlive; never leaves this room."""
 
 
-class BoundedBuffer(BytesIO):
-    """Takes any number of bytes and holds none as soon as there are more than ``limit``."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._limit = limit
-        self.overflowed = False
-
-    def write(self, data: memoryview, /) -> int:  # type: ignore[override]  # of bytes, nothing else is written
-        """Append, or let go of everything."""
-        if self.overflowed or self.tell() + len(data) > self._limit:
-            self.overflowed = True
-            self.seek(0)
-            self.truncate()
-            return len(data)
-        return super().write(data)
-
-
 @dataclass(frozen=True)
 class Request:
     """A request that is served (PS3.7 tables 9.3-1, 9.3-3 and 9.3-12, 10.3-1, 10.3-5 and 10.3-9).
@@ -93,6 +77,11 @@ class Request:
     data: BoundedBuffer | None = field(repr=False)
     event_type: int = 0
 
+    def let_go(self) -> None:
+        """Hold the data set no longer, since the request was served or never will be."""
+        if self.data is not None:
+            self.data.let_go()
+
 
 @dataclass(frozen=True)
 class Response:
@@ -120,15 +109,15 @@ class Messages(DIMSEServiceProvider):
     ----------
     assoc
         The association.
-    maximum_instance_bytes
-        See `zweitblick.dimse.ListenerConfig`.
+    buffer
+        Makes the buffer of a data set.
     """
 
-    def __init__(self, assoc: "Acceptor", maximum_instance_bytes: int) -> None:
+    def __init__(self, assoc: "Acceptor", buffer: Callable[[], BoundedBuffer]) -> None:
         super().__init__(assoc)
         self._acceptor = assoc
         self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._maximum_instance_bytes = maximum_instance_bytes
+        self._buffer = buffer
         self._cancelled: int | None = None
         self._begin()
 
@@ -164,6 +153,13 @@ class Messages(DIMSEServiceProvider):
         """Tell whether the peer no longer wants the responses to a request, by the last C-CANCEL that came."""
         return self._cancelled == request.message_id
 
+    def let_go(self) -> None:
+        """Hold no data set any more: nothing comes any more, and nothing is served."""
+        while not self.requests.empty():
+            self.requests.get_nowait().let_go()
+        if self._data is not None:
+            self._data.let_go()
+
     def _send(self, context_id: int, kind: int, content: bytes) -> None:
         maximum = self.maximum_pdu_size
         size = maximum - _FRAGMENT_OVERHEAD if maximum else len(content)
@@ -193,7 +189,7 @@ class Messages(DIMSEServiceProvider):
         if self._data is None:
             self._elements = _elements(self._command.getvalue())
             if _number(self._elements, _DATA_SET_TYPE) != _NO_DATA_SET:
-                self._data = BoundedBuffer(self._maximum_instance_bytes)
+                self._data = self._buffer()
                 return
         if _number(self._elements, _COMMAND_FIELD) == C_CANCEL:
             self._cancelled = _number(self._elements, _MESSAGE_ID_ANSWERED)

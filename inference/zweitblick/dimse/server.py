@@ -24,6 +24,7 @@ from zweitblick.audit.events import security_alert
 from zweitblick.audit.reception import Reception
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dimse.acceptor import Acceptor
+from zweitblick.dimse.buffer import BoundedBuffer, HeldBytes
 from zweitblick.dimse.config import ListenerConfig, cannot_listen
 from zweitblick.dimse.contexts import VERIFICATION, accepted
 from zweitblick.dimse.identity import is_bound
@@ -155,7 +156,7 @@ class _Handler(RequestHandler):
         reception = Reception(self.server.audit)
         association = Acceptor(
             self.ae,
-            self.server.config.maximum_instance_bytes,
+            self.server.buffer,
             serve=partial(self.server.provider.serve, reception=reception),
             ended=lambda: _ended(observer, reception),
         )
@@ -195,6 +196,8 @@ class _Listener(ThreadedAssociationServer):
         self.provider = provider
         self.observer = observer
         self.audit = audit
+        held = HeldBytes(max(config.maximum_held_bytes, config.maximum_instance_bytes))
+        self.buffer = partial(BoundedBuffer, config.maximum_instance_bytes, held)
         self._associations: set[Acceptor] = set()
         self._changing = Lock()
         entity = _entity(config)

@@ -8,6 +8,7 @@ from zweitblick.errors import (
     InstanceTooLargeError,
     KeyHolderError,
     MismatchedInstanceError,
+    ReceptionFullError,
     RequestError,
     StepAttributeError,
     StepEndedError,
@@ -35,6 +36,7 @@ STATUS: dict[type[ZweitblickError], int] = {
     StoreFullError: 0xA700,
     AuditError: 0xA700,
     InstanceTooLargeError: 0xA700,
+    ReceptionFullError: 0xA700,
     KeyHolderError: 0xA700,
     # Error: Data Set does not match SOP Class, A9xx (PS3.4 table B.2-1)
     MismatchedInstanceError: 0xA900,
@@ -61,6 +63,7 @@ STEP_STATUS: dict[type[ZweitblickError], int] = {
     StoreFullError: 0x0213,
     AuditError: 0x0213,
     InstanceTooLargeError: 0x0213,
+    ReceptionFullError: 0x0213,
     KeyHolderError: 0x0213,
 }
 """Of an N-CREATE or N-SET of a performed procedure step."""

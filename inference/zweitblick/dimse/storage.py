@@ -14,7 +14,6 @@ from zweitblick.dimse.participants import called_title_of, requestor_of
 from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
 from zweitblick.errors import (
     DamagedInstanceError,
-    InstanceTooLargeError,
     MismatchedInstanceError,
     ZweitblickError,
 )
@@ -94,8 +93,8 @@ def received(request: Request, context: PresentationContext, requestor: ServiceU
 
     Raises
     ------
-    InstanceTooLargeError
-        If it was longer than allowed and was dropped.
+    InstanceTooLargeError, ReceptionFullError
+        If it was longer than allowed, or than there was room for, and was dropped.
     DamagedInstanceError
         If there is no data set, or it cannot be understood.
     MismatchedInstanceError
@@ -103,9 +102,7 @@ def received(request: Request, context: PresentationContext, requestor: ServiceU
     """
     if request.data is None:
         raise DamagedInstanceError("a C-STORE came without a data set; send the instance again")
-    if request.data.overflowed:
-        raise InstanceTooLargeError("a data set is longer than maximum_instance_bytes; raise the limit or split it")
-    data, syntax = request.data.getvalue(), str(context.transfer_syntax[0])
+    data, syntax = request.data.content(), str(context.transfer_syntax[0])
     found = identity(data, syntax)
     asked = request.sop_class_uid, request.sop_instance_uid
     if asked != (found.sop_class_uid, found.sop_instance_uid) or request.sop_class_uid != context.abstract_syntax:

@@ -129,6 +129,7 @@
     │   ├── NotCommittedError           peer.not-committed
     │   └── UnknownDestinationError     peer.unknown-destination
     ├── DimseSettingError               dimse.setting
+    ├── ReceptionFullError              dimse.full
     ├── CertificateError                dimse.certificate
     ├── ReceiverError                   dimse.receiver
     ├── SettingsError                   settings.invalid
@@ -195,6 +196,7 @@ from zweitblick.errors.dimse import (
     CertificateError,
     DimseSettingError,
     ReceiverError,
+    ReceptionFullError,
 )
 from zweitblick.errors.keys import (
     NotConfirmedError,
@@ -320,10 +322,10 @@ from zweitblick.errors.study import (
     PixelDecodeError,
     SecondaryCaptureError,
     SeriesError,
-    StudyTooLargeError,
     SourceError,
     SourceMissingError,
     StudyError,
+    StudyTooLargeError,
     TooManyFilesError,
     TransferSyntaxError,
     UnevenSpacingError,
@@ -371,6 +373,7 @@ __all__ = [
     "PeerTimeoutError", "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError",
     "PriorMismatchError", "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProcedureStepError",
     "ProviderError", "QueryError", "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError", "ReceiverError",
+    "ReceptionFullError",
     "RegistrationError", "RequestError", "ResultChangedError", "RotationRunningError", "SampleError",
     "SealBrokenError", "SealVersionError",
     "SecondaryCaptureError", "SeriesError", "SettingsError", "ShareError", "SignatureError", "SigningError",

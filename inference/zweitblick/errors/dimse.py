@@ -9,6 +9,12 @@ class DimseSettingError(ZweitblickError):
     code = "dimse.setting"
 
 
+class ReceptionFullError(ZweitblickError):
+    """The data sets that are received at the time are longer together than they may be."""
+
+    code = "dimse.full"
+
+
 class CertificateError(ZweitblickError):
     """A certificate or private key for TLS cannot be used."""
 
