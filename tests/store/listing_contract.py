@@ -101,6 +101,19 @@ class ListingContract:
         store.advance(second.id, Event.READ, by=Actor.WORKER)
         assert store.listing.last_read(token) == second.id
 
+    def test_the_round_that_the_last_of_some_instances_came_with_is_told(self, store: Store) -> None:
+        for number in (1, 2):
+            store.keep(instance(number=number))
+        token, uids = store.token(study_uid(1)), [f"{study_uid(1)}.1.{number}" for number in (1, 2, 3)]
+        for event in (Event.COMPLETED, Event.STARTED):
+            store.advance(store.rounds(token)[-1].id, event, by=Actor.WORKER)
+        store.keep(instance(number=1, data=encoded(1, 1) + bytes(2)))  # kept apart: not the one that is meant
+        assert store.listing.round_with(token, uids) is None
+        store.keep(instance(number=3))
+        assert store.listing.round_with(token, uids) == 2
+        assert store.listing.round_with(token, uids[:2]) == 1
+        assert store.listing.round_with(token, ()) is None
+
     def test_an_instance_and_a_result_lead_to_their_study(self, store: Store) -> None:
         store.keep(instance())
         token = store.token(study_uid(1))

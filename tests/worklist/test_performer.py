@@ -104,6 +104,52 @@ def test_it_waits_for_input_that_is_missing(room: Room) -> None:
         assert room.last().state is State.RECEIVING
 
 
+@pytest.mark.parametrize("is_read", [True, False], ids=["after the reading has begun", "before"])
+def test_images_that_the_input_does_not_name_wait_for_their_quiet_time(room: Room, is_read: bool) -> None:
+    """A look of the performer ended the reception of each of them, so that a study was read in parts."""
+    room.worklist.create(new_item(*INSTANCES), uid=UID)
+    for uid in INSTANCES:
+        room.receive(uid)
+    with room.performing():
+        wait_until(lambda: room.last().state is State.STABLE)
+    if is_read:
+        room.happen(Event.STARTED)
+    room.receive(f"{STUDY_UID}.2.1")
+    later = room.last()
+    assert (later.number, later.state) == (2 if is_read else 1, State.RECEIVING)
+    with room.performing() as performer:
+        performer._look()
+        assert room.last() == later
+        room.happen(Event.COMPLETED, Event.STARTED, Event.READ)
+        room.reaches("COMPLETED")
+
+
+def test_a_list_of_what_was_read_before_says_nothing_of_images_that_are_coming(room: Room) -> None:
+    for uid in INSTANCES:
+        room.receive(uid)
+    room.happen(Event.COMPLETED, Event.STARTED, Event.READ)
+    room.receive(f"{STUDY_UID}.2.1")
+    room.worklist.create(new_item(*INSTANCES), uid=UID)
+    with room.performing() as performer:
+        room.reaches("IN PROGRESS")
+        performer._look()
+        assert (room.last().number, room.last().state) == (2, State.RECEIVING)
+
+
+def test_a_round_is_submitted_that_was_not_when_it_was_claimed(room: Room) -> None:
+    """The service ended in between."""
+    room.worklist.create(new_item(*INSTANCES), uid=UID)
+    for uid in INSTANCES:
+        room.receive(uid)
+    submit, room.submit = room.submit, lambda _complete: None  # type: ignore[method-assign]
+    with room.performing():
+        room.reaches("IN PROGRESS")
+    assert room.last().state is State.RECEIVING
+    room.submit = submit  # type: ignore[method-assign]
+    with room.performing():
+        wait_until(lambda: room.last().state is State.STABLE)
+
+
 def test_a_study_without_a_list_of_instances_is_claimed_when_it_is_complete(room: Room) -> None:
     room.worklist.create(new_item(), uid=UID)
     room.receive(INSTANCES[0])

@@ -1,5 +1,6 @@
 """What studies there are, and what is in each: without a look into objects."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
@@ -97,6 +98,26 @@ class Listing:
         with self._database.reading() as transaction:
             query = select(studies.c.token).where(found, ~studies.c.shredding).order_by(studies.c.token)
             return list(transaction.execute(query).scalars())
+
+    def round_with(self, study: str, sop_instance_uids: Collection[str]) -> int | None:
+        """Return the number of the round that the last of some instances of a study came in; None if not all are here.
+
+        Parameters
+        ----------
+        study
+            Token.
+        sop_instance_uids
+            Of the instances; None is returned if there are none.
+        """
+        wanted = {self._index.of(Indexed.INSTANCE, uid) for uid in sop_instance_uids}
+        query = (
+            select(objects.c.identity_index, rounds.c.number)
+            .join(rounds, objects.c.round == rounds.c.id)
+            .where(objects.c.study == study, objects.c.kind == Kind.INSTANCE, objects.c.conflicts_with.is_(None))
+        )
+        with self._database.reading() as transaction:
+            here = {row.identity_index: row.number for row in transaction.execute(query)}
+        return max(here[one] for one in wanted) if wanted and wanted <= here.keys() else None
 
     def series(self, study: str) -> list[KeptSeries]:
         """Return the series that were received of a study, in no particular order."""

@@ -8,7 +8,7 @@ import io
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,7 @@ import pydicom
 from pydicom import Dataset
 
 from zweitblick.errors import KeyHolderError, StoreFullError, StoreUnavailableError, WorkitemError, ZweitblickError
-from zweitblick.store.life import State
+from zweitblick.store.life import Event, State
 from zweitblick.store.rounds import Round
 from zweitblick.store.store import Store
 from zweitblick.store.workitems import KeptWorkitem
@@ -126,14 +126,14 @@ class Performer:
     def _claim(self, item: KeptWorkitem, content: Dataset) -> None:
         """Claim what asks for a second read, once all instances that it names are there, or the study is complete."""
         rounds, named = self._store.rounds(item.study), input_uids(content)
-        if not rounds or not named <= {one.sop_instance_uid for one in self._store.instances(item.study)}:
+        if not rounds or (named and self._store.listing.round_with(item.study, named) is None):
             self._inputs.fetch(item, content)
             return
         if not named and rounds[-1].state is State.RECEIVING:
             return
         self._worklist.change_state(item.uid, StepState.IN_PROGRESS, transaction_uid=_transaction_uid(item))
         self._worklist.update(item.uid, self._started(), transaction_uid=_transaction_uid(item))
-        if rounds[-1].state is State.RECEIVING:
+        if self._is_complete(rounds[-1], named):
             self._submit(rounds[-1])
 
     def _report(self, item: KeptWorkitem) -> None:
@@ -143,8 +143,19 @@ class Performer:
             self._end(item, StepState.COMPLETED, self._output(item, last))
         elif last.state in _ENDED:
             self._end(item, StepState.CANCELED, self._discontinued(item, last))
-        elif last.state is State.RECEIVING and input_uids(content_of(item)):
+        elif self._is_complete(last, input_uids(content_of(item))):
             self._submit(last)  # the service may have ended between claim and submission
+
+    def _is_complete(self, last: Round, named: Collection[str]) -> bool:
+        """Tell whether a work item's input says that all of a round is there.
+
+        It does so once, and of the round that its last instance came with: what comes after that it does not name.
+        """
+        if last.state is not State.RECEIVING or not named:
+            return False
+        if any(entry.event is Event.COMPLETED for entry in self._store.work.history(last.id)):
+            return False
+        return self._store.listing.round_with(last.study, named) == last.number
 
     def _end(self, item: KeptWorkitem, state: StepState, change: Dataset) -> None:
         transaction_uid = _transaction_uid(item)
