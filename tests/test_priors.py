@@ -201,6 +201,17 @@ def test_a_damaged_result_is_passed_over_and_told(store: Store, kept: Kept) -> N
     assert (found.code, "prior.damaged" in found.text) == ("prior-unusable", True)
 
 
+def test_a_study_of_which_a_part_was_fetched_is_not_compared_and_told(store: Store, kept: Kept) -> None:
+    present = store.rounds(keep(store, kept, uid="1.2.9", StudyDate="20270601"))[-1]
+    keep(store, kept)
+    store.lookups.begin(present.id, STUDY_UID)
+    found = prior_of(store, "another", study(), before=LATER)
+    assert isinstance(found, Notice)
+    assert (found.code, "prior.partial" in found.text) == ("prior-unusable", True)
+    store.lookups.complete(present.id, STUDY_UID)
+    assert isinstance(prior_of(store, "another", study(), before=LATER), Prior)
+
+
 def test_a_study_without_date_has_no_last_prior_and_says_so(store: Store, kept: Kept) -> None:
     keep(store, kept)
     found = prior_of(store, "another", study(started_at=None), before=LATER)

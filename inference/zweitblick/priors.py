@@ -14,6 +14,7 @@ from zweitblick.earlier import prior_from
 from zweitblick.errors import (
     NoDicomError,
     PriorError,
+    PriorPartialError,
     PriorPatientError,
     StudyError,
     UnknownRoundError,
@@ -154,6 +155,8 @@ def _newest_first(kept: list[_Kept], study: Study, notices: list[Notice]) -> lis
 def _compared(store: Store, kept: _Kept, study: Study) -> Prior:
     """Add the images that the two heads can be aligned on."""
     check_comparable(kept.timepoint, study)
+    if store.lookups.is_partial(kept.timepoint.study_uid):
+        raise PriorPartialError("not all of its images have come from the archive")
     series = read_findings(kept.findings).series
     wanted = [series[sequence].uid for sequence in ALIGNED_ON if sequence in series]
     instances = [

@@ -52,8 +52,13 @@ def read_round(store: Store, image: Path, *, number: int = 1) -> tuple[Round, di
     uid = f"{instance.study_instance_uid}.{number}"[-64:]
     store.keep(replace(instance, study_instance_uid=uid))
     token = store.token(uid)
-    for event in (Event.COMPLETED, Event.STARTED):
-        store.advance(last(store, token).id, event, by=Actor.WORKER)
+    store.advance(last(store, token).id, Event.COMPLETED, by=Actor.WORKER)
+    return read(store, token)
+
+
+def read(store: Store, token: str) -> tuple[Round, dict[str, bytes]]:
+    """Keep results as if a study's last round, which is complete, had been read; return both."""
+    store.advance(last(store, token).id, Event.STARTED, by=Actor.WORKER)
     results = {}
     for name, sop_class in RESULTS.items():
         one, file = made(sop_class, size=1000)
@@ -114,6 +119,25 @@ def test_a_route_takes_the_studies_that_it_is_for(
             reached(store, one.study, State.AWAITING_REVIEW)
         assert pacs.taken == (results if is_meant else {})
         assert events_of(store, one.study) == (DELIVERY if is_meant else DELIVERY[-1:])
+
+
+def test_a_study_that_was_fetched_is_delivered_once_somebody_asks_for_it(house: House, study: Path) -> None:
+    """It was fetched to compare another one with it: nobody wants new objects in it."""
+    with house.store() as store, StorePeer() as pacs:
+        one, _ = read_round(store, files_of(study, "T1")[0])
+        store.lookups.begin(one.id, store.study(one.study).study_instance_uid)
+        with house.worker(store, deliverer=delivering(store, Route(pacs.destination))) as worker:
+            worker.submit(one)
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert (pacs.taken, shown(store, one)) == ({}, [])
+        assert events_of(store, one.study) == DELIVERY[-1:]
+        store.work.ask_for(one.study)
+        again, results = read(store, one.study)
+        with house.worker(store, deliverer=delivering(store, Route(pacs.destination))) as worker:
+            worker.submit(again)
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert pacs.taken == results
+        assert shown(store, again) == [("PACS", "delivered", 1, None)]
 
 
 def test_a_destination_that_was_down_gets_it_once(house: House, study: Path) -> None:

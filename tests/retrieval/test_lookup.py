@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pynetdicom import AE
 
 from dicom_writer import StudyHeader, write_series
 from kept_study import PATIENCE_S, wait_until
@@ -106,7 +108,7 @@ def test_an_archive_is_asked_again_where_a_person_asks_for_it(lookups: Lookups, 
             wait_until(lambda: {last(store, token).state for token in tokens} == {State.FAILED})
         assert [store.lookups.outcome(one.id) for one in asked] == ["none", "none"]
         assert len(archive.shelf.asked) == 2
-    assert store.lookups.was_fetched(tokens[1])
+    assert not store.lookups.was_fetched(tokens[1])
 
 
 def test_what_an_archive_does_not_have_is_told(lookups: Lookups, tmp_path: Path) -> None:
@@ -155,6 +157,59 @@ def test_a_study_that_is_here_in_part_is_fetched_again(lookups: Lookups, tmp_pat
         archive.change = lambda body: body
         assert lookups.outcome(replace(PRESENT, seed="2"), archive.destination) == "unread"
     assert len(lookups.store.instances(token)) == len(files)
+
+
+def test_a_study_is_not_read_while_it_is_being_fetched(lookups: Lookups, tmp_path: Path) -> None:
+    """Its quiet time passes between two series; what is there is read once nobody fetches it any more."""
+    house, store = lookups.house, lookups.store
+    files = [one for number in (1, 2) for one in one_image(tmp_path / "archive", EARLIER, number=number)]
+    reached, goes_on = Event(), Event()
+
+    def second_breaks_off(body: bytes) -> bytes:
+        archive.change = breaks_off
+        return body
+
+    def breaks_off(_body: bytes) -> bytes:
+        reached.set()
+        assert goes_on.wait(PATIENCE_S)
+        return b""
+
+    with WebArchive(files) as archive:
+        archive.change = second_breaks_off
+        with house.worker(store, lookup=lookups.lookup(archive.destination)) as worker:
+            token = keep(store, one_image(house.folder, PRESENT))
+            worker.submit(last(store, token))
+            assert reached.wait(PATIENCE_S)
+            house.clock.move(3600)
+            other = keep(store, one_image(house.folder, replace(PRESENT, seed="other", patient_id="")))
+            worker.submit(last(store, other))
+            wait_until(lambda: last(store, other).state is State.FAILED)  # so it was looked what is complete
+            early = store.token(EARLIER.uid)
+            assert last(store, early).state is State.RECEIVING
+            goes_on.set()
+            wait_until(lambda: {last(store, one).state for one in (early, token)} == {State.FAILED})
+    assert store.lookups.outcome(last(store, token).id) == "peer.answer"
+    assert store.lookups.is_partial(EARLIER.uid)
+
+
+@pytest.mark.parametrize(("originator", "is_ours"), [("US", True), ("VIEWER", False), (None, False)])
+def test_what_an_archive_moves_late_is_not_sent_by_somebody(
+    lookups: Lookups, tmp_path: Path, originator: str | None, is_ours: bool
+) -> None:
+    """Whoever asked for it is named with each image (PS3.7 section 9.1.1.1.6)."""
+    store = lookups.store
+    (file,) = one_image(tmp_path / "archive", EARLIER)
+    present = last(store, keep(store, one_image(lookups.house.folder, PRESENT)))
+    store.lookups.begin(present.id, EARLIER.uid)
+    store.lookups.end(present.id, "peer.timeout")
+    archive = AE("ARCHIVE")
+    archive.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
+    with DicomServer(ListenerConfig(port=0), store) as server:
+        association = archive.associate("127.0.0.1", server.port, ae_title="US")
+        answer = association.send_c_store(file, originator_aet=originator, originator_id=originator and 7)
+        association.release()
+    assert answer.Status == 0
+    assert store.lookups.was_fetched(store.token(EARLIER.uid)) is is_ours
 
 
 def test_a_study_that_is_here_and_cannot_be_read_is_no_try(lookups: Lookups, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from store.deliveries_contract import DeliveriesContract
 from store.listing_contract import ListingContract
+from store.lookups_contract import LookupsContract
 from store.shared_contract import SharedStoreContract
 from store.stores import (
     ACCESSION,
@@ -85,7 +86,7 @@ def brought_to(store: Store, state: State) -> str:
     return first.id
 
 
-class StoreContract(DeliveriesContract, ListingContract, SharedStoreContract):
+class StoreContract(DeliveriesContract, ListingContract, LookupsContract, SharedStoreContract):
     """Needs a fixture ``places``."""
 
     def test_an_instance_comes_back_as_the_file_that_it_was_sent_as(self, store: Store) -> None:

@@ -179,6 +179,25 @@ def test_complete_has_the_last_round_read_once(house: House) -> None:
     assert house.submitted == [received]
 
 
+def test_complete_has_a_study_read_again_that_was_fetched_to_compare_another_with_it(house: House) -> None:
+    """What was read of it is not delivered."""
+    first = house.receive()
+    house.keep_results()
+    house.happen(*TO_READ)
+    house.store.lookups.begin(first.id, UID)
+    house.store.lookups.complete(first.id, UID)
+    house.book.is_away = True
+    assert house.client.post(f"/api/v1/reads/{UID}/complete").status_code == 503
+    assert house.last().id == first.id
+    house.book.is_away = False
+    answer = house.client.post(f"/api/v1/reads/{UID}/complete")
+    assert answer.status_code == 202
+    assert_only_the_first_was_read(answer.json(), State.STABLE)
+    assert house.submitted == [house.last()]
+    assert not house.store.lookups.was_fetched(first.study)
+    assert house.book.told()[0] == ("DICOM Instances Accessed", "U", 0)
+
+
 def test_a_study_that_was_read_is_read_again_in_its_next_round(house: House) -> None:
     first = house.receive()
     house.keep_results()

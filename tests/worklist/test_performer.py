@@ -136,6 +136,21 @@ def test_a_list_of_what_was_read_before_says_nothing_of_images_that_are_coming(r
         assert (room.last().number, room.last().state) == (2, State.RECEIVING)
 
 
+def test_a_study_that_was_fetched_to_compare_another_with_it_is_read_again_where_it_is_ordered(room: Room) -> None:
+    room.receive(INSTANCES[0])
+    first = room.last()
+    room.happen(Event.COMPLETED, Event.STARTED, Event.READ, Event.SEALED, Event.REVIEW_ASKED)
+    room.store.lookups.begin(first.id, STUDY_UID)
+    room.worklist.create(new_item(INSTANCES[0]), uid=UID)
+    with room.performing():
+        room.reaches("IN PROGRESS")
+        again = room.last()
+        assert (again.supersedes, again.state) == (first.id, State.STABLE)
+        assert not room.store.lookups.was_fetched(first.study)
+        room.happen(Event.STARTED, Event.READ)
+        room.reaches("COMPLETED")
+
+
 def test_a_round_is_submitted_that_was_not_when_it_was_claimed(room: Room) -> None:
     """The service ended in between."""
     room.worklist.create(new_item(*INSTANCES), uid=UID)

@@ -198,7 +198,7 @@ class Deliverer:
 
     def _begun(self, study: str, round_id: str) -> str:
         names = []
-        if self._routes:
+        if self._routes and not self._store.lookups.was_fetched(study):  # nobody has asked for more in an old study
             found = origin(self._store, study)
             names = [name for name, route in self._routes.items() if route.takes(found)]
         begun = self._store.deliveries.begin(round_id, names)

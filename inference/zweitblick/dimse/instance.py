@@ -22,6 +22,8 @@ class Received:
         The data set exactly as it was on the wire: no preamble, no meta information, nothing re-encoded.
     patient_id
         (0010,0020) of the data set, for the record only.
+    is_fetched
+        Whether it came because we have asked an archive for it, by C-MOVE.
     """
 
     sop_class_uid: str
@@ -32,6 +34,7 @@ class Received:
     calling_ae_title: str = field(repr=False)
     data: bytes = field(repr=False)
     patient_id: str = field(default="", repr=False)
+    is_fetched: bool = False
 
 
 class Keeper(Protocol):

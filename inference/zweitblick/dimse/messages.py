@@ -37,7 +37,7 @@ _LEAST_ITEM_BYTES = 2
 """Context id and control header (PS3.8 tables 9-23 and E.2-1); a fragment may be empty."""
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _MESSAGE_ID_ANSWERED = 0x0002, 0x0100, 0x0110, 0x0120
 _DATA_SET_TYPE, _STATUS, _COMMENT, _SOP_INSTANCE, _EVENT_TYPE = 0x0800, 0x0900, 0x0902, 0x1000, 0x1002
-_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE = 0x0003, 0x1001
+_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE, _MOVE_ORIGINATOR = 0x0003, 0x1001, 0x1030
 """Element numbers in group 0000 (PS3.7 section E.1)."""
 _UID_BYTES = 64
 _COMMENT_CHARACTERS = 64
@@ -67,6 +67,8 @@ class Request:
         The data set as it came, None if there is none.
     event_type
         (0000,1002) of an N-EVENT-REPORT, else 0.
+    move_originator
+        (0000,1030) of a C-STORE: AE title of who has asked for it by C-MOVE, as far as that is told; else empty.
     """
 
     context_id: int
@@ -76,6 +78,7 @@ class Request:
     sop_instance_uid: str = field(repr=False)
     data: BoundedBuffer | None = field(repr=False)
     event_type: int = 0
+    move_originator: str = field(default="", repr=False)
 
     def let_go(self) -> None:
         """Hold the data set no longer, since the request was served or never will be."""
@@ -208,7 +211,8 @@ def _request(context_id: int, elements: dict[int, bytes], data: BoundedBuffer | 
     sop_class, sop_instance = (_uid(elements.get(element, b"")) for element in subject)
     message_id = _number(elements, _MESSAGE_ID)
     event_type = _number(elements, _EVENT_TYPE) if command == N_EVENT_REPORT else 0
-    return Request(context_id, command, message_id, sop_class, sop_instance, data, event_type)
+    originator = elements.get(_MOVE_ORIGINATOR, b"").decode("ascii", "replace").strip()
+    return Request(context_id, command, message_id, sop_class, sop_instance, data, event_type, originator)
 
 
 def _elements(command: bytes) -> dict[int, bytes]:

@@ -116,4 +116,5 @@ def received(request: Request, context: PresentationContext, requestor: ServiceU
         calling_ae_title=requestor.ae_title.strip(),
         data=data,
         patient_id=found.patient_id,
+        is_fetched=bool(request.move_originator) and request.move_originator == called_title_of(requestor),
     )

@@ -44,6 +44,7 @@
     │   ├── PriorDamagedError           prior.damaged
     │   ├── PriorVersionError           prior.version
     │   ├── PriorMismatchError          prior.mismatched
+    │   ├── PriorPartialError           prior.partial
     │   ├── PriorPatientError           prior.other-patient
     │   └── PriorOrderError             prior.order
     ├── BundleError                     a model bundle is unusable
@@ -221,6 +222,7 @@ from zweitblick.errors.prior import (
     PriorError,
     PriorMismatchError,
     PriorOrderError,
+    PriorPartialError,
     PriorPatientError,
     PriorVersionError,
 )
@@ -371,7 +373,8 @@ __all__ = [
     "NotForUsError", "NotMRError", "OutputError", "PeerAnswerError", "PeerBrokenOffError", "PeerBusyError",
     "PeerContextError", "PeerCredentialsError", "PeerError", "PeerRefusedError", "PeerRejectedError",
     "PeerTimeoutError", "PeerUnreachableError", "PixelDecodeError", "PriorDamagedError", "PriorError",
-    "PriorMismatchError", "PriorOrderError", "PriorPatientError", "PriorVersionError", "ProcedureStepError",
+    "PriorMismatchError", "PriorOrderError", "PriorPartialError", "PriorPatientError", "PriorVersionError",
+    "ProcedureStepError",
     "ProviderError", "QueryError", "ReceiptError", "ReceiptFormatError", "ReceiptMismatchError", "ReceiverError",
     "ReceptionFullError",
     "RegistrationError", "RequestError", "ResultChangedError", "RotationRunningError", "SampleError",

@@ -27,6 +27,12 @@ class PriorMismatchError(PriorError):
     code = "prior.mismatched"
 
 
+class PriorPartialError(PriorError):
+    """Not all of its images are here."""
+
+    code = "prior.partial"
+
+
 class PriorPatientError(PriorError):
     """It may be another patient's."""
 

@@ -2,7 +2,7 @@
 
 Each lookup is a workflow of DBOS of its own, in a queue of its own, and the round is put into the readers' queue after
 it: no reading waits in the place of another. What came of it is in the store, and the reading says it. For studies that
-are fetched so nothing is looked up, or a patient's whole history would come, unless a person asks for it.
+are fetched so nothing is looked up, or a patient's whole history would come, unless somebody asks for one or sends it.
 """
 
 import logging
@@ -131,7 +131,7 @@ class PriorLookup:
         lookups = self._store.lookups
         if lookups.outcome(one.id) is not None:
             return False
-        if lookups.was_fetched(one.study) and not self._is_asked_for(one):
+        if lookups.was_fetched(one.study):
             return False
         name = workflow_id(_LOOK_UP, one.id)
         place = self._places.of(name)
@@ -141,12 +141,6 @@ class PriorLookup:
         elif place is QueuePlace.STUCK:
             self._places.begin_anew(name)
         return place is not QueuePlace.ENDED
-
-    def _is_asked_for(self, one: Round) -> bool:
-        """Tell whether a person began this round, for the sake of an earlier study."""
-        if one.supersedes is None:
-            return False
-        return any(entry.event is Event.PRIORS_ASKED for entry in self._store.work.history(one.supersedes))
 
     def _looked_up(self, study: str, round_id: str) -> str:
         """Look up, and note what came of it; the job's edge."""

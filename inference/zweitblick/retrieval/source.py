@@ -134,7 +134,7 @@ class Source:
                     instance = part.file.instance()
                     if instance.study_instance_uid != study_uid or kept.total() >= self._bounds.instances:
                         raise PeerAnswerError(f"{self.name} sends another study than it was asked for, or too much")
-                    self._store.keep(instance)
+                    self._store.keep(replace(instance, is_fetched=True))
                     kept[instance.sop_class_uid] += 1
             except _UNUSABLE as error:
                 raise PeerAnswerError(f"{self.name} sends what is no DICOM ({error.code}); see to it") from error

@@ -9,7 +9,7 @@ benchmarks.ingest` measures it.
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -25,6 +25,7 @@ from zweitblick.store import rounds
 from zweitblick.store.folder import Place
 from zweitblick.store.group import GroupCommit
 from zweitblick.store.index import Indexed
+from zweitblick.store.lookups import IS_COMING, WAS_FETCHED, release
 from zweitblick.store.objects import Kind
 from zweitblick.store.received import Received, part10_head
 from zweitblick.store.rooms import Rooms
@@ -40,11 +41,15 @@ _OF_IDENTITY = (objects.c.study == studies.c.token) & objects.c.identity_index.i
     bindparam("identities", expanding=True)
 )
 _KEPT = (
-    select(studies.c.token, *objects.c["identity_index", "id", "kind", "content_index", "conflicts_with"])
+    select(
+        studies.c.token,
+        (WAS_FETCHED & ~IS_COMING).label("was_fetched"),
+        *objects.c["identity_index", "id", "kind", "content_index", "conflicts_with"],
+    )
     .select_from(studies.outerjoin(objects, _OF_IDENTITY))
     .where(studies.c.token.in_(bindparam("studies", expanding=True)), ~studies.c.shredding)
 )
-"""What is kept under some identities in some studies, and nothing but its token of a study that has none of them."""
+"""What is kept under some identities in some studies, and of a study that has none of them just what it is."""
 _KEEP, _NOTE = insert(objects), insert(receptions)
 
 
@@ -86,6 +91,7 @@ class _Sealed:
     reception_details: bytes = field(repr=False)
     at_us: int
     quiet_us: int
+    is_fetched: bool
 
 
 @dataclass(frozen=True)
@@ -100,11 +106,15 @@ class _Known:
 
 @dataclass(frozen=True)
 class _Decision:
-    """What becomes of an instance; ``object`` is what it is or is the same as."""
+    """What becomes of an instance; ``object`` is what it is or is the same as.
+
+    ``releases``: its study was here because it was fetched for another one, and now somebody has sent it.
+    """
 
     outcome: Outcome
     object: str
     conflicts_with: str | None = None
+    releases: bool = False
 
     @property
     def stored(self) -> bool:
@@ -192,6 +202,7 @@ class Ingest:
             ),
             at_us=microseconds(now),
             quiet_us=microseconds(now + self._quiet_time(instance.calling_ae_title)),
+            is_fetched=instance.is_fetched,
         )
 
     def _commit(self, group: Sequence[_Sealed]) -> list[Outcome | None]:
@@ -221,10 +232,12 @@ class Ingest:
 def _decisions(transaction: Transaction, group: Sequence[_Sealed]) -> dict[str, _Decision]:
     """Tell new instances from duplicates and conflicts, also among themselves."""
     tokens, identities = {item.study for item in group}, {item.identity_index for item in group}
-    there = set()
+    there: dict[str, bool] = {}
     known: defaultdict[tuple[str, bytes], list[_Known]] = defaultdict(list)
-    for study, *row in transaction.execute(_KEPT, {"studies": list(tokens), "identities": list(identities)}):
-        there.add(study)
+    for study, was_fetched, *row in transaction.execute(
+        _KEPT, {"studies": list(tokens), "identities": list(identities)}
+    ):
+        there[study] = was_fetched
         identity_index, object_id, kind, content_index, conflicts_with = row
         if object_id is not None:
             found = _Known(object_id, kind, content_index, conflicts_with is not None)
@@ -234,6 +247,8 @@ def _decisions(transaction: Transaction, group: Sequence[_Sealed]) -> dict[str, 
         if item.study in there:
             same_identity = known[item.study, item.identity_index]
             decision = decisions[item.id] = _decision(item, same_identity)
+            if there[item.study] and not item.is_fetched and decision.outcome is not Outcome.RETURNED:
+                decisions[item.id] = replace(decision, releases=True)
             if decision.stored:
                 conflicts = decision.outcome is Outcome.CONFLICT
                 same_identity.append(_Known(item.id, Kind.INSTANCE, item.content_index, conflicts))
@@ -258,6 +273,8 @@ def _keep_rows(
     by_study: defaultdict[str, list[_Sealed]] = defaultdict(list)
     for item in group:
         by_study[item.study].append(item)
+    if released := {item.study for item in group if decisions[item.id].releases}:
+        release(transaction, released)
     round_of = rounds.arrived(transaction, [_arrival(items, decisions) for items in by_study.values()])
     kept = [
         {
@@ -285,7 +302,7 @@ def _arrival(items: Sequence[_Sealed], decisions: dict[str, _Decision]) -> round
         study=items[0].study,
         at_us=max(item.at_us for item in items),
         quiet_us=max(item.quiet_us for item in items),
-        new=any(decisions[item.id].outcome is Outcome.NEW for item in items),
+        new=any(decisions[item.id].outcome is Outcome.NEW or decisions[item.id].releases for item in items),
     )
 
 

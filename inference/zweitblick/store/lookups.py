@@ -1,14 +1,33 @@
 """Lookups: whether an earlier study was looked for elsewhere before a round is read, and what came of it."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, select, update
+from sqlalchemy import Connection as Transaction
 from sqlalchemy.exc import IntegrityError
 
 from zweitblick.errors import UnknownRoundError
 from zweitblick.store.index import Indexed
+from zweitblick.store.life import State
 from zweitblick.store.rooms import Rooms
-from zweitblick.store.schema import fetched, lookups, studies
+from zweitblick.store.schema import fetched, lookups, rounds, studies
+
+_of_study = fetched.c.uid_index == studies.c.uid_index
+_held = rounds.alias()
+
+WAS_FETCHED: ColumnElement[bool] = exists().where(_of_study)
+"""Of a row of `schema.studies`: it is here, or is coming, because it was fetched for another one, and for nothing else:
+nobody has asked for it and nobody has sent it."""
+
+IS_COMING: ColumnElement[bool] = exists().where(
+    _of_study,
+    ~fetched.c.completed,
+    _held.c.id == fetched.c.round,
+    _held.c.state.in_((State.RECEIVING, State.STABLE)),
+    ~exists().where(lookups.c.round == fetched.c.round),
+)
+"""Of a row of `schema.studies`: it is being fetched, for a round whose lookup has not ended."""
 
 
 class LookupOutcome(StrEnum):
@@ -105,8 +124,11 @@ class Lookups:
             return bool(transaction.execute(select(partial)).scalar_one())
 
     def was_fetched(self, token: str) -> bool:
-        """Tell whether a study is here, or is coming, because it was fetched for another one."""
-        found = exists().where(studies.c.token == token, fetched.c.uid_index == studies.c.uid_index)
+        """Tell whether a study is here, or is coming, because it was fetched for another one, and for nothing else.
+
+        It is so no longer once somebody asks for it or sends it (`release`).
+        """
+        found = exists().where(studies.c.token == token, WAS_FETCHED)
         with self._rooms.database.reading() as transaction:
             return bool(transaction.execute(select(found)).scalar_one())
 
@@ -117,6 +139,12 @@ class Lookups:
 
     def _index_of(self, study_uid: str) -> bytes:
         return self._rooms.index.of(Indexed.STUDY, study_uid)
+
+
+def release(transaction: Transaction, tokens: Collection[str]) -> bool:
+    """Let studies that were fetched for others be as any others, and tell whether one of them was fetched."""
+    indices = select(studies.c.uid_index).where(studies.c.token.in_(tokens))
+    return transaction.execute(delete(fetched).where(fetched.c.uid_index.in_(indices))).rowcount > 0
 
 
 def _unknown(round_id: str) -> UnknownRoundError:

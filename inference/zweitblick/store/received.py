@@ -52,6 +52,11 @@ class Received(Protocol):
         """As it came."""
         ...
 
+    @property
+    def is_fetched(self) -> bool:
+        """Whether it came because this service has asked an archive for it."""
+        ...
+
 
 @dataclass(frozen=True)
 class ReceivedInstance:
@@ -69,6 +74,8 @@ class ReceivedInstance:
         The data set, encoded in the transfer syntax, without preamble and file meta information.
     patient_id
         (0010,0020) of the data set, for the record only.
+    is_fetched
+        Whether it came because this service has asked an archive for it.
     """
 
     sop_class_uid: str
@@ -79,6 +86,7 @@ class ReceivedInstance:
     calling_ae_title: str = field(repr=False)
     data: bytes = field(repr=False)
     patient_id: str = field(default="", repr=False)
+    is_fetched: bool = False
 
 
 def part10_head(instance: Received) -> bytes:

@@ -10,6 +10,7 @@ from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 
 from zweitblick.errors import EventError, UnknownRoundError
 from zweitblick.store.life import TURNS, Actor, Event, State, after
+from zweitblick.store.lookups import IS_COMING
 from zweitblick.store.procedure_steps import ALL_LISTED_ARE_KEPT
 from zweitblick.store.rows import fresh_id, microseconds, moment
 from zweitblick.store.schema import events, rounds, studies
@@ -129,7 +130,8 @@ class Arrival:
     at_us, quiet_us
         When the last of them came, and until when more may be on the way.
     new
-        Whether one of them was not there before. If none was, the quiet time begins again and nothing else happens.
+        Whether one of them was not there before, or the study only because it was fetched for another one. If not, the
+        quiet time begins again and nothing else happens.
     """
 
     study: str
@@ -229,9 +231,13 @@ def of_study(transaction: Transaction, study: str) -> list[Round]:
 
 
 def complete_at(transaction: Transaction, now: datetime) -> list[Round]:
-    """Return the rounds being received whose quiet time is over, or whose images modalities list and are all there."""
+    """Return the rounds being received whose quiet time is over, or whose images modalities list and are all there.
+
+    None is of a study that is being fetched: an archive may be silent for long between two series.
+    """
     complete = (rounds.c.quiet_us <= microseconds(now)) | ALL_LISTED_ARE_KEPT
-    found = select(rounds).where(rounds.c.state == State.RECEIVING, complete).order_by(rounds.c.quiet_us)
+    is_coming = exists().where(studies.c.token == rounds.c.study, IS_COMING)
+    found = select(rounds).where(rounds.c.state == State.RECEIVING, complete, ~is_coming).order_by(rounds.c.quiet_us)
     return _rounds(transaction.execute(found).all())
 
 

@@ -203,7 +203,8 @@ fetched = Table(
     Column("uid_index", LargeBinary(32), primary_key=True, index=True),
     Column("completed", Boolean, nullable=False),
 )
-"""Studies that are, or were, fetched for a round. ``completed``: all of it came; else fetching it goes on or failed."""
+"""Studies that are, or were, fetched for a round, until somebody asks for them or sends them. ``completed``: all of it
+came; else fetching it goes on or failed."""
 
 wrapped_keys = Table(
     "wrapped_keys",

@@ -325,7 +325,7 @@ class Store:
         """Return the rounds that are being received and are complete; changes nothing.
 
         They have been quiet for long enough at a time, or every instance is there that the study's performed procedure
-        steps list, and none of these is in progress.
+        steps list, and none of these is in progress. No study is complete while it is being fetched.
         """
         with self._data.reading() as transaction:
             return rounds.complete_at(transaction, now)

@@ -14,8 +14,10 @@ from typing import BinaryIO
 
 from sqlalchemy import delete, func, insert, select, update
 
+from zweitblick.errors import UnknownRoundError
 from zweitblick.store import rounds
 from zweitblick.store.life import WAS_READ, Actor, Event, State
+from zweitblick.store.lookups import release
 from zweitblick.store.results import ERROR, ResultName, keep_fault, keep_reading, replace_fault
 from zweitblick.store.rooms import Rooms
 from zweitblick.store.rounds import Cause, LifeEvent, Round, life_event
@@ -157,7 +159,8 @@ class Work:
     def read_again(self, study: str) -> Round:
         """Have a study that was read be read again, as a radiologist asks, and return the round that begins.
 
-        It has the images that the study had, is complete, and supersedes the one before, which is kept.
+        It has the images that the study had, is complete, and supersedes the one before, which is kept. If the study
+        was fetched for another one, it is from now on as any other.
 
         Parameters
         ----------
@@ -172,7 +175,33 @@ class Work:
             If its last round was not read, or not yet.
         """
         with self._database.writing() as transaction:
+            release(transaction, [study])
             return rounds.read_again(transaction, study, at=self._clock())
+
+    def ask_for(self, study: str) -> Round:
+        """Let a study that was fetched for another one be as any other, and return its last round.
+
+        If it was read already, that is a new one, as of `read_again`: what was made before is not delivered. Of a study
+        that was not fetched so nothing changes.
+
+        Parameters
+        ----------
+        study
+            Token.
+
+        Raises
+        ------
+        UnknownRoundError
+            If no image of the study is kept.
+        """
+        with self._database.writing() as transaction:
+            was_fetched = release(transaction, [study])
+            of_study = rounds.of_study(transaction, study)
+            if was_fetched and of_study and of_study[-1].state in WAS_READ:
+                return rounds.read_again(transaction, study, at=self._clock())
+        if not of_study:
+            raise UnknownRoundError("no round of this study is kept; it may have been shredded")
+        return of_study[-1]
 
     def keep_reading(self, round_id: str, results: Sequence[tuple[ResultName, BinaryIO]], *, turn: int) -> State:
         """Seal all that was made of a round, let it be ``READ``, and return its state: all of this, or nothing.

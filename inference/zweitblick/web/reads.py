@@ -246,11 +246,11 @@ def _add_reads(routes: APIRouter, service: Service) -> None:
 
     @routes.post("/{study_uid}/complete", status_code=202)
     def complete(study_uid: str, request: Request) -> Read:
-        """Say that all images are there, so that the reading begins at once."""
+        """Say that all images are there, so that the reading begins at once; of what was fetched, that it is wanted."""
         last = _last(store, study_uid)
-        if last.state is State.RECEIVING:
+        if last.state is State.RECEIVING or store.lookups.was_fetched(last.study):
             record_access(service, request, last.study, action=Action.UPDATE)
-            service.submit(last)
+            service.submit(store.work.ask_for(last.study))
         return _shown(service, request, study_uid)
 
     @routes.post("/{study_uid}/priors", status_code=202, responses=described(HTTPStatus.CONFLICT))

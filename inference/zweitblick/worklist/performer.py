@@ -131,10 +131,11 @@ class Performer:
             return
         if not named and rounds[-1].state is State.RECEIVING:
             return
+        last = self._store.work.ask_for(item.study)
         self._worklist.change_state(item.uid, StepState.IN_PROGRESS, transaction_uid=_transaction_uid(item))
         self._worklist.update(item.uid, self._started(), transaction_uid=_transaction_uid(item))
-        if self._is_complete(rounds[-1], named):
-            self._submit(rounds[-1])
+        if self._is_complete(last, named):
+            self._submit(last)
 
     def _report(self, item: KeptWorkitem) -> None:
         """End a work item of ours once its study was read, or cannot be."""
