@@ -64,7 +64,7 @@ DOORS = {
     "store.store.Store": "places, holder, *, clock, quiet_time, pool, audit",
     "store.store.StorePlaces": "data, keys, objects",
     "store.received.ReceivedInstance": "sop_class_uid, sop_instance_uid, transfer_syntax_uid, study_instance_uid, "
-    "series_instance_uid, calling_ae_title, data, patient_id",
+    "series_instance_uid, calling_ae_title, data, patient_id, is_fetched",
     "store.life.after": "state, event, *, by",
     "documents.documents": "reading, *, observer",
     "receipt.receipt_of": "reading, bundles, results, *, timings, keys, audit",
