@@ -31,7 +31,7 @@ class Event(StrEnum):
     """What can happen to a round."""
 
     ARRIVED = "arrived"
-    """An instance that was not there before became durable."""
+    """An instance became durable that was not there before, or was there only because it had been fetched."""
     COMPLETED = "completed"
     """Evidence, or the quiet time, says that all instances are there."""
     STARTED = "started"
@@ -45,7 +45,8 @@ class Event(StrEnum):
     REVIEW_ASKED = "review asked"
     REVIEWED = "reviewed"
     PRIORS_ASKED = "priors asked"
-    """A person asks that what was read be read again, with an earlier study that is there by now."""
+    """Somebody asks that what was read be read again: with an earlier study that is there by now, or because it was
+    fetched only to compare another one with it."""
     ATTEMPT_FAILED = "attempt failed"
     """A step failed, or its place in the queue was lost, and will be tried again."""
     GAVE_UP = "gave up"
