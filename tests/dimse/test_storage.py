@@ -237,7 +237,7 @@ def test_an_instance_over_the_limit_is_refused_and_the_next_one_kept() -> None:
         RawPeer(server.port) as peer,
     ):
         peer.associate()
-        assert peer.store(data + bytes(1025 - len(data)), "1.2.3.4.1") == 0xA700
+        assert peer.store(data + bytes(1025 - len(data)), "1.2.3.4.1") == 0xC001
         assert peer.store(data + bytes(1024 - len(data)), "1.2.3.4.1") == 0x0000
     assert len(keeper.instances) == 1
 

@@ -1,6 +1,7 @@
 """Stored and found by a client that knows nothing of ours: dicomweb-client asks, pydicom says what is right."""
 
 import io
+import itertools
 from contextlib import closing
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from kept_study import Clock
 from store.stores import Holder, file_holder
 from web.dicomweb_study import OTHER, STUDY, by_uid, place, uids
 from web.web_house import PROBLEM, TO_READ, WebHouse
+from zweitblick.intake.parts import MediaType
+from zweitblick.store.ingest import Outcome
 from zweitblick.store.life import Event
 from zweitblick.store.places import StorePlaces
+from zweitblick.store.received import ReceivedInstance
 from zweitblick.store.store import Store
+from zweitblick.web.dicomweb.stow import keep_instances
 
 
 def test_what_is_stored_is_kept_as_it_came(web_house: WebHouse, files: list[Path]) -> None:
@@ -51,6 +56,21 @@ def test_what_is_no_instance_fails_alone(web_house: WebHouse, files: list[Path],
 
 def test_nothing_stored_is_a_conflict(web_house: WebHouse) -> None:
     assert post(web_house, [b"no DICOM", b""]).status_code == 409
+
+
+def test_what_is_larger_than_an_instance_may_be_is_a_conflict() -> None:
+    """Not for want of room: sent again it would be refused again."""
+    piece = bytes(2**20)
+    too_large = keep_instances(nobody, itertools.repeat(piece, 2**10 + 1), MediaType("application/dicom", {}))
+    assert too_large.status == 409
+    [failure] = pydicom.Dataset.from_json(too_large.model("")).OtherFailuresSequence
+    assert failure.FailureReason == 0xC001
+    largest = keep_instances(nobody, itertools.repeat(piece, 2**10), MediaType("application/dicom", {}))
+    assert [reason for _, reason in largest.failed] == [0xC000]
+
+
+def nobody(_instance: ReceivedInstance) -> Outcome:
+    raise AssertionError("nothing of this can be kept")
 
 
 def test_without_its_key_holder_nothing_is_stored_until_it_is_back(tmp_path: Path, files: list[Path]) -> None:

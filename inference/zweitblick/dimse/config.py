@@ -34,7 +34,7 @@ class ListenerConfig:
     maximum_pdu_bytes
         Longest P-DATA-TF that is taken (PS3.8 annex D.1).
     maximum_instance_bytes
-        A longer data set is refused with 0xA700. An association holds two at most, one being served and one received.
+        A longer data set is refused with 0xC001. An association holds two at most, one being served and one received.
     maximum_held_bytes
         All data sets of more than 1 MiB that are held at once have no more together, or no more than
         ``maximum_instance_bytes`` if that is more; one that would go beyond is refused with 0xA700. While they are

@@ -28,6 +28,8 @@ PENDING, CANCELLED = 0xFF00, 0xFE00
 """Of a C-FIND (PS3.4 table C.4-1)."""
 PROCESSING_FAILURE = 0x0110
 """PS3.7 section C.4.2."""
+TOO_LARGE = 0xC001
+"""Of a C-STORE whose data set is longer than `zweitblick.dimse.ListenerConfig.maximum_instance_bytes`."""
 UNABLE_TO_PROCESS = 0xC001
 """Of a C-FIND that fails by what is no fault of its identifier (PS3.4 table C.4-1)."""
 
@@ -35,13 +37,13 @@ STATUS: dict[type[ZweitblickError], int] = {
     # Refused: Out of Resources, A7xx (PS3.4 table B.2-1); a sender tries these again
     StoreFullError: 0xA700,
     AuditError: 0xA700,
-    InstanceTooLargeError: 0xA700,
     ReceptionFullError: 0xA700,
     KeyHolderError: 0xA700,
     # Error: Data Set does not match SOP Class, A9xx (PS3.4 table B.2-1)
     MismatchedInstanceError: 0xA900,
     # Error: Cannot understand, Cxxx (PS3.4 table B.2-1)
     DamagedInstanceError: 0xC000,
+    InstanceTooLargeError: TOO_LARGE,  # by our limit, not for want of room: sent again it would be refused again
     # Processing failure (PS3.7 section C.4.2): nothing is wrong with the instance
     StoreUnavailableError: PROCESSING_FAILURE,
     StoreError: PROCESSING_FAILURE,
@@ -59,12 +61,12 @@ STEP_STATUS: dict[type[ZweitblickError], int] = {
     StepUidError: 0x0117,
     MismatchedInstanceError: 0x0118,
     StepAttributeError: 0x0120,
-    # Resource limitation; a sender tries these again
+    # Resource limitation; a sender may try these again, but for one that is too long
     StoreFullError: 0x0213,
     AuditError: 0x0213,
-    InstanceTooLargeError: 0x0213,
     ReceptionFullError: 0x0213,
     KeyHolderError: 0x0213,
+    InstanceTooLargeError: 0x0213,
 }
 """Of an N-CREATE or N-SET of a performed procedure step."""
 

@@ -40,6 +40,7 @@ class Reason(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     OTHER_STUDY = 0xA900
     NOT_UNDERSTOOD = 0xC000
+    TOO_LARGE = 0xC001
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,9 @@ def _take(keep: Keep, file: IncomingFile, study_uid: str, account: Account) -> N
 def _reason_of(error: ZweitblickError) -> Reason:
     if isinstance(error, DamagedInstanceError):
         return Reason.NOT_UNDERSTOOD
-    if isinstance(error, (InstanceTooLargeError, *_AWAY)):
+    if isinstance(error, InstanceTooLargeError):  # by a limit, not for want of room: it would be refused again
+        return Reason.TOO_LARGE
+    if isinstance(error, _AWAY):
         return Reason.OUT_OF_RESOURCES
     return Reason.PROCESSING_FAILURE
 
