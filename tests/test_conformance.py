@@ -22,6 +22,7 @@ from zweitblick.cli.checks import SOP_CLASSES
 from zweitblick.delivery.route import DICOM_RESULTS
 from zweitblick.delivery.seal import Form
 from zweitblick.dicom.capture import secondary_capture
+from zweitblick.dicom.commitment import REPORT_NOT_TAKEN, REPORT_STATUS, REPORT_TAKEN
 from zweitblick.dicom.encrypted import Filing, encrypted_instance
 from zweitblick.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from zweitblick.dicom.pdf import encapsulated_pdf
@@ -115,6 +116,11 @@ def test_keys_are_those_that_are_matched() -> None:
     said = table("Key")
     assert {f"{tag_for_keyword(keyword):08X}" for keyword, _, _ in said} == set(MATCHED)
     assert {level.strip("`") for _, level, _ in said} == set(ABOVE)
+
+
+def test_statuses_of_commitment_reports_are_those_that_are_given() -> None:
+    said = {int(status, 16) for status, _, _ in table("Report status")}
+    assert said == {REPORT_TAKEN, REPORT_NOT_TAKEN, *REPORT_STATUS.values()}
 
 
 def test_statuses_of_procedure_steps_are_those_that_are_given() -> None:

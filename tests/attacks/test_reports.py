@@ -7,21 +7,26 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pynetdicom.presentation import build_context
 
-from zweitblick.dicom.commitment import COMMITMENT_INSTANCE, STORAGE_COMMITMENT, CommitmentReport
+from zweitblick.dicom.commitment import (
+    COMMITMENT_INSTANCE,
+    FAILURES_EXIST,
+    STORAGE_COMMITMENT,
+    CommitmentReport,
+)
 from zweitblick.dimse.buffer import BoundedBuffer
 from zweitblick.dimse.commitment import serve_report
 from zweitblick.dimse.data_set import LONGEST_BYTES
 from zweitblick.dimse.messages import N_EVENT_REPORT, Request
 
 EXPLICIT = "1.2.840.10008.1.2.1"
-STATUSES = {0x0000, 0xC000}
+STATUSES = {0x0000, 0x0115}
 
 
 def served(data: bytes) -> tuple[int, list[CommitmentReport]]:
     buffer = BoundedBuffer(2**30)
     buffer.write(data)
     reports: list[CommitmentReport] = []
-    request = Request(1, N_EVENT_REPORT, 1, STORAGE_COMMITMENT, COMMITMENT_INSTANCE, buffer, 1)
+    request = Request(1, N_EVENT_REPORT, 1, STORAGE_COMMITMENT, COMMITMENT_INSTANCE, buffer, FAILURES_EXIST)
     status = serve_report(request, build_context(STORAGE_COMMITMENT, [EXPLICIT]), reports.append)
     return status, reports
 
@@ -38,11 +43,14 @@ def valid() -> bytes:
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID, item.FailureReason = "1.2", "1.3", 0x0112
     report.TransactionUID = "2.25.4711"
     report.FailedSOPSequence = [item]
+    kept = Dataset()
+    kept.ReferencedSOPClassUID, kept.ReferencedSOPInstanceUID = "1.2", "1.4"
+    report.ReferencedSOPSequence = [kept]
     return encoded(report)
 
 
 def test_a_valid_one_is_taken() -> None:
-    assert served(valid()) == (0x0000, [CommitmentReport("2.25.4711", (0x0112,))])
+    assert served(valid()) == (0x0000, [CommitmentReport("2.25.4711", FAILURES_EXIST, frozenset({"1.4"}), (0x0112,))])
 
 
 @given(st.binary(max_size=300))
@@ -63,4 +71,4 @@ def test_a_valid_one_that_is_damaged_is_refused_or_taken(data: st.DataObject) ->
 
 
 def test_one_that_is_too_long_is_not_read() -> None:
-    assert served(bytes(LONGEST_BYTES + 1)) == (0xA700, [])
+    assert served(bytes(LONGEST_BYTES + 1)) == (0x0213, [])

@@ -18,7 +18,7 @@ from reading_house import House, last, reached
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.retries import back_off
 from zweitblick.delivery.route import Route
-from zweitblick.dicom.commitment import CommitmentReport
+from zweitblick.dicom.commitment import ALL_COMMITTED, CommitmentReport
 from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.dimse.services import Services
 from zweitblick.errors import StoreUnavailableError, UnknownRoundError
@@ -276,7 +276,40 @@ def test_a_destination_that_commits_itself_has_it_only_then(house: House, study:
         assert len({report.transaction_uid for report in reports}) == 2
         assert events_of(store, one.study) == [DELIVERY[0], Event.ATTEMPT_FAILED, *DELIVERY[1:]]
         with pytest.raises(UnknownRoundError):
-            deliverer.committed(CommitmentReport("2.25.1"))
+            deliverer.committed(CommitmentReport("2.25.1", ALL_COMMITTED))
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kinds": [2]}, {"left_out": [1]}, {"left_out": [3]}], ids=["failures", "two of three", "none named"]
+)
+@pytest.mark.parametrize("where", ["same association", "our port"])
+def test_a_report_that_does_not_name_everything_as_committed_commits_nobody(
+    house: House, study: Path, fault: dict[str, list[int]], where: str
+) -> None:
+    """Everything is sent and asked again, and what is then reported as committed is delivered."""
+    with house.store() as store, ExitStack() as stack:
+
+        def committed(report: CommitmentReport) -> None:
+            deliverer.committed(report)
+
+        server = stack.enter_context(DicomServer(ListenerConfig(port=0), store, services=Services(committed)))
+        peer = stack.enter_context(CommittingPeer(report_to=None if where == "same association" else server.port))
+        vars(peer).update(fault)
+        patience = replace(PATIENT, report_s=20.0 if where == "same association" else 0.01)
+        deliverer = Deliverer(store, [Route(peer.destination)], delay_s=lambda _: 0.01, patience=patience)
+        one, results = read_round(store, files_of(study, "T1")[0])
+        with house.worker(store, deliverer=deliverer) as worker:
+            worker.submit(one)
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert peer.taken == results
+        assert len(peer.received) == 6
+        assert shown(store, one) == [("PACS", "delivered", 2, None)]
+        assert codes_of(store, one.study) == ["peer.not-committed"]
+    assert peer.answers == [0x0000, 0x0000], "a report that was understood is taken"
+
+
+def codes_of(store: Store, study: str) -> list[str]:
+    return [entry.code for entry in store.history(study) if entry.code]
 
 
 def test_a_destination_that_does_not_offer_what_it_is_said_to_refuses(house: House, study: Path) -> None:

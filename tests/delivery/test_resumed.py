@@ -179,6 +179,7 @@ def test_a_report_of_another_delivery_counts_wherever_it_comes(house: House) -> 
         with house.worker(store, deliverer=delivering(report_s=0.01)):
             wait_until(lambda: len(queued("DELAYED")) == 1)
         pacs.before, pacs.report_to = [pacs.asked[0].TransactionUID], None
+        pacs.asked_before = pacs.asked[0].ReferencedSOPSequence
         prompt = begun(store, 2)
         with house.worker(store, deliverer=delivering(report_s=60)):
             for one in (late, prompt):

@@ -20,7 +20,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from dimse import receiving
 from dimse.wire import ABORT, TIMEOUT_S, Counts, RawPeer, encoded, instance
 from kept_study import wait_until
-from zweitblick.dicom.commitment import COMMITMENT_INSTANCE, CommitmentReport
+from zweitblick.dicom.commitment import ALL_COMMITTED, COMMITMENT_INSTANCE, CommitmentReport
 from zweitblick.dimse import Crew, Receivers, ServiceLink
 from zweitblick.dimse.receivers import LONGEST_DELAY_S, Run, back_off
 from zweitblick.errors import (
@@ -34,6 +34,7 @@ from zweitblick.errors import (
 HOST = "127.0.0.1"
 NO_SUCH_OBJECT, RESOURCE_LIMITATION = 0x0112, 0x0213
 TRANSACTION = "1.2.826.0.1.3680043.8.498.77"
+INSTANCE = "1.2.3.4.1"
 
 
 class Service:
@@ -124,6 +125,8 @@ def answer_to_report(service: Service, *failures: int) -> int:
     """Status that a peer is answered with that reports so many failures."""
     report = Dataset()
     report.TransactionUID = TRANSACTION
+    report.ReferencedSOPSequence = [Dataset()]
+    report.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = INSTANCE
     report.FailedSOPSequence = [Dataset() for _ in failures]
     for item, reason in zip(report.FailedSOPSequence, failures, strict=True):
         item.FailureReason = reason
@@ -147,7 +150,7 @@ def test_what_a_peer_reports_is_taken_by_the_service(service: Service, caplog: p
     assert TRANSACTION not in caplog.text
     assert service.reports == []
     assert answer_to_report(service) == 0x0000
-    assert service.reports == [CommitmentReport(TRANSACTION)]
+    assert service.reports == [CommitmentReport(TRANSACTION, ALL_COMMITTED, frozenset({INSTANCE}))]
     service.reports.clear()
 
 
@@ -244,7 +247,7 @@ def test_a_receiver_ends_with_its_service_and_takes_no_report_any_more(gone: boo
     serving.join(TIMEOUT_S)
     assert not serving.is_alive()
     with pytest.raises(StoreUnavailableError):
-        link.committed(CommitmentReport("1.2"))
+        link.committed(CommitmentReport("1.2", ALL_COMMITTED))
     link.close()
     ours.close()
 

@@ -122,14 +122,18 @@ class CommittingPeer(StorePeer):
     report_to
         Port at which the requestor takes reports on a new association; None reports on the same one, 0 not at all.
 
-    On the same one it first reports of the transactions in ``before``.
+    On the same one it first reports of the transactions in ``before``, for which ``asked_before`` was asked. Of its
+    next reports ``kinds`` has the event types, if not the right ones, ``left_out`` how many instances they do not name.
     """
 
     def __init__(self, *, report_to: int | None = None) -> None:
         self.asked: list[Dataset] = []
         self.failures: list[int] = []
         self.answers: list[int] = []
+        self.kinds: list[int] = []
+        self.left_out: list[int] = []
         self.before: list[str] = []
+        self.asked_before: list[Dataset] = []
         self.report_to = report_to
         self.action_status = 0x0000
         self._reporting: list[threading.Thread] = []
@@ -160,12 +164,14 @@ class CommittingPeer(StorePeer):
             items[0].FailureReason = self.failures.pop(0)
             report.FailedSOPSequence = items[:1]
             items = items[1:]
-        report.ReferencedSOPSequence = items
+        report.ReferencedSOPSequence = items[self.left_out.pop(0) :] if self.left_out else items
         kind = 2 if "FailedSOPSequence" in report else 1
+        kind = self.kinds.pop(0) if self.kinds else kind
         if self.report_to is None:
             for transaction_uid in self.before:
                 other = Dataset()
                 other.TransactionUID = transaction_uid
+                other.ReferencedSOPSequence = self.asked_before
                 self._said(association.send_n_event_report(other, 1, *COMMITMENT))
             self._said(association.send_n_event_report(report, kind, *COMMITMENT))
             return

@@ -22,7 +22,7 @@ from zweitblick.delivery.origin import origin
 from zweitblick.delivery.record import recorded_transfer
 from zweitblick.delivery.retries import PASSING, RETRIES, back_off
 from zweitblick.delivery.route import Route
-from zweitblick.delivery.sealer import Sealer
+from zweitblick.delivery.sealer import Sealer, filing
 from zweitblick.dicom.commitment import CommitmentReport
 from zweitblick.errors import (
     LostTurnError,
@@ -34,7 +34,7 @@ from zweitblick.errors import (
 )
 from zweitblick.errors.root import INTERNAL
 from zweitblick.peers.association import PATIENCE, Patience
-from zweitblick.peers.commitment import ask_commitment
+from zweitblick.peers.commitment import ask_commitment, check_commitment
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import DICOM, Outgoing, document, outgoing
 from zweitblick.peers.sender import sender
@@ -185,10 +185,12 @@ class Deliverer:
         ------
         UnknownRoundError
             If nothing under way was asked so.
-        StoreError
-            If it cannot be noted.
+        UnknownDestinationError
+            If the destination is none any more.
+        StoreError, VaultError
+            If it cannot be noted, or not be found what was sent.
         """
-        told = self._told(report)
+        told = self._told(self._store.deliveries.asked(report.transaction_uid), report)
         if told.state is DeliveryState.WAITING:
             self._queue.postpone(told.id, told.attempts + 1, delay_s=self._delay_s(told.attempts))
 
@@ -267,9 +269,7 @@ class Deliverer:
             return Attempt(number, self._after(delivery, INTERNAL, _defect(error)), INTERNAL)
 
     def _sent(self, delivery: Delivery, number: int) -> Attempt:
-        route = self._routes.get(delivery.destination)
-        if route is None:
-            raise UnknownDestinationError(f"{delivery.destination} is no destination any more; set it, or replay")
+        route = self._route(delivery)
         instances = self._instances(delivery, route)
         with (
             recorded_transfer(self._audit, self._store.study(delivery.study), route.destination, instances),
@@ -293,6 +293,7 @@ class Deliverer:
         """
         try:
             report = self._report(delivery)
+            answered = self._store.deliveries.get(delivery.id) if report is None else self._told(delivery, report)
         except (*AWAY, UnknownRoundError):
             raise
         except PASSING as error:
@@ -305,7 +306,7 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001 -- the job's edge: its text may quote a header, so only its type is told
             log.error("round %s failed by %s", delivery.round, type(error).__name__)  # noqa: TRY400 -- as said
             return self._answered(delivery, self._after(delivery, INTERNAL, _defect(error)), INTERNAL)
-        return self._store.deliveries.get(delivery.id) if report is None else self._told(report)
+        return answered
 
     def _report(self, delivery: Delivery) -> CommitmentReport | None:
         route = self._routes[delivery.destination]
@@ -319,14 +320,32 @@ class Deliverer:
             patience=self._patience,
         )
 
-    def _answered(self, delivery: Delivery, state: DeliveryState, code: str) -> Delivery:
+    def _told(self, delivery: Delivery, report: CommitmentReport) -> Delivery:
+        """Note what a destination reports of a delivery, and return the delivery after that."""
+        try:
+            check_commitment(report, self._asked_for(delivery), destination=delivery.destination)
+        except NotCommittedError as error:
+            log.warning("round %s to %s is not committed: %s", delivery.round, delivery.destination, error)
+            return self._answered(delivery, DeliveryState.WAITING, error.code)
+        return self._answered(delivery, DeliveryState.DELIVERED)
+
+    def _answered(self, delivery: Delivery, state: DeliveryState, code: str | None = None) -> Delivery:
         return self._store.deliveries.answered(str(delivery.transaction_uid), state, error_code=code)
 
-    def _told(self, report: CommitmentReport) -> Delivery:
-        answered = partial(self._store.deliveries.answered, report.transaction_uid)
-        if report.failures:
-            return answered(DeliveryState.WAITING, error_code=NotCommittedError.code)
-        return answered(DeliveryState.DELIVERED)
+    def _route(self, delivery: Delivery) -> Route:
+        route = self._routes.get(delivery.destination)
+        if route is None:
+            raise UnknownDestinationError(f"{delivery.destination} is no destination any more; set it, or replay")
+        return route
+
+    def _asked_for(self, delivery: Delivery) -> list[str]:
+        """SOP Instance UIDs under which a destination was sent a round's results; needs no certificate to be valid."""
+        route = self._route(delivery)
+        uids = [self._outgoing(one).sop_instance_uid for one in route.chosen(self._store.results(delivery.round))]
+        if route.seal is None:
+            return uids
+        filed = filing(self._store, delivery.study, delivery.destination)
+        return [filed.uid(uid) for uid in uids]
 
     def _instances(self, delivery: Delivery, route: Route) -> list[Outgoing]:
         if route.seal is not None:

@@ -5,11 +5,16 @@ from collections.abc import Callable
 
 from pynetdicom.presentation import PresentationContext
 
-from zweitblick.dicom.commitment import COMMITMENT_INSTANCE, CommitmentReport, commitment_report
+from zweitblick.dicom.commitment import (
+    REPORT_NOT_TAKEN,
+    REPORT_TAKEN,
+    CommitmentReport,
+    commitment_report,
+    report_status_of,
+)
 from zweitblick.dimse.data_set import data_set_of
 from zweitblick.dimse.messages import Request
-from zweitblick.dimse.status import PROCESSING_FAILURE, SUCCESS, status_of
-from zweitblick.errors import DamagedInstanceError, ZweitblickError
+from zweitblick.errors import ZweitblickError
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +28,16 @@ def serve_report(request: Request, context: PresentationContext, committed: Comm
         committed(_report(request, context))
     except ZweitblickError as error:
         log.warning("a storage commitment report was refused: %s", error.code)
-        return status_of(error)
+        return report_status_of(error)
     except Exception as error:  # noqa: BLE001  # the request's edge: the sender must be told that nothing was taken
         log.error("taking a storage commitment report failed by %s", type(error).__name__)  # noqa: TRY400  # may quote
-        return PROCESSING_FAILURE
-    return SUCCESS
+        return REPORT_NOT_TAKEN
+    return REPORT_TAKEN
 
 
 def _report(request: Request, context: PresentationContext) -> CommitmentReport:
-    if request.sop_instance_uid != COMMITMENT_INSTANCE:
-        raise DamagedInstanceError("a storage commitment report is of no such instance; repair its sender")
-    return commitment_report(data_set_of(request, context))
+    return commitment_report(
+        data_set_of(request, context),
+        event_type=request.event_type,
+        sop_instance_uid=request.sop_instance_uid,
+    )

@@ -129,6 +129,9 @@
     │   ├── PeerCredentialsError        peer.credentials
     │   ├── NotCommittedError           peer.not-committed
     │   └── UnknownDestinationError     peer.unknown-destination
+    ├── CommitmentError                 a storage commitment report is refused
+    │   ├── CommitmentInstanceError     commitment.instance
+    │   └── CommitmentEventError        commitment.event
     ├── DimseSettingError               dimse.setting
     ├── ReceptionFullError              dimse.full
     ├── CertificateError                dimse.certificate
@@ -192,6 +195,11 @@ from zweitblick.errors.cms import (
     NotForUsError,
     WeakCryptographyError,
     WrongSignerError,
+)
+from zweitblick.errors.commitment import (
+    CommitmentError,
+    CommitmentEventError,
+    CommitmentInstanceError,
 )
 from zweitblick.errors.dimse import (
     CertificateError,
@@ -360,7 +368,8 @@ __all__ = [
     "AccessError", "ActorError", "AlteredError", "ArchiveTooLargeError", "AuditError", "AuditReadError",
     "AuditWriteError", "BodyBrokenOffError", "BodyTooLargeError", "BrokenOffError", "BundleDamagedError",
     "BundleError", "BundleMissingError", "BundleUnsignedError", "CertificateError", "CertificateExpiredError",
-    "CertificateNotYetValidError", "CheckError", "CmsError", "CmsFormatError", "CmsKeyError", "CsrfError",
+    "CertificateNotYetValidError", "CheckError", "CmsError", "CmsFormatError", "CmsKeyError",
+    "CommitmentError", "CommitmentEventError", "CommitmentInstanceError", "CsrfError",
     "DamagedArchiveError", "DamagedInstanceError", "DataKeyError", "DimseSettingError", "DuplicatePositionError",
     "EventError", "ForbiddenError", "ForeignResultError", "GeometryError", "HeadError", "IdentityProviderError",
     "InstanceError", "InstanceTooLargeError", "KekInUseError", "KeyHolderError", "KeyUnwrapError", "KeyUsageError",

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
@@ -11,12 +12,15 @@ from pynetdicom.presentation import build_context
 
 from zweitblick.dicom.commitment import (
     COMMITMENT_INSTANCE,
+    FAILURES_EXIST,
+    REPORT_TAKEN,
     STORAGE_COMMITMENT,
     CommitmentReport,
     commitment_report,
     commitment_request,
+    report_status_of,
 )
-from zweitblick.errors import PeerBrokenOffError, PeerError, PeerTimeoutError, ZweitblickError
+from zweitblick.errors import NotCommittedError, PeerBrokenOffError, PeerError, PeerTimeoutError, ZweitblickError
 from zweitblick.peers.association import PATIENCE, Patience, associated
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import Outgoing
@@ -26,7 +30,6 @@ log = logging.getLogger(__name__)
 
 _REQUEST_COMMITMENT = 1
 """Action Type ID (PS3.4 table J.3-1)."""
-_TAKEN, _NOT_TAKEN = 0x0000, 0x0110
 
 
 def ask_commitment(
@@ -67,16 +70,16 @@ def ask_commitment(
 
     def take(event: evt.Event) -> tuple[int, None]:
         try:
-            report = commitment_report(event.event_information)
+            report = _reported(event)
             if report.transaction_uid != transaction_uid:
                 others(report)
-                return _TAKEN, None
+                return REPORT_TAKEN, None
         except ZweitblickError as error:
             log.warning("a storage commitment report was refused: %s", error.code)
-            return _NOT_TAKEN, None
+            return report_status_of(error), None
         reports.append(report)
         is_there.set()
-        return _TAKEN, None
+        return REPORT_TAKEN, None
 
     context = build_context(STORAGE_COMMITMENT, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     handlers = [(evt.EVT_N_EVENT_REPORT, take)]
@@ -84,6 +87,42 @@ def ask_commitment(
         _ask(association, destination, instances, transaction_uid)
         is_there.wait(patience.report_s)
     return reports[0] if reports else None  # also one that came as the association ended
+
+
+def check_commitment(report: CommitmentReport, asked: Collection[str], *, destination: str) -> None:
+    """Check that a destination commits itself to keep every instance that it was asked to keep.
+
+    Only what a report names as committed is. Orthanc and dcm4chee name each instance, in a report of failures too, and
+    Table J.3-2 of PS3.4 wants it. Instances are told apart by their UIDs alone, since no two have the same, whatever
+    class a report says; that it names others as well is no fault of ours.
+
+    Parameters
+    ----------
+    report
+        Of the destination.
+    asked
+        SOP Instance UIDs of the instances that it was asked to keep.
+    destination
+        Its name in the settings.
+
+    Raises
+    ------
+    NotCommittedError
+        If it does not.
+    """
+    if report.event_type == FAILURES_EXIST or report.failures:
+        reasons = ", ".join(f"0x{reason:04X}" for reason in sorted(set(report.failures))) or "none named"
+        raise NotCommittedError(f"{destination} reports failures ({reasons}); it is sent and asked again")
+    lacking = len(set(asked) - report.committed)
+    if lacking:
+        raise NotCommittedError(f"{destination} does not name {lacking} of {len(asked)} instances; it is asked again")
+
+
+def _reported(event: evt.Event) -> CommitmentReport:
+    request: Any = event.request
+    return commitment_report(
+        event.event_information, event_type=request.EventTypeID, sop_instance_uid=str(request.AffectedSOPInstanceUID)
+    )
 
 
 def _ask(

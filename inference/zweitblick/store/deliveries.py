@@ -177,6 +177,21 @@ class Deliveries:
                 self._change(transaction, before, Attempt(before.attempts, state, error_code, transaction_uid))
             return _one(transaction, before.id)
 
+    def asked(self, transaction_uid: str) -> Delivery:
+        """Return the delivery whose destination was asked so to commit itself.
+
+        Raises
+        ------
+        UnknownRoundError
+            If there is none, or it has asked again since.
+        """
+        query = select(deliveries).where(deliveries.c.transaction_uid == transaction_uid)
+        with self._database.reading() as transaction:
+            row = transaction.execute(query).one_or_none()
+        if row is None:
+            raise UnknownRoundError("no delivery is kept that has asked so; its study may have been shredded")
+        return _delivery(row)
+
     def of_round(self, round_id: str) -> list[Delivery]:
         """Return the deliveries of a round, by the names of their destinations."""
         with self._database.reading() as transaction:
