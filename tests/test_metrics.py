@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from delivery.test_resumed import begun
 from dimse.wire import EXPLICIT, MR, RawPeer, encoded, instance
-from kept_study import Clock, new_store
+from kept_study import Clock, new_store, wait_until
+from peers.fake_peers import CommittingPeer, StorePeer
 from reading_house import House, keep, last, reached
+from zweitblick.delivery.deliverer import Deliverer
+from zweitblick.delivery.route import Route
 from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.errors import StoreUnavailableError
 from zweitblick.metrics import Metrics
@@ -136,9 +140,70 @@ def test_stages_batches_and_failures_of_a_worker_are_counted(
             reached(store, token, State.FAILED)
         found = samples(metrics)
     assert found["zweitblick_reading_failures_total", "study.missing-sequence"] == 1
+    assert not [name for name, _ in found if "deliver" in name]
     assert found["zweitblick_stage_seconds_count", "open"] == found["zweitblick_stage_seconds_count", "choose"] == 1
     assert found["zweitblick_rounds", "failed"] == 1
     assert not [name for name, labels in found if "network" in labels]
+
+
+def test_each_attempt_to_read_counts_also_those_that_are_made_again(
+    tmp_path: Path, bundles: Bundles, quick_files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path, bundles)
+    monkeypatch.setattr("zweitblick.worker.reading_step.read_study", no_memory)
+    with house.store() as store:
+        metrics = Metrics(store.standing, clock=house.clock)
+        token = keep(store, quick_files)
+        with house.worker(store, metrics=metrics) as worker:
+            worker.submit(last(store, token))
+            for count in (1, 2):
+                counted(metrics, "zweitblick_reading_failures_total", "internal", count)
+                house.clock.move(3600)
+            assert last(store, token).state is not State.FAILED
+
+
+def no_memory(_contents: list[bytes]) -> None:
+    raise MemoryError
+
+
+def counted(metrics: Metrics, name: str, labels: str, count: int) -> None:
+    wait_until(lambda: samples(metrics).get((name, labels)) == count)
+
+
+def test_attempts_to_deliver_that_fail_are_counted_and_deliveries_that_are_given_up(tmp_path: Path) -> None:
+    house = House(tmp_path, None)
+    with house.store() as store, StorePeer() as pacs:
+        metrics = Metrics(store.standing, clock=house.clock)
+        pacs.statuses = [0xA700, 0xA700, 0xA900]
+        one = begun(store)
+        route = Route(pacs.destination, ("sr",))
+        deliverer = Deliverer(store, [route], delay_s=lambda _: 0.01, observer=metrics)
+        with house.worker(store, deliverer=deliverer, metrics=metrics):
+            reached(store, one.study, State.FAILED)
+            counted(metrics, "zweitblick_deliveries_given_up_total", "PACS,peer.refused", 1)
+    found = samples(metrics)
+    assert counts_of(found, "zweitblick_delivery_failures_total") == {"PACS,peer.busy": 2, "PACS,peer.refused": 1}
+    assert counts_of(found, "zweitblick_deliveries_given_up_total") == {"PACS,peer.refused": 1}
+
+
+def test_a_commitment_that_is_not_given_is_a_failed_attempt(tmp_path: Path) -> None:
+    house = House(tmp_path, None)
+    with house.store() as store, CommittingPeer() as pacs:
+        metrics = Metrics(store.standing, clock=house.clock)
+        pacs.kinds = [2]
+        one = begun(store)
+        route = Route(pacs.destination, ("sr",))
+        deliverer = Deliverer(store, [route], delay_s=lambda _: 0.01, observer=metrics)
+        with house.worker(store, deliverer=deliverer, metrics=metrics):
+            reached(store, one.study, State.AWAITING_REVIEW)
+    found = samples(metrics)
+    assert counts_of(found, "zweitblick_delivery_failures_total") == {"PACS,peer.not-committed": 1}
+    assert counts_of(found, "zweitblick_deliveries_given_up_total") == {}
+
+
+def counts_of(found: Samples, name: str) -> dict[str, float]:
+    """Values of a metric by its labels."""
+    return {labels: value for (each, labels), value in found.items() if each == name}
 
 
 def test_requests_that_share_a_call_are_counted_together(metrics: Metrics) -> None:

@@ -51,7 +51,7 @@ def test_a_round_is_one_trace_from_its_first_image_to_its_delivery(
 ) -> None:
     house = House(tmp_path, quick(bundles))
     with house.store() as store, StorePeer(sop_classes=SENT) as pacs:
-        deliverer = Deliverer(store, [Route(pacs.destination)], observer=metrics.stage)
+        deliverer = Deliverer(store, [Route(pacs.destination)], observer=metrics)
         token = keep(store, quick_files)
         house.clock.move(30)
         with house.worker(store, deliverer=deliverer, metrics=metrics):

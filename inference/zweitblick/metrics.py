@@ -24,7 +24,7 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16)
 
 
 class Metrics:
-    """Counts for one service in a registry of its own; observes worker and DICOM server, from any thread.
+    """Counts for one service in a registry of its own; observes worker, deliverer and DICOM server, from any thread.
 
     Parameters
     ----------
@@ -60,10 +60,11 @@ class Metrics:
         self._readings = Counter("zweitblick_readings", "Rounds that were read.", registry=registry)
         self._failures = Counter(
             "zweitblick_reading_failures",
-            "Rounds that cannot be read, by code.",
+            "Attempts to read a round that failed, by code; those too that are made again.",
             ["code"],
             registry=registry,
         )
+        self._deliveries = _DeliveryFailures(registry)
         self._open = Gauge("zweitblick_dicom_associations_open", "DICOM associations that are open.", registry=registry)
         self._associations = Counter(
             "zweitblick_dicom_associations", "DICOM associations that were asked for.", ["outcome"], registry=registry
@@ -103,8 +104,22 @@ class Metrics:
         self._readings.inc()
 
     def failed(self, code: str) -> None:
-        """Count a round that cannot be read."""
+        """Count an attempt to read a round that failed, whether it is made again or not."""
         self._failures.labels(code).inc()
+
+    def undelivered(self, destination: str, code: str, *, is_last: bool) -> None:
+        """Count an attempt to deliver a round that failed; the last if the delivery is given up with it.
+
+        Parameters
+        ----------
+        destination
+            Its name in the settings, which is not that of a patient or sender.
+        code
+            Of the error.
+        is_last
+            Whether it is not tried again until a person says so.
+        """
+        self._deliveries.count(destination, code, is_last=is_last)
 
     def associated(self) -> None:
         """Count an accepted association."""
@@ -123,6 +138,29 @@ class Metrics:
         """Count a C-STORE."""
         self._instances.labels(f"0x{status:04X}").inc()
         self._bytes.inc(size_bytes)
+
+
+class _DeliveryFailures:
+    """What could not be delivered; a destination has few names, and the settings choose them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._attempts = Counter(
+            "zweitblick_delivery_failures",
+            "Attempts to deliver a round that failed, by destination and code; those too that are made again.",
+            ["destination", "code"],
+            registry=registry,
+        )
+        self._given_up = Counter(
+            "zweitblick_deliveries_given_up",
+            "Deliveries that are not tried again until a person says so, by destination and code.",
+            ["destination", "code"],
+            registry=registry,
+        )
+
+    def count(self, destination: str, code: str, *, is_last: bool) -> None:
+        self._attempts.labels(destination, code).inc()
+        if is_last:
+            self._given_up.labels(destination, code).inc()
 
 
 class AccessMetrics:

@@ -134,7 +134,7 @@ def _readers(settings: Settings, holder: KeyHolder, trail: Trail) -> Iterator[_R
         stack.enter_context(_activity(trail, settings.dicom))
         store = stack.enter_context(store_of(settings, holder, audit=trail))
         metrics = stack.enter_context(_metrics(settings, store))
-        deliverer = Deliverer(store, settings.routes, audit=trail, observer=metrics.stage)
+        deliverer = Deliverer(store, settings.routes, audit=trail, observer=metrics)
         notary = Notary(receipt_signer(settings), trail.signed_head)
         archives = _archives(settings, lambda route: route.priors)
         lookup = PriorLookup(store, archives, clock=_now, audit=trail)

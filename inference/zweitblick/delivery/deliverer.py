@@ -18,6 +18,7 @@ from structlog.contextvars import bound_contextvars
 
 from zweitblick.audit.auditor import Auditor, Unrecorded
 from zweitblick.delivery.attempt_queue import AttemptQueue
+from zweitblick.delivery.observer import Observer, Unobserved
 from zweitblick.delivery.origin import origin
 from zweitblick.delivery.record import recorded_transfer
 from zweitblick.delivery.retries import PASSING, RETRIES, back_off
@@ -38,7 +39,6 @@ from zweitblick.peers.commitment import ask_commitment, check_commitment
 from zweitblick.peers.destination import StoreDestination
 from zweitblick.peers.instance import DICOM, Outgoing, document, outgoing
 from zweitblick.peers.sender import sender
-from zweitblick.pipeline import Observer, silent
 from zweitblick.queue_place import QueuePlace
 from zweitblick.store.absence import AWAY, until_there
 from zweitblick.store.deliveries import UNDER_WAY, Attempt, Delivery, DeliveryState
@@ -68,7 +68,7 @@ class Deliverer:
     audit
         Has on record what is sent; what cannot be put there waits.
     observer
-        Times each sending, as the stage ``deliver``.
+        Times each sending, as the stage ``deliver``, and counts what fails.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Deliverer:
         delay_s: Callable[[int], float] = back_off,
         patience: Patience = PATIENCE,
         audit: Auditor | None = None,
-        observer: Observer = silent,
+        observer: Observer | None = None,
     ) -> None:
         self._store = store
         self._sealer = Sealer(store)
-        self._observer = observer
+        self._observer = observer or Unobserved()
         self._audit = audit or Unrecorded()
         self._routes = {route.destination.name: route for route in routes}
         self._delay_s = delay_s
@@ -154,6 +154,7 @@ class Deliverer:
         if state in UNDER_WAY:
             state = delivery.state
         now = self._store.deliveries.note(delivery.id, Attempt(number, state, LostTurnError.code))
+        self._count(delivery.destination, state, LostTurnError.code)
         if now.state in UNDER_WAY and now.attempts == number:
             self._put_next(now.id, now.destination, number, now.state)
 
@@ -243,7 +244,9 @@ class Deliverer:
         """Make an attempt that was not made before; return state and destination after it."""
         now = self._store.deliveries.get(delivery)
         if now.state in UNDER_WAY and now.attempts < number:
-            now = self._store.deliveries.note(delivery, self._attempt(now, number))
+            attempt = self._attempt(now, number)
+            now = self._store.deliveries.note(delivery, attempt)
+            self._count(now.destination, attempt.state, attempt.error_code)
             if now.state is DeliveryState.COMMITTING:
                 now = self._asked(now)
             log.info("round %s to %s, attempt %d: %s", now.round, now.destination, number, now.state)
@@ -274,7 +277,7 @@ class Deliverer:
         with (
             recorded_transfer(self._audit, self._store.study(delivery.study), route.destination, instances),
             bound_contextvars(study=delivery.study, round=delivery.round),
-            self._observer("deliver"),
+            self._observer.stage("deliver"),
         ):
             receipt = sender(route.destination, patience=self._patience).send(instances)
         if receipt.warnings:
@@ -330,7 +333,14 @@ class Deliverer:
         return self._answered(delivery, DeliveryState.DELIVERED)
 
     def _answered(self, delivery: Delivery, state: DeliveryState, code: str | None = None) -> Delivery:
-        return self._store.deliveries.answered(str(delivery.transaction_uid), state, error_code=code)
+        now = self._store.deliveries.answered(str(delivery.transaction_uid), state, error_code=code)
+        if delivery.state is DeliveryState.COMMITTING:  # else it was answered before, and nothing has changed
+            self._count(delivery.destination, state, code)
+        return now
+
+    def _count(self, destination: str, state: DeliveryState, code: str | None) -> None:
+        if code is not None:
+            self._observer.undelivered(destination, code, is_last=state is DeliveryState.REFUSED)
 
     def _route(self, delivery: Delivery) -> Route:
         route = self._routes.get(delivery.destination)
