@@ -13,10 +13,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydicom.uid import Comprehensive3DSRStorage
+from pynetdicom import AE
 
 from delivery.test_deliverer import PATIENT, shown
 from kept_study import Clock, new_store, sent, wait_until
-from peers.fake_peers import PDF, SEG, StorePeer, made
+from peers.fake_peers import PDF, SEG, CommittingPeer, StorePeer, made
 from reading_house import House, last, reached
 from readings import phantom_reading
 from store.stores import instance, study_uid
@@ -171,6 +172,27 @@ def test_an_archive_outside_gets_a_report_that_only_the_recipient_opens(
         for value in (original.PatientID, original.PatientName, original.StudyInstanceUID, original.SOPInstanceUID):
             assert str(value).encode() not in data
         assert {result.name for result in store.results(one.id)} == {"seg", "sr", "encapsulated-pdf"}
+
+
+class CommittingArchive(CommittingPeer):
+    """An archive outside that commits itself to keep structured reports."""
+
+    def _entity(self, sop_classes: tuple[str, ...]) -> AE:
+        return super()._entity((*sop_classes, Comprehensive3DSRStorage))
+
+
+def test_an_archive_outside_commits_itself_to_what_it_was_sent(house: House, office: Office, report: bytes) -> None:
+    """It was sent another UID than ours, and is asked for that."""
+    with house.store() as store, CommittingArchive() as peer:
+        route = Route(peer.destination, ("sr",), seal=office.seal(Form.ENCRYPTED_ATTRIBUTES))
+        one = kept_round(store, report)
+        patience = replace(PATIENT, report_s=20.0)
+        with house.worker(store, deliverer=Deliverer(store, [route], patience=patience)) as worker:
+            worker.submit(one)
+            reached(store, one.study, State.AWAITING_REVIEW)
+        assert shown(store, one) == [("PACS", "delivered", 1, None)]
+        (asked,) = peer.asked
+        assert [item.ReferencedSOPInstanceUID for item in asked.ReferencedSOPSequence] == list(peer.taken)
 
 
 def test_a_folder_outside_gets_files_that_only_the_recipient_opens(house: House, office: Office, report: bytes) -> None:

@@ -147,8 +147,10 @@ class DeliveriesContract:
         asked = store.deliveries.note(one.id, Attempt(1, COMMITTING, transaction_uid="2.25.1"))
         assert (asked.state, asked.asked_at, asked.acknowledged_at) == (COMMITTING, clock.now, None)
         assert state_of(store) is State.DELIVERING
-        with pytest.raises(UnknownRoundError):
-            store.deliveries.answered("2.25.2", DELIVERED)
+        for find in (store.deliveries.asked, lambda uid: store.deliveries.answered(uid, DELIVERED)):
+            with pytest.raises(UnknownRoundError):
+                find("2.25.2")
+        assert store.deliveries.asked("2.25.1") == asked
         assert store.deliveries.answered("2.25.1", DELIVERED).state is DELIVERED
         again = store.deliveries.answered("2.25.1", WAITING, error_code="peer.not-committed")
         assert again.state is DELIVERED
