@@ -226,3 +226,22 @@ def test_the_key_tells_what_a_case_was_made_of(small, whole):
     }
     assert len(keys) == 7
     assert case_key(small, "") == case_key(small, "masks do not matter to stripped heads")
+
+
+def test_an_outline_goes_with_the_sequence_that_it_was_drawn_on():
+    """FLAIR lies 8 mm off T1c by its header, and the experts drew on FLAIR."""
+    t1c, flair = whole_head((40, 110, 100), (4.5, 2.0, 2.0), 0.0), whole_head((36, 100, 110), (5.0, 2.0, 2.0), 12.0)
+    lesion = ball(flair.grid, LEFT_LESION_MM, 15).astype(np.float32)
+    off = np.eye(4)
+    off[:3, 3] = 8, 0, 0
+    moved = Grid(flair.shape, off @ flair.lps_from_index)
+    volumes = {Sequence.T1C: t1c, Sequence.FLAIR: Volume(flair.voxels, moved)}
+    raw = RawCase("head", "head", "made-up", volumes, Volume(lesion, moved), REGIONS, stripped=False)
+    made = prepared_case(raw, distance(t1c.grid, (0, 0, 0), BRAIN_RADII_MM) < 1)
+    # In the phantom the lesion is brighter than all else within the brain, so that the image says where it is.
+    shown = (made.images[CHANNELS.index(Sequence.T1C)] > 1.5) & made.brain
+    drawn = made.labels == CORE
+    assert 2 * (shown & drawn).sum() / (shown.sum() + drawn.sum()) > 0.85
+    np.testing.assert_allclose(
+        np.argwhere(drawn).mean(axis=0), np.argwhere(shown).mean(axis=0), atol=1.5, err_msg="mm off the lesion"
+    )

@@ -346,3 +346,21 @@ def test_the_worst_case_is_drawn(folder: Path, tmp_path: Path) -> None:
     plain, outlined = image[:, :40], image[:, 40:80]
     assert (plain[..., 0] == plain[..., 1]).all()
     assert (outlined[..., 0] != outlined[..., 1]).any()
+
+
+@pytest.mark.parametrize("drawn_on", [Sequence.T1C, Sequence.FLAIR])
+def test_a_perfect_outline_is_perfect_whichever_sequence_comes_first(drawn_on: Sequence) -> None:
+    """FLAIR lies 8 mm off T1c by its header; the outline is on the grid of one of them."""
+    case = head("one")
+    off = np.eye(4)
+    off[:3, 3] = 8, 0, 0
+    moved = Grid(GRID.shape, off @ GRID.lps_from_index)
+    t1c, flair = case.volumes[Sequence.T1C], Volume(case.volumes[Sequence.FLAIR].voxels, moved)
+    labels = Volume(case.labels.voxels, moved if drawn_on is Sequence.FLAIR else GRID)
+    found = set()
+    for volumes in ({Sequence.T1C: t1c, Sequence.FLAIR: flair}, {Sequence.FLAIR: flair, Sequence.T1C: t1c}):
+        reader = CaseReader(replace(case, volumes=volumes, labels=labels), bundles())
+        scores = [reader.score(), reader.score(frozenset({Sequence.FLAIR}))]
+        found.add(tuple(one.regions[Region.WT].dice for one in scores if isinstance(one, CaseScore)))
+    ((both, flair_alone),) = found
+    assert min(both, flair_alone) > 0.95

@@ -1,7 +1,7 @@
 """Cases: raw cases brought before the network by the product's own code."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Protocol
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from zweitblick import extent, interpolation
 from zweitblick.extent import filled
@@ -26,7 +26,7 @@ from zweitblick.register.rigid import align
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Float64, Grid, Volume, axis_aligned_grid
 from zweitblick_training.case import BYTES_PER_VOXEL, Case
-from zweitblick_training.datasets import DataSetError, Fault, RawCase
+from zweitblick_training.datasets import DataSetError, Fault, RawCase, drawn_on
 from zweitblick_training.datasets.packed import respaced
 from zweitblick_training.source_code import code
 
@@ -154,13 +154,14 @@ def prepared_case(case: RawCase, brain: Bool, *, key: str = "") -> Case:
         If serving would refuse it.
     """
     reference = case.volumes[reference_of(case.volumes)]
-    prepared = prepare(case.volumes, brain, reference=reference.grid, own_from_reference=own_from_reference(case))
+    moves = own_from_reference(case)
+    prepared = prepare(case.volumes, brain, reference=reference.grid, own_from_reference=moves)
     return Case(
         name=case.name,
         source=case.source,
         images=prepared.tensor[0].astype(np.float16),
         brain=prepared.brain,
-        labels=labels_on(prepared.grid, case.labels),
+        labels=labels_on(prepared.grid, case.labels, own_from_grid_lps=outline_from_reference(case, moves)),
         present=np.array([sequence in case.volumes for sequence in CHANNELS]),
         labelled=np.array([region in case.labelled for region in REGIONS]),
         key=key,
@@ -205,12 +206,34 @@ def own_from_reference(case: RawCase) -> dict[Sequence, Float64]:
     }
 
 
-def labels_on(grid: Grid, labels: Volume) -> NDArray[np.uint8]:
-    """Labels on another grid, ``(K, J, I)``: each value interpolated on its own, the likeliest wins."""
-    chances = [
-        Volume((labels.voxels == value).astype(np.float32), labels.grid).resampled(grid).voxels
-        for value in (CORE, OEDEMA, ENHANCING)
-    ]
+def outline_from_reference(case: RawCase, moves: Mapping[Sequence, Float64]) -> Float64:
+    """Map from the reference's LPS mm to those of the outline, which lies where the sequence does that it was drawn on.
+
+    Parameters
+    ----------
+    case
+        The case.
+    moves
+        From the reference to each of its sequences, as `own_from_reference` gives them.
+    """
+    drawn = drawn_on(case.labels, case.volumes)
+    reference = reference_of(case.volumes)
+    # What shares a grid was aligned by the data set's authors: of several, the reference needs no move.
+    return moves[reference if reference in drawn else drawn[0]]
+
+
+def labels_on(grid: Grid, labels: Volume, *, own_from_grid_lps: ArrayLike | None = None) -> NDArray[np.uint8]:
+    """Labels on another grid, ``(K, J, I)``: each value interpolated on its own, the likeliest wins.
+
+    Parameters
+    ----------
+    grid, own_from_grid_lps
+        See `zweitblick.volume.Volume.resampled`.
+    labels
+        Label map.
+    """
+    parts = (Volume((labels.voxels == value).astype(np.float32), labels.grid) for value in (CORE, OEDEMA, ENHANCING))
+    chances = [part.resampled(grid, own_from_grid_lps=own_from_grid_lps).voxels for part in parts]
     none = 1.0 - np.sum(chances, axis=0)
     return np.asarray(np.argmax([none, *chances], axis=0), np.uint8)
 
@@ -240,8 +263,8 @@ def preparation_digest() -> str:
     """Digest of the code that decides what a prepared case holds; comments and docstrings do not count."""
     registration = (rigid, level, smoothing, information, search)
     deciding = (prepare_module, extent, interpolation, *registration, Volume.resampled, axis_aligned_grid)
-    own = (with_brain, prepared_case, stripped_brain, own_from_reference, labels_on, respaced)
-    return hashlib.sha256("\n".join(map(code, (*deciding, *own))).encode()).hexdigest()
+    own = (with_brain, prepared_case, stripped_brain, own_from_reference, outline_from_reference, drawn_on, labels_on)
+    return hashlib.sha256("\n".join(map(code, (*deciding, *own, respaced))).encode()).hexdigest()
 
 
 @cache

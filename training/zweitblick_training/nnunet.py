@@ -10,7 +10,7 @@ is, and would draw every prediction towards silence.
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from zweitblick.errors import ZweitblickError
 from zweitblick.model.prepare import CHANNELS
 from zweitblick.pipeline import reference_of
 from zweitblick.prediction import CORE, ENHANCING, OEDEMA, REGIONS
-from zweitblick.volume import Bool, Float32, Grid, Volume
-from zweitblick_training.cases import Masks, labels_on, own_from_reference, with_brain
+from zweitblick.study import Sequence
+from zweitblick.volume import Bool, Float32, Float64, Grid, Volume
+from zweitblick_training.cases import Masks, labels_on, outline_from_reference, own_from_reference, with_brain
 from zweitblick_training.datasets import DataSetError, Fault, Layout, Listing, RawCase
 from zweitblick_training.splits import Folds
 
@@ -130,16 +131,16 @@ def _write_case(raw_case: RawCase, masks: Masks, raw: Path) -> None:
         return
     case, brain = with_brain(raw_case, masks)
     grid = case.volumes[reference_of(case.volumes)].grid
-    for channel, voxels in enumerate(_channels(case, brain, grid)):
+    moves = own_from_reference(case)
+    for channel, voxels in enumerate(_channels(case, brain, grid, moves)):
         _save(Volume(voxels, grid).to_nifti(), raw / "imagesTr" / f"{case.name}_{channel:04d}{ENDING}")
-    drawn = Volume(labels_on(grid, case.labels).astype(np.float32), grid)
-    _save(drawn.to_nifti(np.uint8), labels)
+    drawn = labels_on(grid, case.labels, own_from_grid_lps=outline_from_reference(case, moves))
+    _save(Volume(drawn.astype(np.float32), grid).to_nifti(np.uint8), labels)
     LOG.info("exported %s", case.name)
 
 
-def _channels(case: RawCase, brain: Bool, grid: Grid) -> Iterable[Float32]:
+def _channels(case: RawCase, brain: Bool, grid: Grid, moves: Mapping[Sequence, Float64]) -> Iterable[Float32]:
     """Yield every channel on the reference's grid, 0 outside the brain; a missing sequence is 0 throughout."""
-    moves = own_from_reference(case)
     for sequence in CHANNELS:
         if sequence not in case.volumes:
             yield np.zeros(grid.shape, np.float32)

@@ -16,11 +16,11 @@ from zweitblick_training.datasets.brats import (
 )
 from zweitblick_training.datasets.decathlon import DecathlonLayout
 from zweitblick_training.datasets.packed import PackedLayout
-from zweitblick_training.datasets.raw_case import DataSetError, Fault, Layout, Listing, RawCase
+from zweitblick_training.datasets.raw_case import DataSetError, Fault, Layout, Listing, RawCase, drawn_on
 from zweitblick_training.datasets.ucsf import UCSF_PDGM
 from zweitblick_training.datasets.upenn import UPENN_GBM
 
-__all__ = ["LAYOUTS", "DataSetError", "Fault", "Layout", "Listing", "RawCase"]
+__all__ = ["LAYOUTS", "DataSetError", "Fault", "Layout", "Listing", "RawCase", "drawn_on"]
 
 LAYOUTS: Mapping[str, Layout] = {
     "packed": PackedLayout(),

@@ -114,7 +114,8 @@ class RawCase:
     volumes
         Sequences in one patient coordinate system, mostly on one grid.
     labels
-        Our label values (0 none, 1 core, 2 oedema, 3 enhancing) on the grid of one of the volumes.
+        Our label values (0 none, 1 core, 2 oedema, 3 enhancing) on the grid of one of the volumes, and so where that
+        one lies; see `drawn_on`.
     labelled
         Regions that the experts drew.
     stripped
@@ -249,12 +250,20 @@ class Draft:
 
     def _check_grid(self) -> None:
         for outline in self.outlines if self.volumes else ():
-            grids = [volume.grid for volume in self.volumes.values()]
-            if not any(outline.grid.is_close(grid, tolerance_mm=LABEL_TOLERANCE_MM) for grid in grids):
+            if not drawn_on(outline, self.volumes):
                 self.fault(
                     f"the outline of {outline.shape} voxels lies on no image's grid "
                     f"(images have {_shapes(self.volumes.values())}); shape, spacing and position must be an image's"
                 )
+
+
+def drawn_on(outline: Volume, volumes: Mapping[Sequence, Volume]) -> tuple[Sequence, ...]:
+    """Name the sequences whose grid an outline has: where these are moved to, it has to go with them."""
+    return tuple(
+        sequence
+        for sequence in Sequence
+        if sequence in volumes and outline.grid.is_close(volumes[sequence].grid, tolerance_mm=LABEL_TOLERANCE_MM)
+    )
 
 
 def nifti(stem: Path) -> Path:

@@ -18,9 +18,9 @@ from zweitblick.pipeline import outlined, prepared_head, reference_of
 from zweitblick.prediction import REGIONS, Prediction, Region
 from zweitblick.reading import Alignment
 from zweitblick.study import Sequence
-from zweitblick.volume import Bool
-from zweitblick_training.cases import preparation_digest
-from zweitblick_training.datasets import RawCase
+from zweitblick.volume import Bool, Float64
+from zweitblick_training.cases import outline_from_reference, preparation_digest
+from zweitblick_training.datasets import RawCase, drawn_on
 from zweitblick_training.datasets.packed import respaced
 from zweitblick_training.evaluate.box import tumour_box
 from zweitblick_training.evaluate.record import Asked, CaseScore, Refused
@@ -107,16 +107,21 @@ class CaseReader:
     def prediction(self, subset: Subset = ALL) -> Prediction:
         """Outline the case from a subset, as `zweitblick.pipeline.segment` does but for the midline.
 
+        Returns
+        -------
+        Prediction
+            In the patient coordinates of the sequence that the experts drew on, whether it was shown or not.
+
         Raises
         ------
         MissingSequenceError, NotAHeadError, VoxelError, RegistrationError
             See `zweitblick.pipeline.segment`.
         """
         shown = {sequence: volume for sequence, volume in self.case.volumes.items() if sequence in subset}
-        prepared, alignments = self._laid_on(reference_of(shown))
+        reference = reference_of(shown)
+        prepared, _ = self._laid_on(reference)
         probabilities = outlined(prepared.only(shown), self._bundles.tumour)
-        prediction = Prediction(probabilities, prepared.brain, prepared.grid)
-        return prediction.carried(alignments[next(iter(shown))].moving_from_reference_lps)
+        return Prediction(probabilities, prepared.brain, prepared.grid).carried(self._outline_from(reference))
 
     @cached_property
     def case(self) -> RawCase:
@@ -125,6 +130,18 @@ class CaseReader:
             return self._raw
         reference = self._raw.volumes[reference_of(self._raw.volumes)]
         return respaced(self._raw, brain_mask(reference, self._bundles.brain_mask.network))
+
+    def _outline_from(self, reference: Sequence) -> Float64:
+        """Map from a reference's LPS mm to those of the experts' outline.
+
+        It is what alignment with all of the case says, so that the outline lies in one place for every subset.
+        """
+        drawn = drawn_on(self.case.labels, self.case.volumes)
+        if reference in drawn:
+            return np.eye(4)
+        _, alignments = self._laid_on(reference_of(self.case.volumes))
+        moves = {sequence: alignment.moving_from_reference_lps for sequence, alignment in alignments.items()}
+        return np.asarray(outline_from_reference(self.case, moves) @ np.linalg.inv(moves[reference]), np.float64)
 
     def _laid_on(self, reference: Sequence) -> tuple[Prepared, Mapping[Sequence, Alignment]]:
         """Prepare all sequences that may come with a reference: T1c, when it is there, is the reference itself."""

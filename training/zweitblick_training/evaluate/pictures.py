@@ -12,6 +12,7 @@ from zweitblick.model.bundle import Bundles
 from zweitblick.prediction import REGIONS, Prediction, Region
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Float32
+from zweitblick_training.cases import outline_from_reference, own_from_reference
 from zweitblick_training.datasets import RawCase
 from zweitblick_training.evaluate.case import CaseReader
 from zweitblick_training.evaluate.record import CaseScore, Record
@@ -77,10 +78,13 @@ def picture(case: RawCase, prediction: Prediction) -> Picture:
     drawn = region_mask(case.labels.voxels.astype(np.uint8), Region.WT)
     found = prediction.resampled(grid).mask(REGIONS[-1])
     plane = int(np.argmax((drawn | found).sum(axis=(1, 2))))
+    moves = own_from_reference(case)
+    reference_from_outline = np.linalg.inv(outline_from_reference(case, moves))
     panels = []
     for sequence in SHOWN:
         if sequence in case.volumes:
-            grey = _grey(case.volumes[sequence].resampled(grid).voxels[plane])
+            move = moves[sequence] @ reference_from_outline
+            grey = _grey(case.volumes[sequence].resampled(grid, own_from_grid_lps=move).voxels[plane])
             panels += [grey, _outlined(_outlined(grey, drawn[plane], DRAWN), found[plane], FOUND)]
     return np.concatenate(panels, axis=1)
 
