@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+import tumour_run
 from ball_cases import ball_case
 from zweitblick_training.cli import EXIT_REFUSED, main
+from zweitblick_training.export import release
 from zweitblick_training.recipe import Recipe
 from zweitblick_training.run import Run
 from zweitblick_training.sides import Sides
@@ -75,6 +77,14 @@ def test_weights_that_have_seen_the_test_cases_are_refused(room: Path, capsys: p
     assert fit(room, "--from", str(bundle)) == EXIT_REFUSED
     assert "learnt from one" in capsys.readouterr().err
     assert not (room / "run").exists()
+
+
+def test_a_run_keeps_what_its_first_weights_have_learnt_from(room: Path) -> None:
+    tumour_run.TINY.write(room / "tiny.yaml")
+    release(tumour_run.tumour_run(room / "elder"), room / "bundle", {"train": ["a"], "test": [], "before": ["b"]})
+    for start in (["--from", str(room / "bundle")], []):
+        assert fit(room, "--workers", "0", *start) == 0
+        assert Sides.read(Run(room / "run").sides) == Sides(("three", "two"), ("one",), before=("a", "b"))
 
 
 @pytest.mark.parametrize(

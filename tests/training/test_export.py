@@ -386,7 +386,8 @@ def test_a_release_that_differs_from_its_run_on_a_real_case_replaces_nothing(
     replace(sound, images=broken).save(tmp_path / "prepared" / "ball")
     ball_case("other", size=64).save(tmp_path / "prepared" / "other")
     own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")))
-    Sides(("ball",), ("other",)).write(own.sides)
+    sides = Sides(("ball",), ("other",), before=("elder",))
+    sides.write(own.sides)
     before = bytes_of(copied)
     export = ["--threads", "1", "export", str(own.folder), str(copied), "--cache", str(tmp_path / "prepared")]
     assert main(export) == EXIT_REFUSED
@@ -396,3 +397,4 @@ def test_a_release_that_differs_from_its_run_on_a_real_case_replaces_nothing(
     sound.save(tmp_path / "prepared" / "ball")
     assert main(export) == 0
     assert bytes_of(copied) != before
+    assert Sides.read(copied / "splits.json") == sides

@@ -23,13 +23,20 @@ def test_a_case_on_both_sides_is_a_leak() -> None:
         Sides(("a", "b"), ("b", "c"))
 
 
+def test_a_case_that_was_learnt_from_before_is_not_tested() -> None:
+    with pytest.raises(LeakError, match="b is both"):
+        Sides(("a",), ("b",), ("b",))
+
+
 def test_the_file_says_what_was_written(tmp_path: Path) -> None:
     sides = Sides.of_fold(FOLDS, 1)
     sides.write(tmp_path / "splits.json")
     assert Sides.read(tmp_path / "splits.json") == sides
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"train": ["a"]}', '{"train": 1, "test": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"train": ["a"]}', '{"train": 1, "test": []}', '{"train": [], "test": [], "before": 1}']
+)
 def test_a_file_that_says_nothing_of_sides_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "splits.json").write_text(text)
     with pytest.raises(LeakError, match=r"splits\.json"):
@@ -43,6 +50,30 @@ def test_weights_that_know_a_test_case_are_refused(tmp_path: Path) -> None:
         Sides.of_fold(FOLDS, 1).check_start(tmp_path, FOLDS)
     assert len(caught.value.leaks) == 1
     assert "learnt from c" in str(caught.value)
+
+
+def test_what_the_weights_knew_before_is_known_two_generations_later(tmp_path: Path) -> None:
+    hospital, clinic = Folds(({"h1": ("h1",)}, {"h2": ("h2",)})), Folds(({"k1": ("k1",)}, {"k2": ("k2",)}))
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for folder in (first, second, third):
+        folder.mkdir()
+    Sides.of_all(FOLDS).write(first / "splits.json")
+    Sides.of_fold(hospital, 0).starting_from(first, hospital).write(second / "splits.json")
+    Sides.of_fold(clinic, 1).starting_from(second, clinic).write(third / "splits.json")
+    read = Sides.read(third / "splits.json")
+    assert (read.train, read.test, read.before) == (("k1",), ("k2",), ("a", "b", "c", "d", "h2"))
+    assert [one.name for one in read.unseen(listed("a", "d", "h1", "h2", "k1", "k2"))] == ["h1", "k2"]
+    with pytest.raises(LeakError, match="third has learnt from a, which is to be tested"):
+        Sides.of_fold(FOLDS, 0).check_start(third, FOLDS)
+    with pytest.raises(LeakError, match="h2"):
+        Sides.of_fold(hospital, 1).starting_from(third, hospital)
+
+
+def test_a_file_of_a_run_from_random_weights_has_no_more_than_its_sides(tmp_path: Path) -> None:
+    released = ROOT / "models" / "tumour" / "splits.json"
+    assert Sides.read(released).before == ()
+    Sides.read(released).write(tmp_path / "splits.json")
+    assert (tmp_path / "splits.json").read_bytes() == released.read_bytes()
 
 
 def test_a_bundle_that_does_not_say_what_it_learnt_from_is_refused(tmp_path: Path) -> None:

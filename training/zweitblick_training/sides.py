@@ -1,13 +1,16 @@
 """Sides: which cases a run learns from and which it never sees, written down where the run and its bundle are."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from zweitblick_training.datasets import Listing
 from zweitblick_training.splits import Folds, LeakError, overlapping
+
+SPLITS, BEFORE = "splits.json", "before"
+"""File of a run and of its bundle, and the key in it that a run from random weights lacks."""
 
 
 @dataclass(frozen=True)
@@ -18,18 +21,21 @@ class Sides:
     ----------
     train, test
         Sorted; a case is in at most one.
+    before
+        Cases that the weights it starts from have learnt from, whatever run that was in; sorted, none of them tested.
 
     Raises
     ------
     LeakError
-        If a case is in both.
+        If a case is learnt from and tested.
     """
 
     train: tuple[str, ...]
     test: tuple[str, ...]
+    before: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        both = sorted({*self.train} & {*self.test})
+        both = sorted({*self.learnt} & {*self.test})
         if both:
             raise LeakError(f"{name} is both learnt from and tested" for name in both)
 
@@ -43,10 +49,24 @@ class Sides:
         """Learn from every case: nothing is left to test."""
         return cls(folds.cases, ())
 
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """Cases that the weights have learnt from, in this run and before it, sorted."""
+        return tuple(sorted({*self.train, *self.before}))
+
+    def starting_from(self, bundle: Path, folds: Folds) -> Self:
+        """Return these sides with what a bundle has learnt from before; see `check_start`."""
+        self.check_start(bundle, folds)
+        return self.after(Sides.read(bundle / SPLITS).learnt)
+
+    def after(self, learnt: Iterable[str]) -> Self:
+        """Return these sides with further cases that were learnt from before."""
+        return replace(self, before=tuple(sorted({*self.before, *learnt})))
+
     def unseen(self, listings: Sequence[Listing]) -> list[Listing]:
         """Choose the cases of a data set whose patients were, as far as can be told, not learnt from."""
         patients = {one.name: one.patient for one in listings}
-        seen = overlapping(patients, {name: patients.get(name, "") for name in self.train})
+        seen = overlapping(patients, {name: patients.get(name, "") for name in self.learnt})
         return [one for one in listings if one.name not in seen]
 
     def check_start(self, bundle: Path, folds: Folds) -> None:
@@ -64,12 +84,12 @@ class Sides:
         LeakError
             Naming each case of such a patient, or if the bundle does not say what it learnt from.
         """
-        path = bundle / "splits.json"
+        path = bundle / SPLITS
         if not path.is_file():
             raise LeakError([f"bundle {bundle.name} does not say what it learnt from: splits.json is missing"])
         patients = folds.patients
         tested, taught = (
-            {name: patients.get(name, "") for name in names} for names in (self.test, Sides.read(path).train)
+            {name: patients.get(name, "") for name in names} for names in (self.test, Sides.read(path).learnt)
         )
         known = overlapping(tested, taught, groups=folds.groups)
         if known:
@@ -77,7 +97,7 @@ class Sides:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
+        """Read what `write` wrote; without ``before``, nothing was learnt from before.
 
         Raises
         ------
@@ -86,13 +106,21 @@ class Sides:
         """
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            return cls(tuple(map(str, said["train"])), tuple(map(str, said["test"])))
+            train, test, before = (
+                tuple(map(str, part)) for part in (said["train"], said["test"], said.get(BEFORE, ()))
+            )
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise LeakError([f"{path.name} does not say which cases were learnt from"]) from error
+        return cls(train, test, before)
 
     def write(self, path: Path) -> None:
-        """Write as JSON, ``train`` and ``test``."""
-        path.write_text(json.dumps({"train": self.train, "test": self.test}, indent=1) + "\n", encoding="utf-8")
+        """Write `said` as JSON."""
+        path.write_text(json.dumps(self.said(), indent=1) + "\n", encoding="utf-8")
+
+    def said(self) -> dict[str, tuple[str, ...]]:
+        """Return the sides by name, as a run and its bundle say them: ``before`` only where there is any."""
+        sides = {"train": self.train, "test": self.test}
+        return sides | {BEFORE: self.before} if self.before else sides
 
 
 def _told(bundle: Path, name: str, giver: str) -> str:

@@ -58,8 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     held_back = _cases(arguments.cache, sides.test)
     with replacing(arguments.bundle) as part:
         temperature = (arguments.temperature,) * 3
-        splits = {"train": sides.train, "test": sides.test}
-        digest = release(source, part, splits, temperature=temperature, facts=facts)
+        digest = release(source, part, sides.said(), temperature=temperature, facts=facts)
         off = check_release(source, part, taught[:CHECKED_ON])
         add_int8(source, part, taught)
         LOG.info("%s: digest %s, off from torch by %.1e", arguments.bundle, digest[:12], off)

@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     run = Run(arguments.run, workers=arguments.workers)
     recipe = _recipe(arguments.recipe, run)
     if arguments.start is not None:
-        sides.check_start(arguments.start, folds)
-    _check_same_sides(run, sides)
+        sides = sides.starting_from(arguments.start, folds)
+    sides = _gone_on(run, sides)
     cases = [Case.load(arguments.cache / name) for name in sides.train]
     source_shares(cases, recipe)  # before anything is written
     watched = _validation(arguments, sides)
@@ -83,9 +83,14 @@ def _recipe(path: Path | None, run: Run) -> Recipe:
     return named
 
 
-def _check_same_sides(run: Run, sides: Sides) -> None:
-    if run.sides.exists() and Sides.read(run.sides) != sides:
+def _gone_on(run: Run, sides: Sides) -> Sides:
+    """Return the sides with what a run that was begun says of the time before it."""
+    if not run.sides.exists():
+        return sides
+    begun = Sides.read(run.sides)
+    if (begun.train, begun.test) != (sides.train, sides.test):
         raise LeakError([f"{run.folder} was begun on other cases; name another folder"])
+    return sides.after(begun.before)
 
 
 def _validation(arguments: argparse.Namespace, sides: Sides) -> Validation | None:

@@ -84,7 +84,7 @@ def release(
     bundle
         Folder to write to; of an older release that is served, the one that `replacing` gives.
     splits
-        Case names under ``train`` and ``test``.
+        Case names as `zweitblick_training.sides.Sides.said` gives them.
     temperature
         By which the logits of ET, TC and WT are divided, fitted by the evaluation.
     facts
