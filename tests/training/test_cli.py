@@ -60,6 +60,15 @@ def test_a_run_goes_on_with_its_own_recipe_and_cases_only(room: Path, capsys: py
     assert "other cases" in capsys.readouterr().err
 
 
+def test_a_run_does_not_go_on_with_a_recipe_that_was_cut_short(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TINY.write(room / "tiny.yaml")
+    Run(room / "run").folder.mkdir()
+    Run(room / "run").recipe.write_bytes(b"")
+    assert fit(room, "--workers", "0") == EXIT_REFUSED
+    assert "recipe.yaml lacks architecture" in capsys.readouterr().err
+    assert [path.name for path in (room / "run").iterdir()] == ["recipe.yaml"]
+
+
 def test_a_data_set_without_a_share_stops_the_run(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ball_case("two", size=48, source="brats2021").save(room / "prepared" / "two")
     assert fit(room, "--workers", "0") == EXIT_REFUSED

@@ -29,6 +29,31 @@ def test_a_key_left_out_has_its_default(tmp_path: Path) -> None:
     assert Recipe.read(tmp_path / "recipe.yaml") == replace(Recipe(), steps=12)
 
 
+def test_a_run_takes_no_default_for_a_key_that_its_recipe_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    replace(Recipe(), augmentation=Augmentation(faint_share=0)).write(path)
+    assert Recipe.read_whole(path).augmentation.faint_share == 0
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "faint" not in line and "steps" not in line))
+    assert Recipe.read(path).augmentation.faint_share == Augmentation().faint_share
+    with pytest.raises(RecipeError, match=r"lacks steps, augmentation\.faint_share, augmentation\.faint: .* is 0"):
+        Recipe.read_whole(path)
+    path.write_text("".join(lines[:5]))
+    with pytest.raises(RecipeError, match="augmentation, seed"):
+        Recipe.read_whole(path)
+    path.write_text("")
+    with pytest.raises(RecipeError, match=r"lacks architecture, .*, seed: the file was cut short"):
+        Recipe.read_whole(path)
+
+
+def test_the_released_recipe_is_older_than_fainter_tumours() -> None:
+    """As docs/retrain.md says: what it lacks, and no more, is what a reader has to write to train as it was."""
+    with pytest.raises(RecipeError) as caught:
+        Recipe.read_whole(Path(__file__).parents[2] / "models" / "tumour" / "recipe.yaml")
+    keys = ("unenhanced_share", "solid_share", "levelled", "faint_share", "faint")
+    assert f"lacks {', '.join(f'augmentation.{key}' for key in keys)}: " in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -1,8 +1,9 @@
 """Recipe: every number that a run depends on, frozen, read from one YAML file and saved with the model."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -135,6 +136,34 @@ class Recipe:
             If a key is unknown, a value has the wrong type or range, or the file is no YAML mapping.
         """
         return read_yaml(path, TypeAdapter(cls), RecipeError)
+
+    @classmethod
+    def read_whole(cls, path: Path) -> Self:
+        """Read what `write` wrote: a run goes on with its own numbers, and with no default that came after it.
+
+        Raises
+        ------
+        RecipeError
+            As `read` does, or naming each key that is missing.
+        """
+        recipe = cls.read(path)
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        missing = list(_missing(said or {}, RECIPE.dump_python(recipe, mode="json")))
+        if missing:
+            raise RecipeError(
+                f"{path} lacks {', '.join(missing)}: the file was cut short, or the run is older than these keys. "
+                "Write them there as the run has followed them; a share of before its time is 0"
+            )
+        return recipe
+
+
+def _missing(said: Mapping[str, Any], whole: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """Yield the keys that a file leaves out; of a part that it lacks, only the part's."""
+    for key, value in whole.items():
+        if key not in said:
+            yield within + key
+        elif isinstance(value, dict):
+            yield from _missing(said[key], value, f"{key}.")
 
 
 RECIPE = TypeAdapter(Recipe)

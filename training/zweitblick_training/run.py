@@ -57,7 +57,7 @@ def device_type(run: Run) -> str:
 
 def averaged(run: Run) -> nn.Module:
     """Return the moving average of a run's weights, ready to evaluate."""
-    network = built(Recipe.read(run.recipe))
+    network = built(Recipe.read_whole(run.recipe))
     average = AveragedModel(network, use_buffers=True)
     average.load_state_dict(torch.load(run.checkpoint, map_location="cpu", weights_only=True)["average"])
     network.load_state_dict(average.module.state_dict())

@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _recipe(path: Path | None, run: Run) -> Recipe:
     """Return the recipe that was named; a run that was begun goes on only with its own."""
-    begun = Recipe.read(run.recipe) if run.recipe.exists() else None
+    begun = Recipe.read_whole(run.recipe) if run.recipe.exists() else None
     named = Recipe.read(path) if path is not None else begun or Recipe()
     if begun is not None and named != begun:
         raise RecipeError(f"{run.folder} was begun with another recipe; name another folder, or leave --recipe out")
