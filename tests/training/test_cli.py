@@ -1,6 +1,7 @@
 """The researcher's command: what it refuses is one line for each fault, and nothing is written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def test_a_data_set_without_a_share_stops_the_run(room: Path, capsys: pytest.Cap
     (room / "tiny.yaml").write_text(f"features: {list(TINY.features)}\npatch: 48\nbatch: 1\nsteps: 2\n")
     assert fit(room, "--workers", "0") == 0
     assert Recipe.read(room / "run" / "recipe.yaml").shares == ()
+
+
+def test_a_batch_that_processes_cannot_share_spoils_no_folder(
+    room: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told as torchrun tells each of its processes."""
+    for name, value in {"RANK": "0", "WORLD_SIZE": "8", "TORCHELASTIC_RUN_ID": "one"}.items():
+        monkeypatch.setenv(name, value)
+    replace(TINY, batch=2).write(room / "tiny.yaml")
+    assert fit(room, "--workers", "0") == EXIT_REFUSED
+    assert "batch: 2 patches cannot be shared equally by 8 processes; take a multiple of 8" in capsys.readouterr().err
+    assert not (room / "run").exists()
 
 
 def test_weights_that_have_seen_the_test_cases_are_refused(room: Path, capsys: pytest.CaptureFixture[str]) -> None:

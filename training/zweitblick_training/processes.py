@@ -1,5 +1,6 @@
 """Processes: one trainer, or several that ``torchrun`` started on as many devices."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,13 @@ class Place:
 
 ALONE = Place(0, 1, torch.device("cpu"))
 """One process on the CPU."""
+
+
+def announced() -> tuple[int, int]:
+    """Return rank and number of the processes as ``torchrun`` gives them, before they have met; alone, 0 and 1."""
+    if not distributed.is_torchelastic_launched():
+        return 0, 1
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 
 
 @contextmanager

@@ -46,8 +46,7 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
     RecipeError
         If the batch cannot be shared out equally, or as `source_shares` raises it.
     """
-    if recipe.batch % place.world:
-        raise RecipeError(f"batch: {recipe.batch} patches cannot be shared equally by {place.world} processes")
+    check_shared(recipe, place.world)
     processes = workers if place.device.type == "cpu" else 0
     loader = DataLoader(
         _Samples(cases, recipe, place.device),
@@ -61,6 +60,20 @@ def batches(cases: Sequence[Case], recipe: Recipe, *, done: int, place: Place = 
         generator=torch.Generator(),
     )
     return islice(iter(loader), recipe.steps - done)
+
+
+def check_shared(recipe: Recipe, world: int) -> None:
+    """Refuse a batch that a number of processes cannot share out equally.
+
+    Raises
+    ------
+    RecipeError
+        If it is no multiple of the number.
+    """
+    if recipe.batch % world:
+        raise RecipeError(
+            f"batch: {recipe.batch} patches cannot be shared equally by {world} processes; take a multiple of {world}"
+        )
 
 
 def source_shares(cases: Sequence[Case], recipe: Recipe) -> dict[str, float]:

@@ -14,9 +14,10 @@ from zweitblick_training.case import Case
 from zweitblick_training.cli.options import ALL, add_cache, add_folds, fold, sides_of
 from zweitblick_training.export import load_weights
 from zweitblick_training.fit import fit
+from zweitblick_training.processes import announced
 from zweitblick_training.recipe import Recipe, RecipeError
 from zweitblick_training.run import Run
-from zweitblick_training.samples import source_shares
+from zweitblick_training.samples import check_shared, source_shares
 from zweitblick_training.sides import Sides
 from zweitblick_training.splits import Folds, LeakError
 from zweitblick_training.validation import Validation
@@ -32,7 +33,7 @@ def add_to(commands: Any) -> None:
         "fit",
         help="train the tumour network",
         description="Train on all folds but one, or on everything; the same command goes on after a stop. Many GPUs: "
-        "torchrun --nproc-per-node=8 -m zweitblick_training fit ...",
+        "torchrun --nproc-per-node=8 -m zweitblick_training fit ..., with a recipe whose batch is a multiple of 8",
     )
     command.add_argument("run", type=Path, help="folder of the run: checkpoint, losses, TensorBoard")
     add_cache(command)
@@ -65,12 +66,14 @@ def run(arguments: argparse.Namespace) -> None:
         sides = sides.starting_from(arguments.start, folds)
     sides = _gone_on(run, sides)
     cases = [Case.load(arguments.cache / name) for name in sides.train]
-    source_shares(cases, recipe)  # before anything is written
+    rank, world = announced()
+    check_shared(recipe, world)
+    source_shares(cases, recipe)  # the last that may refuse, before anything is written
     watched = _validation(arguments, sides)
     start = load_weights(arguments.start) if arguments.start is not None else None
     run.folder.mkdir(parents=True, exist_ok=True)
     sides.write(run.sides)
-    with _watchers(arguments, run, recipe) as watchers:
+    with _watchers(arguments, run, recipe, first=rank == 0) as watchers:
         fit(recipe, cases, run, start=start, validation=watched, watchers=watchers)
 
 
@@ -102,9 +105,9 @@ def _validation(arguments: argparse.Namespace, sides: Sides) -> Validation | Non
 
 
 @contextmanager
-def _watchers(arguments: argparse.Namespace, run: Run, recipe: Recipe) -> Iterator[list[Watcher]]:
+def _watchers(arguments: argparse.Namespace, run: Run, recipe: Recipe, *, first: bool) -> Iterator[list[Watcher]]:
     """Open those who watch; with several processes only the first has any."""
-    if os.environ.get("RANK", "0") != "0":
+    if not first:
         yield []
         return
     bar, board = ProgressBar(recipe), TensorBoard(run)
