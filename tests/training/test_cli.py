@@ -1,5 +1,6 @@
 """The researcher's command: what it refuses is one line for each fault, and nothing is written."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,42 @@ def test_a_data_set_without_a_share_stops_the_run(room: Path, capsys: pytest.Cap
     (room / "tiny.yaml").write_text(f"features: {list(TINY.features)}\npatch: 48\nbatch: 1\nsteps: 2\n")
     assert fit(room, "--workers", "0") == 0
     assert Recipe.read(room / "run" / "recipe.yaml").shares == ()
+
+
+def test_a_full_disk_at_a_later_start_leaves_the_runs_files_whole(room: Path) -> None:
+    assert fit(room, "--workers", "0") == 0
+    run = Run(room / "run")
+    # As by hand, so that a start would write them again, and a line that a kill cut short.
+    changed = {
+        run.sides: run.sides.read_text().replace("\n", ""),
+        run.recipe: run.recipe.read_text() + "# ours\n",
+        run.losses: run.losses.read_text() + '{"ste',
+    }
+
+    def full(path: Path, *content: object, **how: object) -> int:
+        with path.open("wb"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    for path, text in changed.items():
+        before = path.read_text()
+        path.write_text(text)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "write_bytes", full)
+            patch.setattr(Path, "write_text", full)
+            with pytest.raises(OSError, match="No space"):
+                fit(room, "--workers", "0")
+        assert path.read_text() == text
+        assert fit(room, "--workers", "0") == 0
+        assert path.read_text() == before
+
+
+def test_what_a_start_would_write_again_is_left_alone(room: Path) -> None:
+    assert fit(room, "--workers", "0") == 0
+    run = Run(room / "run")
+    files = (run.recipe, run.sides, run.losses)
+    before = [path.stat().st_mtime_ns for path in files]
+    assert fit(room, "--workers", "0") == 0
+    assert [path.stat().st_mtime_ns for path in files] == before
 
 
 def test_a_batch_that_processes_cannot_share_spoils_no_folder(

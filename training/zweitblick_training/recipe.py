@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from zweitblick.model.prepare import STRIDE
 from zweitblick_training.augmentation import Augmentation
+from zweitblick_training.state_file import write_state
 from zweitblick_training.yaml_file import read_yaml
 
 Count = Annotated[int, Field(gt=0)]
@@ -124,7 +125,7 @@ class Recipe:
     def write(self, path: Path) -> None:
         """Write as YAML, keys in the order of the fields."""
         values = RECIPE.dump_python(self, mode="json")
-        path.write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding="utf-8")
+        write_state(path, yaml.safe_dump(values, sort_keys=False, default_flow_style=None))
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -8,6 +8,7 @@ from typing import Self
 
 from zweitblick_training.datasets import Listing
 from zweitblick_training.splits import Folds, LeakError, overlapping
+from zweitblick_training.state_file import write_state
 
 SPLITS, BEFORE = "splits.json", "before"
 """File of a run and of its bundle, and the key in it that a run from random weights lacks."""
@@ -115,7 +116,7 @@ class Sides:
 
     def write(self, path: Path) -> None:
         """Write `said` as JSON."""
-        path.write_text(json.dumps(self.said(), indent=1) + "\n", encoding="utf-8")
+        write_state(path, json.dumps(self.said(), indent=1) + "\n")
 
     def said(self) -> dict[str, tuple[str, ...]]:
         """Return the sides by name, as a run and its bundle say them: ``before`` only where there is any."""

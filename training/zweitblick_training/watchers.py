@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from zweitblick.prediction import Region
 from zweitblick_training.recipe import RECIPE, Recipe
 from zweitblick_training.run import Run
+from zweitblick_training.state_file import write_state
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Losses:
         self.path = run.losses
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         kept = [line for line in lines if _number(line) < done]
-        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        write_state(self.path, "".join(f"{line}\n" for line in kept))
 
     def stepped(self, step: Step) -> None:
         """Add a line."""
@@ -156,7 +157,7 @@ class MlFlow:
         noted = run.folder / "mlflow-run"
         if not noted.exists():
             noted.parent.mkdir(parents=True, exist_ok=True)
-            noted.write_text(self._created(run.folder.name, recipe), encoding="utf-8")
+            write_state(noted, self._created(run.folder.name, recipe))
         self.run_id = noted.read_text(encoding="utf-8")
 
     def _created(self, name: str, recipe: Recipe) -> str:

@@ -71,8 +71,9 @@ def run(arguments: argparse.Namespace) -> None:
     source_shares(cases, recipe)  # the last that may refuse, before anything is written
     watched = _validation(arguments, sides)
     start = load_weights(arguments.start) if arguments.start is not None else None
-    run.folder.mkdir(parents=True, exist_ok=True)
-    sides.write(run.sides)
+    if rank == 0:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        sides.write(run.sides)
     with _watchers(arguments, run, recipe, first=rank == 0) as watchers:
         fit(recipe, cases, run, start=start, validation=watched, watchers=watchers)
 
