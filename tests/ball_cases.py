@@ -3,6 +3,7 @@
 import numpy as np
 
 from zweitblick_training.case import Case
+from zweitblick_training.cases import preparation_digest
 
 
 def ball_case(name: str, *, size: int = 72, seed: int = 0, source: str = "brats") -> Case:
@@ -20,4 +21,5 @@ def ball_case(name: str, *, size: int = 72, seed: int = 0, source: str = "brats"
         labels=labels,
         present=np.ones(4, np.bool_),
         labelled=np.ones(3, np.bool_),
+        preparation=preparation_digest(),
     )

@@ -1,5 +1,6 @@
 """The cache: every fault before anything is made, each case once, and a killed run goes on where it was."""
 
+import json
 import logging
 import os
 import shutil
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 
 from data_sets import SHAPE, head, save, write_bids, write_brats2021
-from zweitblick_training.cache import CacheError, cached_names, prepare_all
-from zweitblick_training.case import Case
+from zweitblick_training.cache import CacheError, cached_names, load_cases, prepare_all
+from zweitblick_training.case import Case, CaseError
 from zweitblick_training.cases import TeacherMasks
 from zweitblick_training.datasets import LAYOUTS, DataSetError
 
@@ -111,6 +112,20 @@ def test_a_damaged_case_is_made_again(data, whole, tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     assert prepared(data, cache) == (NAMES[2],)
     assert contents(cache) == contents(whole)
+
+
+def test_a_case_that_does_not_say_what_prepared_it_is_made_again(data, whole, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(whole, cache)
+    path = cache / NAMES[1] / "case.json"
+    said = json.loads(path.read_text())
+    del said["preparation"]
+    path.write_text(json.dumps(said))
+    with pytest.raises(CaseError, match=rf"{NAMES[1]} was prepared by another version's code"):
+        load_cases(cache, NAMES)
+    assert prepared(data, cache) == (NAMES[1],)
+    assert contents(cache) == contents(whole)
+    assert [case.name for case in load_cases(cache, NAMES)] == NAMES
 
 
 def test_a_case_that_changed_is_made_again(own, whole, tmp_path):

@@ -16,7 +16,7 @@ from zweitblick_training.case import ARRAYS, BYTES_PER_VOXEL, Case, CaseError
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cases") / "ball"
-    case = replace(ball_case("ball", size=16), labelled=np.array([False, False, True]), key="abc")
+    case = replace(ball_case("ball", size=16), labelled=np.array([False, False, True]), key="abc", preparation="def")
     case.save(folder)
     return case, folder
 

@@ -51,6 +51,27 @@ def test_a_case_in_no_fold_stops_the_run(room: Path, capsys: pytest.CaptureFixtu
     assert not (room / "run").exists()
 
 
+def test_missing_damaged_and_stale_cases_are_told_at_once(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folds = Folds(({"p1": ("one",)}, {"p2": ("two",)}, {"p3": ("three",)}, {"p4": ("four", "five")}))
+    folds.write(room / "folds.json")
+    replace(ball_case("one", size=48), preparation="older").save(room / "prepared" / "one")
+    path = room / "prepared" / "two" / "case.json"
+    said = json.loads(path.read_text())
+    del said["preparation"]  # as it was before this was kept
+    path.write_text(json.dumps(said))
+    (room / "prepared" / "three" / "labels.npy").write_bytes(b"half")
+    assert fit(room, fold="all") == EXIT_REFUSED
+    lines = capsys.readouterr().err.splitlines()
+    nothing, stale = "no prepared case", "another version's code"
+    words = {"five": nothing, "four": nothing, "one": stale, "three": nothing, "two": stale}
+    assert len(lines) == len(words)
+    for line, (name, word) in zip(lines, words.items(), strict=True):
+        assert f"prepared/{name} " in line
+        assert word in line
+        assert "prepare it again" in line
+    assert not (room / "run").exists()
+
+
 def test_a_run_goes_on_with_its_own_recipe_and_cases_only(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     TINY.write(room / "tiny.yaml")
     assert fit(room, "--workers", "0") == 0

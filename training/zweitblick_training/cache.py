@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from zweitblick.errors import ZweitblickError
 from zweitblick_training.case import PART, Case, CaseError
-from zweitblick_training.cases import Masks, case_key, prepared_bytes, prepared_case, with_brain
+from zweitblick_training.cases import Masks, case_key, preparation_digest, prepared_bytes, prepared_case, with_brain
 from zweitblick_training.datasets import DataSetError, Fault, Layout, Listing
 
 LOG = logging.getLogger(__name__)
@@ -124,12 +124,37 @@ def cached_names(cache: Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.endswith(PART)))
 
 
+def load_cases(cache: Path, names: Iterable[str]) -> list[Case]:
+    """Open prepared cases.
+
+    Raises
+    ------
+    CaseError
+        Naming each that is missing or damaged, or that other code than this prepared: a network that learns from such a
+        one is shown something else in serving.
+    """
+    cases, faults = [], []
+    for name in names:
+        try:
+            case = Case.load(cache / name)
+        except CaseError as error:
+            faults.append(str(error))
+            continue
+        cases.append(case)
+        if case.preparation != preparation_digest():
+            faults.append(f"{cache / name} was prepared by another version's code; prepare it again")
+    if faults:
+        raise CaseError("\n".join(faults))
+    return cases
+
+
 def is_current(folder: Path, key: str) -> bool:
-    """Whether a prepared case is there, sound and made from what ``key`` says."""
+    """Whether a prepared case is there, sound and made from what ``key`` says by the code that there is."""
     try:
-        return Case.load(folder).key == key
+        case = Case.load(folder)
     except CaseError:
         return False
+    return (case.key, case.preparation) == (key, preparation_digest())
 
 
 def check_names(cache: Path, found: Iterable[Checked]) -> None:

@@ -46,6 +46,8 @@ class Case:
         ``(3,)`` bool, which of ET, TC, WT the experts drew.
     key
         Digest of what the case was made from and how; empty if it was made up.
+    preparation
+        Digest of the code that prepared it, by which what older code made is known without its source.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Case:
     present: Bool
     labelled: Bool
     key: str = ""
+    preparation: str = ""
 
     def save(self, folder: Path) -> None:
         """Write to ``folder`` by way of a temporary name, so that a killed run leaves no half case."""
@@ -70,6 +73,7 @@ class Case:
             "present": [bool(one) for one in self.present],
             "labelled": [bool(one) for one in self.labelled],
             "key": self.key,
+            "preparation": self.preparation,
         }
         (part / "case.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
         # A folder cannot replace another: killed between these two, the case is missing and made again.
@@ -94,6 +98,7 @@ class Case:
                 present=np.array(said["present"], np.bool_),
                 labelled=np.array(said["labelled"], np.bool_),
                 key=str(said["key"]),
+                preparation=str(said.get("preparation", "")),  # what was made before this was noted is stale
                 **arrays,
             )
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:

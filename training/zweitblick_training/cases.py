@@ -165,6 +165,7 @@ def prepared_case(case: RawCase, brain: Bool, *, key: str = "") -> Case:
         present=np.array([sequence in case.volumes for sequence in CHANNELS]),
         labelled=np.array([region in case.labelled for region in REGIONS]),
         key=key,
+        preparation=preparation_digest(),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zweitblick_training.case import Case
+from zweitblick_training.cache import load_cases
 from zweitblick_training.cli.options import add_cache
 from zweitblick_training.export import add_int8, check_release, choose_precision, release, replacing
 from zweitblick_training.facts import UNSTATED, Facts
@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     facts = Facts.read(arguments.facts) if arguments.facts else UNSTATED
     source = Run(arguments.run)
     sides = Sides.read(source.sides)
-    taught = _cases(arguments.cache, _picked(sides.train, CALIBRATED_ON))
-    held_back = _cases(arguments.cache, sides.test)
+    taught = load_cases(arguments.cache, _picked(sides.train, CALIBRATED_ON))
+    held_back = load_cases(arguments.cache, sides.test)
     with replacing(arguments.bundle) as part:
         temperature = (arguments.temperature,) * 3
         digest = release(source, part, sides.said(), temperature=temperature, facts=facts)
@@ -69,7 +69,3 @@ def run(arguments: argparse.Namespace) -> None:
 def _picked(names: Sequence[str], count: int) -> list[str]:
     order = np.random.default_rng(CASES_SEED).permutation(len(names))[:count]
     return [names[place] for place in sorted(order)]
-
-
-def _cases(cache: Path, names: Sequence[str]) -> list[Case]:
-    return [Case.load(cache / name) for name in names]

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zweitblick_training.cache import cached_names
-from zweitblick_training.case import Case
+from zweitblick_training.cache import cached_names, load_cases
 from zweitblick_training.cli.options import ALL, add_cache, add_folds, fold, sides_of
 from zweitblick_training.export import load_weights
 from zweitblick_training.fit import fit
@@ -65,10 +64,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.start is not None:
         sides = sides.starting_from(arguments.start, folds)
     sides = _gone_on(run, sides)
-    cases = [Case.load(arguments.cache / name) for name in sides.train]
+    cases = load_cases(arguments.cache, sides.train)
     rank, world = announced()
     check_shared(recipe, world)
-    source_shares(cases, recipe)  # the last that may refuse, before anything is written
+    source_shares(cases, recipe)  # before anything is written
     watched = _validation(arguments, sides)
     start = load_weights(arguments.start) if arguments.start is not None else None
     if rank == 0:
@@ -101,7 +100,7 @@ def _validation(arguments: argparse.Namespace, sides: Sides) -> Validation | Non
     if arguments.watch is None or not sides.test:
         return None
     order = np.random.default_rng(WATCH_SEED).permutation(len(sides.test))[:WATCHED]
-    cases = [Case.load(arguments.cache / sides.test[place]) for place in sorted(order)]
+    cases = load_cases(arguments.cache, [sides.test[place] for place in sorted(order)])
     return Validation(cases, every=arguments.watch)
 
 
