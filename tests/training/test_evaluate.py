@@ -38,26 +38,11 @@ from zweitblick_training.evaluate import (
     subset_name,
     summary,
     worst_cases,
-    write_card,
 )
 from zweitblick_training.evaluate.case import answering_digest
-from zweitblick_training.facts import FACTS_FILE, UNSTATED
 from zweitblick_training.scores import UnprovenError, dice, overlap, region_mask
 
 GRID = axis_aligned_grid((0.0, 0.0, 0.0), (40, 40, 40), 3.0)
-TRAINING = {
-    "architecture": "segresnet",
-    "cases": 9,
-    "features": [8, 8],
-    "parameters": 1.5,
-    "steps": 70,
-    "batch": 2,
-    "patch": 32,
-} | {
-    "hours": 1.5,
-    "watts": 10.0,
-    "energy": 0.25,
-}
 
 
 def ball(radius_mm: float, center_mm: tuple[float, float, float] = (0.0, 0.0, 0.0), grid: Grid = GRID) -> np.ndarray:
@@ -284,57 +269,6 @@ def test_a_temperature_is_fitted_and_few_lesions_prove_nothing(folder: Path) -> 
     assert 0.2 <= fitted(joined(folder)) <= 5
     with pytest.raises(UnprovenError):
         limit_ml(joined(folder))
-
-
-def bundle_at(folder: Path, training: dict[str, object]) -> Path:
-    folder.mkdir()
-    (folder / "training.json").write_text(json.dumps(training), encoding="utf-8")
-    (folder / FACTS_FILE).write_text(replace(UNSTATED, data="heads of our own.").text, encoding="utf-8")
-    return folder
-
-
-def test_the_card_tells_what_was_found(folder: Path, tmp_path: Path) -> None:
-    bundle, fold = bundle_at(tmp_path / "tumour", TRAINING), bundle_at(tmp_path / "fold", TRAINING | {"steps": 60})
-    row = {"name": "half24", "parameters": 3.2, "dice": {"ET": 0.7}, "latency_s": 1.25, "size_mb": 6.4, "steps": 70}
-    (tmp_path / "candidates.json").write_text(json.dumps([row]), encoding="utf-8")
-    records = joined(folder)
-    figures = write_card(records, bundle, folds=[fold, fold], trials=tmp_path)
-    card = (bundle / "docs" / "README.md").read_text(encoding="utf-8")
-    whole = figures.glioma[Region.WT].every.dice
-    assert whole is not None
-    assert f"| **WT**, all | 3 | {whole.mean:.3f} ({whole.low:.3f} to {whole.high:.3f}) | {whole.worst:.3f} |" in card
-    assert "in 2 folds by patient" in card
-    assert "Fewer folds than the usual five" in card
-    assert "60, 60 steps, 3.0 h and 0.50 kWh" in card
-    assert "| half24 | 3.2 | 0.700 | – | – | 1.25 | 6.4 | 70 |" in card
-    assert "| T1+T2 | refused |" in card
-    assert "9 training cases, which `splits.json` names: heads of our own." in card
-    assert "MONAI's SegResNet" in card
-    assert not [name for name in ("TCGA", "Buda", "7 bits", "CC BY", "U-Net with") if name in card]
-    assert "| phantom there * | 1 |" in card
-    said = json.loads((bundle / "evaluation.json").read_text(encoding="utf-8"))
-    assert said["summary"]["glioma"]["WT"]["every"]["dice"]["mean"] == pytest.approx(whole.mean, abs=1e-5)
-    assert {one["name"] for one in said["cases"]} == {"one", "two", "three", "none"}
-    first = (bundle / "evaluation.json").read_bytes(), card
-    write_card(records, bundle, folds=[fold, fold], trials=tmp_path)
-    assert first == ((bundle / "evaluation.json").read_bytes(), (bundle / "docs" / "README.md").read_text("utf-8"))
-
-
-def test_a_card_without_its_papers_is_refused(folder: Path, tmp_path: Path) -> None:
-    bundle = bundle_at(tmp_path / "tumour", {"steps": 1})
-    with pytest.raises(EvaluationError, match="lacks architecture, cases"):
-        write_card(joined(folder), bundle, folds=[], trials=tmp_path)
-    (tmp_path / "ideas.json").write_text('[{"idea": "longer"}]', encoding="utf-8")
-    bundle = bundle_at(tmp_path / "other", TRAINING)
-    with pytest.raises(EvaluationError, match="change"):
-        write_card(joined(folder), bundle, folds=[], trials=tmp_path)
-    (bundle / FACTS_FILE).rename(tmp_path / FACTS_FILE)
-    with pytest.raises(EvaluationError, match=FACTS_FILE):
-        write_card(joined(folder), bundle, folds=[], trials=None)
-    (tmp_path / FACTS_FILE).rename(bundle / FACTS_FILE)
-    (tmp_path / "ideas.json").unlink()
-    with pytest.raises(EvaluationError, match="no case has a glioma"):
-        write_card([one for one in joined(folder) if one.asked.name == "none"], bundle, folds=[], trials=tmp_path)
 
 
 def test_the_worst_case_is_drawn(folder: Path, tmp_path: Path) -> None:

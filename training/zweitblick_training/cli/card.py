@@ -1,11 +1,15 @@
 """``zweitblick-train card``: join the folds' scores into the card of the bundle that is released."""
 
 import argparse
+import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
-from zweitblick_training.evaluate import limit_ml, merged, stored, write_card
-from zweitblick_training.export import follow_precision, revise
+from zweitblick_training.evaluate import Card, merged, stored
+from zweitblick_training.export import follow_precision, replacing, revise
+
+LOG = logging.getLogger(__name__)
 
 
 def add_to(commands: Any) -> None:
@@ -36,14 +40,18 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
-    EvaluationError
-        If a patient was scored by two folds.
-    UnprovenError
-        If there are too few lesions to say from which size on they are found.
+    EvaluationError, FactsError, ExportError
+        If a patient was scored by two folds, or a file of the bundles or of the trials is missing or not as it must be.
+        The bundle stays as it is then, and keeps its signature.
     """
     records = merged(stored(scores) for _, scores in arguments.fold)
     folds = [judged for judged, _ in arguments.fold if judged.resolve() != arguments.bundle.resolve()]
-    if folds:
-        follow_precision(arguments.bundle, folds)
-    write_card(records, arguments.bundle, folds=folds, trials=arguments.trials)
-    revise(arguments.bundle, {"validated_ml": limit_ml(records)})
+    with replacing(arguments.bundle) as part:
+        card = Card.drawn_up(records, arguments.bundle, folds=folds, trials=arguments.trials)
+        shutil.copytree(arguments.bundle, part, dirs_exist_ok=True)
+        if folds:
+            follow_precision(part, folds)
+        card.write(part)
+        revise(part, {"validated_ml": card.limit_ml})
+    if card.limit_ml is None:
+        LOG.warning("from which size on lesions are found is not known: validated_ml is left out")

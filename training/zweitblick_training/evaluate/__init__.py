@@ -1,6 +1,6 @@
 """Evaluation: a bundle scored on cases that it has never seen, through the code that serves, and its card."""
 
-from zweitblick_training.evaluate.card import write_card
+from zweitblick_training.evaluate.card import Card
 from zweitblick_training.evaluate.case import CaseReader, evaluate_case, network_key
 from zweitblick_training.evaluate.pictures import draw_worst, worst_cases
 from zweitblick_training.evaluate.record import Asked, CaseScore, Record, Refused
@@ -12,6 +12,7 @@ __all__ = [
     "ALL",
     "SUBSETS",
     "Asked",
+    "Card",
     "CaseReader",
     "CaseScore",
     "EvaluationError",
@@ -31,5 +32,4 @@ __all__ = [
     "subset_name",
     "summary",
     "worst_cases",
-    "write_card",
 ]

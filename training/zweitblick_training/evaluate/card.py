@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from zweitblick.prediction import REGIONS, Region
 from zweitblick_training.evaluate.baseline import BASELINE
@@ -36,36 +36,66 @@ FALSE_TUMOUR_ML = 1.0
 """More than this found in a head without a tumour is too much."""
 
 
-def write_card(records: Iterable[Record], bundle: Path, *, folds: Sequence[Path], trials: Path | None) -> Summary:
-    """Write ``evaluation.json`` and ``docs/README.md`` of a bundle; its digests have to be sealed again after that.
+@dataclass(frozen=True)
+class Card:
+    """What a bundle says of how good it is, drawn up as a whole before anything of it is written.
 
     Parameters
     ----------
-    records
-        Joined by `merged`; each of a network that had not learnt from the patient.
-    bundle
-        Folder of the bundle that is released; ``training.json`` and ``release.yaml`` are there.
-    folds
-        Folders of the bundles that were judged, for the steps and the time that they took; none if it is ``bundle``.
-    trials
-        Folder with ``candidates.json``, ``ideas.json`` and ``remarks.md``; what is not there is left out.
-
-    Raises
-    ------
-    EvaluationError
-        If there is no record of a glioma, or a file of the bundle or of the trials is missing or not as it must be.
+    figures
+        Its figures.
+    limit_ml
+        Size from which on nine in ten lesions were found; None if there are too few to say.
+    evaluation
+        The text of ``evaluation.json``.
+    text
+        That of ``docs/README.md``.
     """
-    answers = list(records)
-    figures = summary(answers)
-    if not figures.glioma:
-        raise EvaluationError("no case has a glioma with all three regions drawn; a card needs some")
-    training, facts = _training(bundle), _facts(bundle)
-    tried = Trials.read(trials) if trials else Trials()
-    head = _head(training, facts, [_training(fold) for fold in folds])
-    parts = [*head, *_results(figures, answers), *_tail(figures, facts, tried)]
-    _write(bundle / EVALUATION, json.dumps(_document(figures, answers, tried), indent=1) + "\n")
-    _write(bundle / CARD_FILE, "\n\n".join(parts) + "\n")
-    return figures
+
+    figures: Summary
+    limit_ml: float | None
+    evaluation: str
+    text: str
+
+    @classmethod
+    def drawn_up(cls, records: Iterable[Record], bundle: Path, *, folds: Sequence[Path], trials: Path | None) -> Self:
+        """Draw up the card of a bundle; nothing is written.
+
+        Parameters
+        ----------
+        records
+            Joined by `merged`; each of a network that had not learnt from the patient.
+        bundle
+            Folder of the bundle that is released; ``training.json`` and ``release.yaml`` are there.
+        folds
+            Folders of the bundles that were judged, for the steps and the time that they took; none if it is
+            ``bundle``.
+        trials
+            Folder with ``candidates.json``, ``ideas.json`` and ``remarks.md``; what is not there is left out.
+
+        Raises
+        ------
+        EvaluationError
+            If there is no record of a glioma, or a file of the bundle or of the trials is missing or not as it must be.
+        """
+        answers = list(records)
+        figures = summary(answers)
+        if not figures.glioma:
+            raise EvaluationError("no case has a glioma with all three regions drawn; a card needs some")
+        training, facts = _training(bundle), _facts(bundle)
+        tried = Trials.read(trials) if trials else Trials()
+        limit, found_from = _limit(answers)
+        head = _head(training, facts, [_training(fold) for fold in folds])
+        parts = [*head, *_results(figures, answers, found_from), *_tail(figures, facts, tried)]
+        evaluation = json.dumps(_document(figures, answers, tried), indent=1) + "\n"
+        return cls(figures, limit, evaluation, "\n\n".join(parts) + "\n")
+
+    def write(self, bundle: Path) -> None:
+        """Write it into a bundle, whose digests have to be sealed again after that."""
+        (bundle / EVALUATION).write_text(self.evaluation, encoding="utf-8")
+        path = bundle / CARD_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.text, encoding="utf-8")
 
 
 def _document(figures: Summary, answers: Sequence[Record], tried: Trials) -> dict[str, Any]:
@@ -103,7 +133,7 @@ def _effort(training: Mapping[str, Any], folds: Sequence[Mapping[str, Any]]) -> 
     return text + FOLDS_TEXT.format(count=len(folds), steps=steps, hours=hours, energy=energy)
 
 
-def _results(figures: Summary, answers: Sequence[Record]) -> list[str]:
+def _results(figures: Summary, answers: Sequence[Record], found_from: str) -> list[str]:
     scores = [one for one in answers if isinstance(one, CaseScore)]
     sections = [
         f"## Results\n\n{_judged(figures)}",
@@ -111,7 +141,7 @@ def _results(figures: Summary, answers: Sequence[Record]) -> list[str]:
         OVERALL_NOTE,
         "### Lesion by lesion\n\nAs the BraTS 2023 glioma code has it; distances between surface voxels.",
         lesion_table(figures.glioma),
-        _limit(answers),
+        found_from,
         "### By source",
         source_table(figures),
         SOURCE_NOTE if figures.left_out else "",
@@ -135,12 +165,13 @@ def _judged(figures: Summary) -> str:
     return JUDGED_FOLDS.format(count=count, networks=figures.networks) + why
 
 
-def _limit(answers: Iterable[Record]) -> str:
+def _limit(answers: Iterable[Record]) -> tuple[float | None, str]:
+    """Return the size from which on lesions are found reliably, if it is known, and what the card says of it."""
     try:
         limit = limit_ml(answers)
     except UnprovenError as error:
-        return f"**Found reliably from:** not known; {error}."
-    return f"**Found reliably from:** {limit:g} ml; of lesions this large or larger nine in ten were found."
+        return None, f"**Found reliably from:** not known; {error}."
+    return limit, f"**Found reliably from:** {limit:g} ml; of lesions this large or larger nine in ten were found."
 
 
 def _refusals(figures: Summary) -> str:
@@ -205,13 +236,6 @@ def _training(bundle: Path) -> dict[str, Any]:
     if missing:
         raise EvaluationError(f"{TRAINING} of bundle {bundle.name} lacks {', '.join(missing)}; export the run again")
     return said
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 TOLD = ("architecture", "cases", "features", "parameters", "steps", "batch", "patch", "hours", "watts", "energy")

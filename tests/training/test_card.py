@@ -1,0 +1,161 @@
+"""The card: what it tells, and that it is written as a whole or not at all."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scored_cases import asked, refused, scored
+from zweitblick.model.bundle import default_models, load_bundle
+from zweitblick.model.manifest import MANIFEST, UNSIGNED_TOO
+from zweitblick.prediction import Region
+from zweitblick.study import Sequence
+from zweitblick_training.cli import EXIT_REFUSED, main
+from zweitblick_training.evaluate import Card, EvaluationError, Record, merged, record_path
+from zweitblick_training.facts import FACTS_FILE, UNSTATED
+
+TRAINING = {
+    "architecture": "segresnet",
+    "cases": 9,
+    "features": [8, 8],
+    "parameters": 1.5,
+    "steps": 70,
+    "batch": 2,
+    "patch": 32,
+    "hours": 1.5,
+    "watts": 10.0,
+    "energy": 0.25,
+}
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """The released bundle, signature and all; it was exported before bundles kept their facts."""
+    return Path(shutil.copytree(default_models() / "tumour", tmp_path / "models" / "tumour"))
+
+
+FOLDS: tuple[list[Record], ...] = (
+    [
+        scored(asked("one")),
+        refused(asked("one", subset=frozenset({Sequence.T1, Sequence.T2}))),
+        scored(asked("two", site="there"), drawn_mm=14, found_mm=14),
+    ],
+    [
+        scored(asked("three", network="b"), drawn_mm=22, found_mm=21),
+        scored(asked("none", network="b"), drawn_mm=0, found_mm=0),
+    ],
+)
+"""Two folds of two cases each, judged by two networks."""
+
+
+def keep(records: Iterable[Record], folder: Path) -> None:
+    for one in records:
+        path = record_path(folder, one.asked)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(one.to_json()), encoding="utf-8")
+
+
+def repeated(record: Record, count: int) -> list[Record]:
+    """The scores of one head as those of so many patients."""
+    names = [f"{record.asked.name}{number}" for number in range(count)]
+    return [replace(record, asked=replace(record.asked, name=name, patient=name)) for name in names]
+
+
+def bytes_of(folder: Path) -> Mapping[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def bundle_at(folder: Path, training: dict[str, object]) -> Path:
+    folder.mkdir()
+    (folder / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    (folder / FACTS_FILE).write_text(replace(UNSTATED, data="heads of our own.").text, encoding="utf-8")
+    return folder
+
+
+def test_the_card_tells_what_was_found(tmp_path: Path) -> None:
+    bundle, fold = bundle_at(tmp_path / "tumour", TRAINING), bundle_at(tmp_path / "fold", TRAINING | {"steps": 60})
+    row = {"name": "half24", "parameters": 3.2, "dice": {"ET": 0.7}, "latency_s": 1.25, "size_mb": 6.4, "steps": 70}
+    (tmp_path / "candidates.json").write_text(json.dumps([row]), encoding="utf-8")
+    records = merged(FOLDS)
+    drawn = Card.drawn_up(records, bundle, folds=[fold, fold], trials=tmp_path)
+    card = drawn.text
+    whole = drawn.figures.glioma[Region.WT].every.dice
+    assert whole is not None
+    assert f"| **WT**, all | 3 | {whole.mean:.3f} ({whole.low:.3f} to {whole.high:.3f}) | {whole.worst:.3f} |" in card
+    assert "in 2 folds by patient" in card
+    assert "Fewer folds than the usual five" in card
+    assert "60, 60 steps, 3.0 h and 0.50 kWh" in card
+    assert "| half24 | 3.2 | 0.700 | – | – | 1.25 | 6.4 | 70 |" in card
+    assert "| T1+T2 | refused |" in card
+    assert "9 training cases, which `splits.json` names: heads of our own." in card
+    assert "MONAI's SegResNet" in card
+    assert not [name for name in ("TCGA", "Buda", "7 bits", "CC BY", "U-Net with") if name in card]
+    assert "| phantom there * | 1 |" in card
+    said = json.loads(drawn.evaluation)
+    assert said["summary"]["glioma"]["WT"]["every"]["dice"]["mean"] == pytest.approx(whole.mean, abs=1e-5)
+    assert {one["name"] for one in said["cases"]} == {"one", "two", "three", "none"}
+    assert "not known; of 3 lesions" in card
+    assert drawn.limit_ml is None
+    again = Card.drawn_up(records, bundle, folds=[fold, fold], trials=tmp_path)
+    assert (again.text, again.evaluation) == (drawn.text, drawn.evaluation)
+
+
+def test_a_card_without_its_papers_is_refused(tmp_path: Path) -> None:
+    bundle = bundle_at(tmp_path / "tumour", {"steps": 1})
+    with pytest.raises(EvaluationError, match="lacks architecture, cases"):
+        Card.drawn_up(merged(FOLDS), bundle, folds=[], trials=tmp_path)
+    (tmp_path / "ideas.json").write_text('[{"idea": "longer"}]', encoding="utf-8")
+    bundle = bundle_at(tmp_path / "other", TRAINING)
+    with pytest.raises(EvaluationError, match="change"):
+        Card.drawn_up(merged(FOLDS), bundle, folds=[], trials=tmp_path)
+    (bundle / FACTS_FILE).rename(tmp_path / FACTS_FILE)
+    with pytest.raises(EvaluationError, match=FACTS_FILE):
+        Card.drawn_up(merged(FOLDS), bundle, folds=[], trials=None)
+    (tmp_path / FACTS_FILE).rename(bundle / FACTS_FILE)
+    (tmp_path / "ideas.json").unlink()
+    with pytest.raises(EvaluationError, match="no case has a glioma"):
+        Card.drawn_up([one for one in merged(FOLDS) if one.asked.name == "none"], bundle, folds=[], trials=tmp_path)
+
+
+def test_a_refused_card_leaves_every_byte_of_the_bundle_as_it_was(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = bytes_of(released)
+    assert MANIFEST in before
+    fold, scores = Path(shutil.copytree(released, tmp_path / "fold")), tmp_path / "scores"
+    keep(FOLDS[0], scores)
+    card = ["card", str(released), "--fold", str(fold), str(scores)]
+    assert main(card) == EXIT_REFUSED
+    assert "bundle tumour has no release.yaml" in capsys.readouterr().err
+    assert bytes_of(released) == before
+    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
+    before = bytes_of(released)
+    assert main([*card, "--fold", str(fold), str(scores)]) == EXIT_REFUSED
+    (fold / "training.json").write_text("{}", encoding="utf-8")
+    assert main(card) == EXIT_REFUSED
+    (released / "models" / "model-int8.onnx").rename(tmp_path / "model-int8.onnx")
+    shutil.copy(released / "training.json", fold)
+    assert main(card) == EXIT_REFUSED  # found only once the new bundle is half made
+    (tmp_path / "model-int8.onnx").rename(released / "models" / "model-int8.onnx")
+    assert bytes_of(released) == before
+    assert [path.name for path in released.parent.iterdir()] == ["tumour"]
+
+
+def test_a_card_is_written_and_sealed_with_what_was_proven(released: Path, tmp_path: Path) -> None:
+    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
+    card = ["card", str(released), "--fold", str(released), str(tmp_path / "scores")]
+    keep(repeated(FOLDS[1][0], 5), tmp_path / "scores")
+    assert main(card) == 0
+    limit = load_bundle(released, UNSIGNED_TOO).validated_ml
+    assert f"**Found reliably from:** {limit:g} ml" in (released / "docs" / "README.md").read_text(encoding="utf-8")
+    assert limit == pytest.approx(4 / 3 * 3.1416 * 2.2**3, rel=0.05)
+    assert not (released / MANIFEST).exists()
+    shutil.rmtree(tmp_path / "scores")
+    keep(repeated(FOLDS[1][0], 4), tmp_path / "scores")
+    assert main(card) == 0
+    assert "not known" in (released / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "validated_ml" not in json.loads((released / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    load_bundle(released, UNSIGNED_TOO)
