@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
 from scored_cases import asked, refused, scored
@@ -14,7 +15,8 @@ from zweitblick.model.manifest import MANIFEST, UNSIGNED_TOO
 from zweitblick.prediction import Region
 from zweitblick.study import Sequence
 from zweitblick_training.cli import EXIT_REFUSED, main
-from zweitblick_training.evaluate import Card, EvaluationError, Record, merged, record_path
+from zweitblick_training.evaluate import Card, EvaluationError, Record, merged, network_key, record_path
+from zweitblick_training.export import NETWORK_FILES, Precision, seal, set_precision
 from zweitblick_training.facts import FACTS_FILE, UNSTATED
 
 TRAINING = {
@@ -51,11 +53,23 @@ FOLDS: tuple[list[Record], ...] = (
 """Two folds of two cases each, judged by two networks."""
 
 
-def keep(records: Iterable[Record], folder: Path) -> None:
+def keep(records: Iterable[Record], bundle: Path, folder: Path) -> None:
+    """Keep scores as if a bundle had just given them."""
+    network = network_key(load_bundle(bundle, UNSIGNED_TOO), load_bundle(default_models() / "brain-mask"))
     for one in records:
-        path = record_path(folder, one.asked)
+        own = replace(one, asked=replace(one.asked, network=network))
+        path = record_path(folder, own.asked)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(one.to_json()), encoding="utf-8")
+        path.write_text(json.dumps(own.to_json()), encoding="utf-8")
+
+
+def exported_again(bundle: Path) -> None:
+    """Give a bundle another network, as a second training would."""
+    path = bundle / NETWORK_FILES[Precision.FP32]
+    model = onnx.load(path)
+    model.doc_string = "another one"
+    onnx.save(model, path)
+    set_precision(bundle, Precision.FP32, channels=4)
 
 
 def repeated(record: Record, count: int) -> list[Record]:
@@ -126,7 +140,7 @@ def test_a_refused_card_leaves_every_byte_of_the_bundle_as_it_was(
     before = bytes_of(released)
     assert MANIFEST in before
     fold, scores = Path(shutil.copytree(released, tmp_path / "fold")), tmp_path / "scores"
-    keep(FOLDS[0], scores)
+    keep(FOLDS[0], fold, scores)
     card = ["card", str(released), "--fold", str(fold), str(scores)]
     assert main(card) == EXIT_REFUSED
     assert "bundle tumour has no release.yaml" in capsys.readouterr().err
@@ -134,11 +148,16 @@ def test_a_refused_card_leaves_every_byte_of_the_bundle_as_it_was(
     (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
     before = bytes_of(released)
     assert main([*card, "--fold", str(fold), str(scores)]) == EXIT_REFUSED
+    assert "scored twice" in capsys.readouterr().err
     (fold / "training.json").write_text("{}", encoding="utf-8")
+    seal(fold)
     assert main(card) == EXIT_REFUSED
+    assert "lacks architecture" in capsys.readouterr().err
     (released / "models" / "model-int8.onnx").rename(tmp_path / "model-int8.onnx")
     shutil.copy(released / "training.json", fold)
+    seal(fold)
     assert main(card) == EXIT_REFUSED  # found only once the new bundle is half made
+    assert "model-int8.onnx" in capsys.readouterr().err
     (tmp_path / "model-int8.onnx").rename(released / "models" / "model-int8.onnx")
     assert bytes_of(released) == before
     assert [path.name for path in released.parent.iterdir()] == ["tumour"]
@@ -147,15 +166,44 @@ def test_a_refused_card_leaves_every_byte_of_the_bundle_as_it_was(
 def test_a_card_is_written_and_sealed_with_what_was_proven(released: Path, tmp_path: Path) -> None:
     (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
     card = ["card", str(released), "--fold", str(released), str(tmp_path / "scores")]
-    keep(repeated(FOLDS[1][0], 5), tmp_path / "scores")
+    keep(repeated(FOLDS[1][0], 5), released, tmp_path / "scores")
     assert main(card) == 0
     limit = load_bundle(released, UNSIGNED_TOO).validated_ml
     assert f"**Found reliably from:** {limit:g} ml" in (released / "docs" / "README.md").read_text(encoding="utf-8")
     assert limit == pytest.approx(4 / 3 * 3.1416 * 2.2**3, rel=0.05)
     assert not (released / MANIFEST).exists()
     shutil.rmtree(tmp_path / "scores")
-    keep(repeated(FOLDS[1][0], 4), tmp_path / "scores")
+    keep(repeated(FOLDS[1][0], 4), released, tmp_path / "scores")
     assert main(card) == 0
     assert "not known" in (released / "docs" / "README.md").read_text(encoding="utf-8")
     assert "validated_ml" not in json.loads((released / "configs" / "metadata.json").read_text(encoding="utf-8"))
     load_bundle(released, UNSIGNED_TOO)
+
+
+def test_scores_of_another_network_than_the_bundles_are_refused(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
+    scores = tmp_path / "scores"
+    card = ["card", str(released), "--fold", str(released), str(scores)]
+    keep(FOLDS[0], released, scores)
+    exported_again(released)
+    before = bytes_of(released)
+    assert main(card) == EXIT_REFUSED
+    assert "run evaluate" in capsys.readouterr().err
+    keep(FOLDS[0][:2], released, scores)
+    assert main(card) == EXIT_REFUSED
+    assert "case two from T1+T1c+T2+FLAIR was scored by another network" in capsys.readouterr().err
+    assert bytes_of(released) == before
+    better = scored(FOLDS[0][2].asked, drawn_mm=14, found_mm=13)
+    keep([better], released, scores)
+    assert main(card) == 0
+    dice = better.regions[Region.WT].dice
+    assert f"{dice:.3f} | " in (released / "docs" / "README.md").read_text(encoding="utf-8")
+
+
+def test_scores_of_a_case_before_and_after_its_correction_are_not_mixed() -> None:
+    first, second, *_ = FOLDS[0]
+    merged([[first, second]])
+    with pytest.raises(EvaluationError, match=r"case one: .* before a correction"):
+        merged([[replace(first, asked=replace(first.asked, case="corrected")), second]])

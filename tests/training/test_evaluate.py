@@ -183,6 +183,17 @@ def test_a_killed_evaluation_goes_on(tmp_path: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (kept, before)
 
 
+def test_a_corrected_outline_is_scored_again(tmp_path: Path) -> None:
+    case = head("one")
+    (before,) = evaluate([case], bundles(), tmp_path)
+    smaller = replace(case, labels=head("one", tumour_mm=12).labels)
+    (after,) = evaluate([smaller], bundles(), tmp_path)
+    assert isinstance(before, CaseScore)
+    assert isinstance(after, CaseScore)
+    assert after.regions[Region.WT].truth_voxels < before.regions[Region.WT].truth_voxels
+    assert [one.asked for one in stored(tmp_path)] == [after.asked]
+
+
 def test_other_networks_are_asked_anew(tmp_path: Path) -> None:
     first, second = (CaseReader(head("one"), bundles(digest)).question() for digest in ("a", "b"))
     assert first.network != second.network
@@ -190,16 +201,16 @@ def test_other_networks_are_asked_anew(tmp_path: Path) -> None:
 
 
 def test_other_arithmetic_and_other_code_are_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = bundles()
-    keys = {network_key(plain), network_key(replace(plain, tumour=replace(plain.tumour, runtime="NumPy, int8")))}
+    plain = bundles().tumour, bundles().brain_mask
+    keys = {network_key(*plain), network_key(replace(plain[0], runtime="NumPy, int8"), plain[1])}
     for changed in (specks, overlap):
         monkeypatch.setattr(inspect, "getsource", _sources(changed, inspect.getsource))
         answering_digest.cache_clear()
-        keys.add(network_key(plain))
+        keys.add(network_key(*plain))
         monkeypatch.undo()
         answering_digest.cache_clear()
     assert len(keys) == 4
-    assert network_key(plain) in keys
+    assert network_key(*plain) in keys
 
 
 def _sources(changed: ModuleType, original: Callable[[object], str]) -> Callable[[object], str]:

@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from zweitblick_training.evaluate import Card, merged, stored
+from zweitblick.model.bundle import default_models, load_bundle
+from zweitblick_training.cli.options import add_models
+from zweitblick_training.evaluate import Card, Fold, merged
 from zweitblick_training.export import follow_precision, replacing, revise
 
 LOG = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ def add_to(commands: Any) -> None:
     command.add_argument(
         "--trials", type=Path, metavar="DIR", help="holds candidates.json, ideas.json and remarks.md (default: none)"
     )
+    add_models(command)
     command.set_defaults(run_command=run)
 
 
@@ -40,12 +43,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
-    EvaluationError, FactsError, ExportError
-        If a patient was scored by two folds, or a file of the bundles or of the trials is missing or not as it must be.
-        The bundle stays as it is then, and keeps its signature.
+    EvaluationError, FactsError, ExportError, BundleMissingError, BundleDamagedError
+        If the scores are of other networks than the bundles beside them, a patient was scored by two folds, or a file
+        of the bundles or of the trials is missing or not as it must be. The bundle stays as it is then, and keeps its
+        signature.
     """
-    records = merged(stored(scores) for _, scores in arguments.fold)
-    folds = [judged for judged, _ in arguments.fold if judged.resolve() != arguments.bundle.resolve()]
+    brain_mask = load_bundle((arguments.models or default_models()) / "brain-mask")
+    judged = [Fold.read(bundle, scores, brain_mask) for bundle, scores in arguments.fold]
+    records = merged(fold.records for fold in judged)
+    folds = [fold.bundle for fold in judged if fold.bundle.resolve() != arguments.bundle.resolve()]
     with replacing(arguments.bundle) as part:
         card = Card.drawn_up(records, arguments.bundle, folds=folds, trials=arguments.trials)
         shutil.copytree(arguments.bundle, part, dirs_exist_ok=True)

@@ -2,6 +2,7 @@
 
 from zweitblick_training.evaluate.card import Card
 from zweitblick_training.evaluate.case import CaseReader, evaluate_case, network_key
+from zweitblick_training.evaluate.fold import Fold
 from zweitblick_training.evaluate.pictures import draw_worst, worst_cases
 from zweitblick_training.evaluate.record import Asked, CaseScore, Record, Refused
 from zweitblick_training.evaluate.run import EvaluationError, evaluate, merged, record_path, stored
@@ -16,6 +17,7 @@ __all__ = [
     "CaseReader",
     "CaseScore",
     "EvaluationError",
+    "Fold",
     "Record",
     "Refused",
     "Subset",

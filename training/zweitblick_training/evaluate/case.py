@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zweitblick.errors import MissingSequenceError
 from zweitblick.model.brain_mask import brain_mask
-from zweitblick.model.bundle import Bundles
+from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.model.prepare import Prepared
 from zweitblick.model.specks import without_specks
 from zweitblick.model.windows import Windowed
@@ -19,7 +19,7 @@ from zweitblick.prediction import REGIONS, Prediction, Region
 from zweitblick.reading import Alignment
 from zweitblick.study import Sequence
 from zweitblick.volume import Bool, Float64
-from zweitblick_training.cases import outline_from_reference, preparation_digest
+from zweitblick_training.cases import case_key, outline_from_reference, preparation_digest
 from zweitblick_training.datasets import RawCase, drawn_on
 from zweitblick_training.datasets.packed import respaced
 from zweitblick_training.evaluate.box import tumour_box
@@ -38,9 +38,9 @@ from zweitblick_training.scores import (
 from zweitblick_training.source_code import code
 
 
-def network_key(bundles: Bundles) -> str:
+def network_key(tumour: Bundle, brain_mask: Bundle) -> str:
     """Name the networks, the arithmetic that runs them and the code about them: whatever may give other scores."""
-    networks = [f"{one.digest} {one.runtime}" for one in (bundles.tumour, bundles.brain_mask)]
+    networks = [f"{one.digest} {one.runtime}" for one in (tumour, brain_mask)]
     return hashlib.sha256("\n".join((*networks, answering_digest())).encode()).hexdigest()[:16]
 
 
@@ -79,7 +79,8 @@ class CaseReader:
             site=self._raw.site,
             subset=there & subset,
             everything=there <= subset,
-            network=network_key(self._bundles),
+            network=network_key(self._bundles.tumour, self._bundles.brain_mask),
+            case=self._key,
         )
 
     def score(self, subset: Subset = ALL) -> CaseScore | Refused:
@@ -130,6 +131,11 @@ class CaseReader:
             return self._raw
         reference = self._raw.volumes[reference_of(self._raw.volumes)]
         return respaced(self._raw, brain_mask(reference, self._bundles.brain_mask.network))
+
+    @cached_property
+    def _key(self) -> str:
+        """Digest of the case as it was read: a corrected outline is another case."""
+        return case_key(self._raw, self._bundles.brain_mask.digest)
 
     def _outline_from(self, reference: Sequence) -> Float64:
         """Map from a reference's LPS mm to those of the experts' outline.

@@ -29,6 +29,8 @@ class Asked:
         Whether these are all that the case has.
     network
         Digest of the networks and the code that answered, see `network_key`.
+    case
+        Digest of the case, its outline included, see `case_key`; older records lack it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Asked:
     subset: Subset
     everything: bool
     network: str
+    case: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

@@ -22,6 +22,8 @@ def evaluate(
 ) -> list[Record]:
     """Score cases from each subset of the sequences; what the same networks and code scored before is read back.
 
+    A case that was corrected since, its outline for one, is scored again.
+
     `ALL` means all that a case has. The other subsets are shown of cases with all four sequences and all three regions
     drawn, so that every row of the table has the same cases.
 
@@ -60,18 +62,24 @@ def merged(folds: Iterable[Iterable[Record]]) -> list[Record]:
     Raises
     ------
     EvaluationError
-        If a case was asked twice from the same sequences, or a patient was scored by two folds.
+        If a case was asked twice from the same sequences, some of its scores are of what it was before a correction, or
+        a patient was scored by two folds.
     """
     records = [record for fold in folds for record in fold]
     seen: set[tuple[str, Subset]] = set()
     judge: dict[str, str] = {}
+    version: dict[str, str] = {}
     for asked in (record.asked for record in records):
         if (asked.name, asked.subset) in seen:
             raise EvaluationError(
-                f"case {asked.name} was scored twice from {subset_name(asked.subset)}; "
-                "of folders that other networks or other code have scored keep one"
+                f"case {asked.name} was scored twice from {subset_name(asked.subset)}; name a fold once"
             )
         seen.add((asked.name, asked.subset))
+        if version.setdefault(asked.name, asked.case) != asked.case:
+            raise EvaluationError(
+                f"case {asked.name}: some of its scores are of what it was before a correction; run evaluate again "
+                "with all subsets, or remove the older scores"
+            )
         if judge.setdefault(asked.patient, asked.network) != asked.network:
             raise EvaluationError(f"case {asked.name}: its patient was scored by more than one fold")
     return sorted(
@@ -94,7 +102,9 @@ def _one(reader: CaseReader, folder: Path, subset: Subset) -> Record:
     asked = reader.question(subset)
     path = record_path(folder, asked)
     if path.is_file():
-        return _read(path)
+        kept = _read(path)
+        if kept.asked == asked:
+            return kept
     try:
         record = reader.score(subset)
     except ZweitblickError as error:
