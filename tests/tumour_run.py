@@ -37,5 +37,5 @@ def tumour_run(folder: Path) -> Run:
     TINY.write(run.recipe)
     run.losses.write_text("".join(json.dumps({"step": step, "loss": 1.0, "s": 18.0}) + "\n" for step in range(2)))
     average = AveragedModel(uneven_network(), use_buffers=True)
-    torch.save({"device": "cpu", "average": average.state_dict()}, run.checkpoint)
+    torch.save({"step": TINY.steps, "device": "cpu", "average": average.state_dict()}, run.checkpoint)
     return run

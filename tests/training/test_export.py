@@ -398,3 +398,20 @@ def test_a_release_that_differs_from_its_run_on_a_real_case_replaces_nothing(
     assert main(export) == 0
     assert bytes_of(copied) != before
     assert Sides.read(copied / "splits.json") == sides
+
+
+def test_an_unfinished_run_is_not_released(
+    run: Run, copied: Path, case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")))
+    case.save(tmp_path / "prepared" / "ball")
+    Sides(("ball",), ()).write(own.sides)
+    torch.save(torch.load(own.checkpoint, weights_only=True) | {"step": 1}, own.checkpoint)
+    before = bytes_of(copied)
+    export = ["--threads", "1", "export", str(own.folder), str(copied), "--cache", str(tmp_path / "prepared")]
+    assert main(export) == EXIT_REFUSED
+    assert "run has made 1 of 2 steps" in capsys.readouterr().err
+    own.checkpoint.unlink()
+    assert main(export) == EXIT_REFUSED
+    assert "0 of 2 steps; resume it with fit" in capsys.readouterr().err
+    assert bytes_of(copied) == before

@@ -55,6 +55,13 @@ def device_type(run: Run) -> str:
     return str(torch.load(run.checkpoint, map_location="cpu", mmap=True, weights_only=True)["device"])
 
 
+def steps_made(run: Run) -> int:
+    """Return after how many steps a run's last checkpoint was written; 0 if there is none yet."""
+    if not run.checkpoint.exists():
+        return 0
+    return int(torch.load(run.checkpoint, map_location="cpu", mmap=True, weights_only=True)["step"])
+
+
 def averaged(run: Run) -> nn.Module:
     """Return the moving average of a run's weights, ready to evaluate."""
     network = built(Recipe.read_whole(run.recipe))

@@ -26,7 +26,7 @@ from zweitblick_training.export.weights import WEIGHTS, write_weights
 from zweitblick_training.facts import FACTS_FILE, UNSTATED, Facts
 from zweitblick_training.network import Probabilities
 from zweitblick_training.recipe import RECIPE, Recipe
-from zweitblick_training.run import Run, averaged, device_type
+from zweitblick_training.run import Run, averaged, device_type, steps_made
 
 WATTS = {"cpu": 10.0, "cuda": 500.0}
 """Assumed draw of one busy server core or GPU, for the card's estimate of energy."""
@@ -93,8 +93,10 @@ def release(
     Raises
     ------
     ExportError
-        If the exported network differs from the trained one, or a temperature is no positive number.
+        If the run is not finished, the exported network differs from the trained one, or a temperature is no positive
+        number.
     """
+    _check_finished(run)
     network = averaged(run)
     served = probabilities(network, temperature)
     export_network(served, bundle / NETWORK_FILES[Precision.FP32], channels=len(CHANNELS), stride=STRIDE)
@@ -195,6 +197,15 @@ def _check_replaceable(bundle: Path) -> None:
     """Refuse to replace a folder that was named by mistake."""
     if bundle.exists() and any(bundle.iterdir()) and not (bundle / METADATA).is_file():
         raise ExportError(f"{bundle.name} is a folder with other things in it; name a bundle or a new folder")
+
+
+def _check_finished(run: Run) -> None:
+    """Refuse a run whose recipe names more steps than it has made: its bundle would tell of a training that was not."""
+    made, wanted = steps_made(run), Recipe.read(run.recipe).steps
+    if made < wanted:
+        raise ExportError(
+            f"run {run.folder.name} has made {made} of {wanted} steps; resume it with fit, then export it"
+        )
 
 
 def _served(run: Run, bundle: Path) -> Probabilities:
