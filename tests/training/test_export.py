@@ -225,7 +225,8 @@ def test_the_rule_for_eight_bits() -> None:
     assert default_precision(fp32, {**fp32, Region.ET: 0.795}) is Precision.INT8
     assert default_precision(fp32, {**fp32, Region.ET: 0.794}) is Precision.FP32
     assert default_precision(fp32, dict.fromkeys(Region, 0.99)) is Precision.INT8
-    with pytest.raises(ExportError, match="ET, TC and WT"):
+    assert default_precision({Region.WT: 0.9}, {Region.WT: 0.9}) is Precision.FP32
+    with pytest.raises(ExportError, match="each region"):
         default_precision(fp32, {Region.WT: 0.9})
 
 
@@ -254,8 +255,7 @@ def test_the_mean_counts_cases_in_which_a_region_was_drawn() -> None:
 
     whole_only = replace(case, labelled=np.array([False, False, True]))
     assert mean_dice(perfect, [case, whole_only]) == dict.fromkeys(Region, 1.0)
-    with pytest.raises(ExportError, match="ET, TC"):
-        mean_dice(perfect, [whole_only])
+    assert mean_dice(perfect, [whole_only]) == {Region.WT: 1.0}
 
 
 def test_weights_go_round(run: Run, bundle: Path) -> None:
@@ -415,3 +415,19 @@ def test_an_unfinished_run_is_not_released(
     assert main(export) == EXIT_REFUSED
     assert "0 of 2 steps; resume it with fit" in capsys.readouterr().err
     assert bytes_of(copied) == before
+
+
+def test_a_data_set_of_whole_tumours_only_is_exported_and_served_in_full_precision(
+    run: Run, copied: Path, case: Case, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = Run(Path(shutil.copytree(run.folder, tmp_path / "run")))
+    for name in ("ball", "other"):
+        replace(case, name=name, labelled=np.array([False, False, True])).save(tmp_path / "prepared" / name)
+    Sides(("ball",), ("other",)).write(own.sides)
+    export = ["--threads", "1", "export", str(own.folder), str(copied), "--cache", str(tmp_path / "prepared")]
+    with caplog.at_level("WARNING"):
+        assert main(export) == 0
+    assert "ET, TC drawn in no held-back case" in caplog.text
+    said = json.loads((copied / "configs" / "metadata.json").read_text())
+    assert said["precision"] == "fp32"
+    assert [set(said["precision_dice"][one]) for one in Precision] == [{"WT"}, {"WT"}]

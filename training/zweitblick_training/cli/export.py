@@ -10,7 +10,7 @@ import numpy as np
 
 from zweitblick_training.cache import load_cases
 from zweitblick_training.cli.options import add_cache
-from zweitblick_training.export import add_int8, check_release, choose_precision, release, replacing
+from zweitblick_training.export import add_int8, check_release, choose_precision, release, replacing, undrawn
 from zweitblick_training.facts import UNSTATED, Facts
 from zweitblick_training.run import Run
 from zweitblick_training.sides import Sides
@@ -64,6 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
         LOG.info("%s: digest %s, off from torch by %.1e", arguments.bundle, digest[:12], off)
         if held_back:
             LOG.info("served: %s", choose_precision(part, held_back))
+            if unjudged := undrawn(held_back):
+                LOG.warning("8 bits are not served: %s drawn in no held-back case", ", ".join(unjudged))
 
 
 def _picked(names: Sequence[str], count: int) -> list[str]:

@@ -5,7 +5,7 @@ from zweitblick_training.export.error import ExportError
 from zweitblick_training.export.int8 import calibration_patches, quantise
 from zweitblick_training.export.onnx_file import IR_VERSION, OPSET, export_network, graph_of, halved, write_graph
 from zweitblick_training.export.parity import PARITY, check_parity, check_parity_on_cases, golden_input
-from zweitblick_training.export.precision import NETWORK_FILES, Precision, default_precision, mean_dice
+from zweitblick_training.export.precision import NETWORK_FILES, Precision, default_precision, mean_dice, undrawn
 from zweitblick_training.export.served import UNCALIBRATED, Tempered, probabilities
 from zweitblick_training.export.tumour import (
     add_int8,
@@ -48,6 +48,7 @@ __all__ = [
     "revise",
     "seal",
     "set_precision",
+    "undrawn",
     "write_bundle",
     "write_graph",
     "write_weights",

@@ -152,6 +152,8 @@ def add_int8(run: Run, bundle: Path, cases: Sequence[Case]) -> None:
 def choose_precision(bundle: Path, cases: Sequence[Case]) -> Precision:
     """Serve int8 if it loses next to nothing on held-back cases, else fp32; the metadata keeps both scores.
 
+    Where the cases do not show what it loses of a region (`undrawn`), fp32 is served.
+
     Parameters
     ----------
     bundle
@@ -162,7 +164,7 @@ def choose_precision(bundle: Path, cases: Sequence[Case]) -> Precision:
     Raises
     ------
     ExportError
-        If no case shows one of the regions, or a network is missing.
+        If a network is missing.
     """
     scores = {one: mean_dice(OnnxNetwork(bundle / NETWORK_FILES[one]), cases) for one in Precision}
     chosen = default_precision(scores[Precision.FP32], scores[Precision.INT8])
