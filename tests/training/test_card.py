@@ -16,6 +16,7 @@ from zweitblick.prediction import Region
 from zweitblick.study import Sequence
 from zweitblick_training.cli import EXIT_REFUSED, main
 from zweitblick_training.evaluate import Card, EvaluationError, Record, merged, network_key, record_path
+from zweitblick_training.evaluate.trials import Trials
 from zweitblick_training.export import NETWORK_FILES, Precision, seal, set_precision
 from zweitblick_training.facts import FACTS_FILE, UNSTATED
 
@@ -92,7 +93,8 @@ def bundle_at(folder: Path, training: dict[str, object]) -> Path:
 def test_the_card_tells_what_was_found(tmp_path: Path) -> None:
     bundle, fold = bundle_at(tmp_path / "tumour", TRAINING), bundle_at(tmp_path / "fold", TRAINING | {"steps": 60})
     row = {"name": "half24", "parameters": 3.2, "dice": {"ET": 0.7}, "latency_s": 1.25, "size_mb": 6.4, "steps": 70}
-    (tmp_path / "candidates.json").write_text(json.dumps([row]), encoding="utf-8")
+    rows = [row | {"how": "on a GPU"}, row | {"name": "half32", "how": "on a GPU"}, row | {"name": "old"}]
+    (tmp_path / "candidates.json").write_text(json.dumps(rows), encoding="utf-8")
     records = merged(FOLDS)
     drawn = Card.drawn_up(records, bundle, folds=[fold, fold], trials=tmp_path)
     card = drawn.text
@@ -103,6 +105,7 @@ def test_the_card_tells_what_was_found(tmp_path: Path) -> None:
     assert "Fewer folds than the usual five" in card
     assert "60, 60 steps, 3.0 h and 0.50 kWh" in card
     assert "| half24 | 3.2 | 0.700 | – | – | 1.25 | 6.4 | 70 |" in card
+    assert "| old | 3.2 | 0.700 | – | – | 1.25 | 6.4 | 70 |\n\nhalf24; half32: on a GPU\n\n## Limits" in card
     assert "| T1+T2 | refused |" in card
     assert "9 training cases, which `splits.json` names: heads of our own." in card
     assert "MONAI's SegResNet" in card
@@ -207,3 +210,9 @@ def test_scores_of_a_case_before_and_after_its_correction_are_not_mixed() -> Non
     merged([[first, second]])
     with pytest.raises(EvaluationError, match=r"case one: .* before a correction"):
         merged([[replace(first, asked=replace(first.asked, case="corrected")), second]])
+
+
+def test_the_released_candidates_say_how_they_were_compared() -> None:
+    trials = Trials.read(Path(__file__).parents[2] / "training")
+    assert trials.candidates
+    assert all("patients" in one.how and "cores" in one.how for one in trials.candidates)

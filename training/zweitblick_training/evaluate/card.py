@@ -15,6 +15,7 @@ from zweitblick_training.evaluate.summary import Summary, limit_ml, summary
 from zweitblick_training.evaluate.tables import (
     baseline_table,
     calibration_table,
+    candidate_notes,
     candidate_table,
     idea_table,
     lesion_table,
@@ -213,7 +214,8 @@ def _calibration(figures: Summary) -> list[str]:
 def _tail(figures: Summary, facts: Facts, tried: Trials) -> list[str]:
     parts = [f"## How the networks came about\n\n{tried.remarks}"] if tried.remarks else []
     if tried.candidates:
-        parts += ["## Candidates compared", candidate_table(tried.candidates)]
+        notes = candidate_notes(tried.candidates)
+        parts += ["## Candidates compared", candidate_table(tried.candidates), *([notes] if notes else [])]
     if tried.ideas:
         parts += ["## Ideas tried", idea_table(tried.ideas)]
     folds = "" if figures.networks == 1 else LIMITS_FOLDS

@@ -110,6 +110,15 @@ def candidate_table(candidates: Sequence[Candidate]) -> str:
     return table(["network", "parameters, M", "ET", "TC", "WT", "s a brain", "MB", "steps"], rows)
 
 
+def candidate_notes(candidates: Sequence[Candidate]) -> str:
+    """How they were compared; said once of those to which the same applies."""
+    names: dict[str, list[str]] = {}
+    for one in candidates:
+        if one.how:
+            names.setdefault(one.how, []).append(one.name)
+    return "\n\n".join(f"{'; '.join(alike)}: {how}" for how, alike in names.items())
+
+
 def idea_table(ideas: Sequence[Idea]) -> str:
     """Ideas that were tried."""
     return table(["idea", "what it changed", "how measured"], [[one.idea, one.change, one.how] for one in ideas])

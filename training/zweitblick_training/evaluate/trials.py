@@ -28,6 +28,8 @@ class Candidate:
         Of its file.
     steps
         That it was trained.
+    how
+        Which cases, scorer and machine the figures are from; said under the table.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Candidate:
     latency_s: float
     size_mb: float
     steps: int
+    how: str = ""
 
 
 @dataclass(frozen=True)
