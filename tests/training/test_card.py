@@ -15,10 +15,11 @@ from zweitblick.model.manifest import MANIFEST, UNSIGNED_TOO
 from zweitblick.prediction import Region
 from zweitblick.study import Sequence
 from zweitblick_training.cli import EXIT_REFUSED, main
-from zweitblick_training.evaluate import Card, EvaluationError, Record, merged, network_key, record_path
+from zweitblick_training.evaluate import Card, EvaluationError, Record, merged, network_key, record_path, summary
 from zweitblick_training.evaluate.trials import Trials
 from zweitblick_training.export import NETWORK_FILES, Precision, seal, set_precision
 from zweitblick_training.facts import FACTS_FILE, UNSTATED
+from zweitblick_training.sides import Sides
 
 TRAINING = {
     "architecture": "segresnet",
@@ -52,6 +53,9 @@ FOLDS: tuple[list[Record], ...] = (
     ],
 )
 """Two folds of two cases each, judged by two networks."""
+
+TAUGHT = {"a": ["none", "three"], "b": ["one", "two"]}
+"""What each of them has learnt from."""
 
 
 def keep(records: Iterable[Record], bundle: Path, folder: Path) -> None:
@@ -96,7 +100,7 @@ def test_the_card_tells_what_was_found(tmp_path: Path) -> None:
     rows = [row | {"how": "on a GPU"}, row | {"name": "half32", "how": "on a GPU"}, row | {"name": "old"}]
     (tmp_path / "candidates.json").write_text(json.dumps(rows), encoding="utf-8")
     records = merged(FOLDS)
-    drawn = Card.drawn_up(records, bundle, folds=[fold, fold], trials=tmp_path)
+    drawn = Card.drawn_up(records, bundle, taught=TAUGHT, folds=[fold, fold], trials=tmp_path)
     card = drawn.text
     whole = drawn.figures.glioma[Region.WT].every.dice
     assert whole is not None
@@ -116,25 +120,27 @@ def test_the_card_tells_what_was_found(tmp_path: Path) -> None:
     assert {one["name"] for one in said["cases"]} == {"one", "two", "three", "none"}
     assert "not known; of 3 lesions" in card
     assert drawn.limit_ml is None
-    again = Card.drawn_up(records, bundle, folds=[fold, fold], trials=tmp_path)
+    again = Card.drawn_up(records, bundle, taught=TAUGHT, folds=[fold, fold], trials=tmp_path)
     assert (again.text, again.evaluation) == (drawn.text, drawn.evaluation)
 
 
 def test_a_card_without_its_papers_is_refused(tmp_path: Path) -> None:
     bundle = bundle_at(tmp_path / "tumour", {"steps": 1})
     with pytest.raises(EvaluationError, match="lacks architecture, cases"):
-        Card.drawn_up(merged(FOLDS), bundle, folds=[], trials=tmp_path)
+        Card.drawn_up(merged(FOLDS), bundle, taught={}, folds=[], trials=tmp_path)
     (tmp_path / "ideas.json").write_text('[{"idea": "longer"}]', encoding="utf-8")
     bundle = bundle_at(tmp_path / "other", TRAINING)
     with pytest.raises(EvaluationError, match="change"):
-        Card.drawn_up(merged(FOLDS), bundle, folds=[], trials=tmp_path)
+        Card.drawn_up(merged(FOLDS), bundle, taught={}, folds=[], trials=tmp_path)
     (bundle / FACTS_FILE).rename(tmp_path / FACTS_FILE)
     with pytest.raises(EvaluationError, match=FACTS_FILE):
-        Card.drawn_up(merged(FOLDS), bundle, folds=[], trials=None)
+        Card.drawn_up(merged(FOLDS), bundle, taught={}, folds=[], trials=None)
     (tmp_path / FACTS_FILE).rename(bundle / FACTS_FILE)
     (tmp_path / "ideas.json").unlink()
     with pytest.raises(EvaluationError, match="no case has a glioma"):
-        Card.drawn_up([one for one in merged(FOLDS) if one.asked.name == "none"], bundle, folds=[], trials=tmp_path)
+        Card.drawn_up(
+            [one for one in merged(FOLDS) if one.asked.name == "none"], bundle, taught={}, folds=[], trials=tmp_path
+        )
 
 
 def test_a_refused_card_leaves_every_byte_of_the_bundle_as_it_was(
@@ -210,6 +216,34 @@ def test_scores_of_a_case_before_and_after_its_correction_are_not_mixed() -> Non
     merged([[first, second]])
     with pytest.raises(EvaluationError, match=r"case one: .* before a correction"):
         merged([[replace(first, asked=replace(first.asked, case="corrected")), second]])
+
+
+def test_a_source_is_left_out_if_no_network_that_judged_it_had_learnt_from_it() -> None:
+    records = merged(FOLDS)
+    assert summary(records, taught=TAUGHT).left_out == ("phantom there",)
+    # A third fold, whose scores are not there, may be from anywhere.
+    assert summary(records, taught=TAUGHT | {"a": ["none", "three", "five"]}).left_out == ()
+    five = scored(asked("five", site="there", network="c"))
+    third = {"a": ["five", "none", "three"], "b": ["five", "one", "two"], "c": ["none", "one", "three", "two"]}
+    assert summary([*records, five], taught=third).left_out == ()
+
+
+def test_what_was_left_out_is_read_from_the_folds_bundles(released: Path, tmp_path: Path) -> None:
+    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
+    first, second = (Path(shutil.copytree(released, tmp_path / name)) for name in ("first", "second"))
+    exported_again(second)
+    card = ["card", str(released)]
+    for bundle, records, names in zip((first, second), FOLDS, TAUGHT.values(), strict=True):
+        Sides(tuple(names), ()).write(bundle / "splits.json")
+        seal(bundle)
+        keep(records, bundle, tmp_path / "scores" / bundle.name)
+        card += ["--fold", str(bundle), str(tmp_path / "scores" / bundle.name)]
+    assert main(card) == 0
+    assert "| phantom there * | 1 |" in (released / "docs" / "README.md").read_text(encoding="utf-8")
+    Sides(("five", "none", "three"), ()).write(first / "splits.json")
+    seal(first)
+    assert main(card) == 0
+    assert "| phantom there | 1 |" in (released / "docs" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_released_candidates_say_how_they_were_compared() -> None:

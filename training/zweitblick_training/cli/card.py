@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
-    EvaluationError, FactsError, ExportError, BundleMissingError, BundleDamagedError
+    EvaluationError, FactsError, LeakError, ExportError, BundleMissingError, BundleDamagedError
         If the scores are of other networks than the bundles beside them, a patient was scored by two folds, or a file
         of the bundles or of the trials is missing or not as it must be. The bundle stays as it is then, and keeps its
         signature.
@@ -51,9 +51,10 @@ def run(arguments: argparse.Namespace) -> None:
     brain_mask = load_bundle((arguments.models or default_models()) / "brain-mask")
     judged = [Fold.read(bundle, scores, brain_mask) for bundle, scores in arguments.fold]
     records = merged(fold.records for fold in judged)
+    taught = {fold.network: fold.taught for fold in judged}
     folds = [fold.bundle for fold in judged if fold.bundle.resolve() != arguments.bundle.resolve()]
     with replacing(arguments.bundle) as part:
-        card = Card.drawn_up(records, arguments.bundle, folds=folds, trials=arguments.trials)
+        card = Card.drawn_up(records, arguments.bundle, taught=taught, folds=folds, trials=arguments.trials)
         shutil.copytree(arguments.bundle, part, dirs_exist_ok=True)
         if folds:
             follow_precision(part, folds)

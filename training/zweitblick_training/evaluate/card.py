@@ -11,7 +11,7 @@ from zweitblick_training.evaluate.baseline import BASELINE
 from zweitblick_training.evaluate.markdown import figure
 from zweitblick_training.evaluate.record import CaseScore, Record, rounded
 from zweitblick_training.evaluate.run import EvaluationError
-from zweitblick_training.evaluate.summary import Summary, limit_ml, summary
+from zweitblick_training.evaluate.summary import Summary, Taught, limit_ml, summary
 from zweitblick_training.evaluate.tables import (
     baseline_table,
     calibration_table,
@@ -59,7 +59,15 @@ class Card:
     text: str
 
     @classmethod
-    def drawn_up(cls, records: Iterable[Record], bundle: Path, *, folds: Sequence[Path], trials: Path | None) -> Self:
+    def drawn_up(
+        cls,
+        records: Iterable[Record],
+        bundle: Path,
+        *,
+        taught: Taught,
+        folds: Sequence[Path],
+        trials: Path | None,
+    ) -> Self:
         """Draw up the card of a bundle; nothing is written.
 
         Parameters
@@ -68,6 +76,8 @@ class Card:
             Joined by `merged`; each of a network that had not learnt from the patient.
         bundle
             Folder of the bundle that is released; ``training.json`` and ``release.yaml`` are there.
+        taught
+            Names of the cases that each network has learnt from, see `summary`.
         folds
             Folders of the bundles that were judged, for the steps and the time that they took; none if it is
             ``bundle``.
@@ -80,7 +90,7 @@ class Card:
             If there is no record of a glioma, or a file of the bundle or of the trials is missing or not as it must be.
         """
         answers = list(records)
-        figures = summary(answers)
+        figures = summary(answers, taught=taught)
         if not figures.glioma:
             raise EvaluationError("no case has a glioma with all three regions drawn; a card needs some")
         training, facts = _training(bundle), _facts(bundle)
@@ -280,8 +290,8 @@ drew no enhancing tumour, Dice is 1 if fewer than 50 voxels are predicted, else 
 "where drawn" leaves these cases out. Volume error is the distance of the two volumes as a share of the drawn one, and
 in ml."""
 
-SOURCE_NOTE = """\\* left out as a whole: all its patients lie in one fold, so the network that judged them had learnt
-from no case of that source. Cases of `lgg` have no recorded spacing: Dice and relative volume only."""
+SOURCE_NOTE = """\\* left out as a whole: the networks that judged its patients had learnt from no case of that
+source. Cases of `lgg` have no recorded spacing: Dice and relative volume only."""
 
 BASELINE_NOTE = """A cascade of nine small 2.5D networks, second in BraTS 2017 (285 training patients), run again on
 these patients at about 100 s each. It may have learnt from them; ours had not."""

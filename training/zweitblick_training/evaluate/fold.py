@@ -10,6 +10,7 @@ from zweitblick_training.evaluate.case import network_key
 from zweitblick_training.evaluate.record import Record
 from zweitblick_training.evaluate.run import EvaluationError, stored
 from zweitblick_training.evaluate.subsets import subset_name
+from zweitblick_training.sides import Sides
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,17 @@ class Fold:
     ----------
     bundle
         Its folder.
+    network
+        Key of its network, see `network_key`.
+    taught
+        Names of the cases that it has learnt from.
     records
         What it scored as it is now.
     """
 
     bundle: Path
+    network: str
+    taught: tuple[str, ...]
     records: tuple[Record, ...]
 
     @classmethod
@@ -44,8 +51,8 @@ class Fold:
         ------
         EvaluationError
             If the bundle has scored nothing as it is now, or not all that an earlier one has.
-        BundleMissingError, BundleDamagedError
-            If the bundle cannot be read.
+        LeakError, BundleMissingError, BundleDamagedError
+            If the bundle does not say what it learnt from, or cannot be read.
         """
         network = network_key(load_bundle(bundle, UNSIGNED_TOO), brain_mask)
         every = stored(scores)
@@ -61,4 +68,4 @@ class Fold:
                     f"{scores}: case {asked.name} from {subset_name(asked.subset)} was scored by another network than "
                     f"that in {bundle}, or by other code; run evaluate again, or remove the older scores"
                 )
-        return cls(bundle, own)
+        return cls(bundle, network, Sides.read(bundle / "splits.json").train, own)

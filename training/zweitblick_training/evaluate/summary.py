@@ -1,17 +1,21 @@
 """Many records as the figures of a card: by region, source and subset, with intervals over patients."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from zweitblick.pipeline import REPORTING_LIMIT_ML
 from zweitblick.prediction import REGIONS, Region
 from zweitblick_training.evaluate.calibrated import Calibration, calibration
-from zweitblick_training.evaluate.record import CaseScore, Record, Refused, rounded
+from zweitblick_training.evaluate.record import Asked, CaseScore, Record, Refused, rounded
 from zweitblick_training.evaluate.subsets import SUBSETS, subset_name
 from zweitblick_training.scores import RegionScore, Spread, spread, validated_ml
 
 Score = TypeVar("Score")
+Taught = Mapping[str, Collection[str]]
+"""Names of the cases that each network has learnt from, by its key."""
+
+NOT_TOLD: Taught = {}
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Summary:
         The same by data set and by its parts, as ``brats`` and ``brats CBICA``; with fewer regions where fewer were
         drawn.
     left_out
-        Those sources of which the judging network had learnt from no case, as all of them lie in one fold.
+        Those sources of which no network that judged them had learnt from a case.
     subsets
         By name of the subset, over the glioma cases that have all four sequences.
     refused
@@ -125,8 +129,17 @@ class Summary:
         return dict(rounded(asdict(self)))
 
 
-def summary(records: Iterable[Record]) -> Summary:
-    """Summarise records that `merged` joined."""
+def summary(records: Iterable[Record], *, taught: Taught = NOT_TOLD) -> Summary:
+    """Summarise records that `merged` joined.
+
+    Parameters
+    ----------
+    records
+        Of every fold.
+    taught
+        What each network has learnt from. A case that no record is of may be from any source: of a network that has
+        learnt from one it is not said what was left out.
+    """
     answers = list(records)
     scores = [one for one in answers if isinstance(one, CaseScore)]
     full = [one for one in scores if one.asked.everything]
@@ -136,7 +149,7 @@ def summary(records: Iterable[Record]) -> Summary:
         networks=len({one.asked.network for one in answers}),
         glioma=_regions([one for one in tumours if one.is_complete]),
         sources={name: _regions(cases) for name, cases in _by_source(tumours).items()},
-        left_out=_left_out(tumours),
+        left_out=_left_out(tumours, answers, taught),
         subsets=_subsets([one for one in scores if one.is_complete and one.has_tumour]),
         refused={subset_name(one.asked.subset): one.reason for one in answers if isinstance(one, Refused)},
         no_tumour=tuple(_false_tumour(one) for one in full if not one.has_tumour),
@@ -206,18 +219,27 @@ def _volume_error(score: RegionScore) -> float | None:
 def _by_source(cases: Iterable[CaseScore]) -> dict[str, list[CaseScore]]:
     groups: dict[str, list[CaseScore]] = {}
     for one in cases:
-        names = {one.asked.source, f"{one.asked.source} {one.asked.site}".strip()}
-        for name in names:
+        for name in _sources(one.asked):
             groups.setdefault(name, []).append(one)
     return {name: groups[name] for name in sorted(groups)}
 
 
-def _left_out(cases: Sequence[CaseScore]) -> tuple[str, ...]:
-    """Name sources judged by one network where there are several: a fold learns from all that it does not test."""
-    if len({one.asked.network for one in cases}) < 2:
-        return ()
-    groups = _by_source(cases)
-    return tuple(name for name, group in groups.items() if len({one.asked.network for one in group}) == 1)
+def _sources(asked: Asked) -> set[str]:
+    return {asked.source, f"{asked.source} {asked.site}".strip()}
+
+
+def _left_out(cases: Iterable[CaseScore], answers: Iterable[Record], taught: Taught) -> tuple[str, ...]:
+    sources = {one.asked.name: _sources(one.asked) for one in answers}
+    learnt = {
+        network: {source for name in names for source in sources[name]}
+        for network, names in taught.items()
+        if set(names) <= set(sources)
+    }
+    return tuple(
+        name
+        for name, group in _by_source(cases).items()
+        if all(network in learnt and name not in learnt[network] for network in {one.asked.network for one in group})
+    )
 
 
 def _subsets(scores: Sequence[CaseScore]) -> dict[str, SubsetSummary]:
