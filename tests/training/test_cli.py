@@ -9,6 +9,8 @@ import pytest
 
 import tumour_run
 from ball_cases import ball_case
+from data_sets import write_brats2021
+from zweitblick.model.bundle import default_models
 from zweitblick_training.cli import EXIT_REFUSED, main
 from zweitblick_training.export import release
 from zweitblick_training.recipe import Recipe
@@ -189,6 +191,15 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert not (tmp_path / "c").exists()
+
+
+def test_a_case_that_serving_cannot_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_brats2021(tmp_path / "data", ["BraTS2021_99999"])  # far too small for a head
+    data = ["--data", str(tmp_path / "data"), "--layout", "brats2021", "--out", str(tmp_path / "scores")]
+    assert main(["evaluate", str(default_models() / "tumour"), *data]) == EXIT_REFUSED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith("(while scoring case BraTS2021_99999 from T1+T1c+T2+FLAIR)")
 
 
 def test_folds_are_drawn_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,12 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run_command(arguments)
     except REFUSALS as error:
-        sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
+        sys.stderr.write("".join(f"error: {line}\n" for line in _told(error)))
         return EXIT_REFUSED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: the same command goes on from here\n")
         return EXIT_INTERRUPTED
     return 0
+
+
+def _told(error: Exception) -> list[str]:
+    """Say what is wrong, one line for each fault; notes, which say with which case, are part of the last."""
+    *lines, last = str(error).splitlines() or [type(error).__name__]
+    return [*lines, " ".join([last, *(f"({note})" for note in getattr(error, "__notes__", ()))])]
 
 
 def parser() -> argparse.ArgumentParser:
