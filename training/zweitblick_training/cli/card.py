@@ -49,11 +49,11 @@ def run(arguments: argparse.Namespace) -> None:
         signature.
     """
     brain_mask = load_bundle((arguments.models or default_models()) / "brain-mask")
-    judged = [Fold.read(bundle, scores, brain_mask) for bundle, scores in arguments.fold]
-    records = merged(fold.records for fold in judged)
-    taught = {fold.network: fold.taught for fold in judged}
-    folds = [fold.bundle for fold in judged if fold.bundle.resolve() != arguments.bundle.resolve()]
     with replacing(arguments.bundle) as part:
+        judged = [Fold.read(bundle, scores, brain_mask) for bundle, scores in arguments.fold]
+        records = merged(fold.records for fold in judged)
+        taught = {fold.network: fold.taught for fold in judged}
+        folds = [fold.bundle for fold in judged if fold.bundle.resolve() != arguments.bundle.resolve()]
         card = Card.drawn_up(records, arguments.bundle, taught=taught, folds=folds, trials=arguments.trials)
         shutil.copytree(arguments.bundle, part, dirs_exist_ok=True)
         if folds:
