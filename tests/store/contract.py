@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    MRImageStorage,
+    SegmentationStorage,
+)
 from sqlalchemy import update
 
 from store.deliveries_contract import DeliveriesContract
@@ -56,6 +63,12 @@ WAY_TO_REVIEW = [
     (Event.DELIVERY_STARTED, State.DELIVERING),
     (Event.DELIVERED, State.DELIVERED),
     (Event.REVIEW_ASKED, State.AWAITING_REVIEW),
+]
+NO_IMAGES = [
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    SegmentationStorage,
 ]
 LATE = [state for _, state in WAY_TO_REVIEW if state is not State.STABLE]
 
@@ -249,6 +262,44 @@ class StoreContract(DeliveriesContract, ListingContract, LookupsContract, Shared
         brought_to(store, State.DELIVERED)
         store.keep(again)
         assert [each.state for each in store.rounds(store.token(study_uid(1)))] == [State.DELIVERED]
+
+    @pytest.mark.parametrize("state", [State.STABLE, *LATE])
+    def test_what_is_no_mr_image_reopens_nothing_and_an_mr_image_does_still(self, store: Store, state: State) -> None:
+        """A radiologist's report, a presentation state, a key object selection, another reader's outline."""
+        store.keep(instance())
+        first = brought_to(store, state)
+        token = store.token(study_uid(1))
+        before = store.history(token)
+        for number, sop_class in enumerate(NO_IMAGES, start=2):
+            assert store.keep(replace(instance(number=number), sop_class_uid=sop_class)) is Outcome.NEW
+        assert [(one.id, one.state) for one in store.rounds(token)] == [(first, state)]
+        assert store.history(token) == before
+        assert {one.sop_class_uid: one.round for one in store.instances(token)} == dict.fromkeys(
+            (MRImageStorage, *NO_IMAGES), 1
+        )
+        store.keep(instance(number=9))
+        reopened = [State.RECEIVING] if state is State.STABLE else [State.SUPERSEDED, State.RECEIVING]
+        assert [one.state for one in store.rounds(token)] == reopened
+
+    def test_what_is_no_mr_image_says_that_the_sender_is_still_at_it(self, store: Store, clock: Clock) -> None:
+        store.keep(instance())
+        clock.pass_by(20)
+        store.keep(replace(instance(number=2), sop_class_uid=NO_IMAGES[0]))
+        assert store.stable_after(clock.now + QUIET_TIME - timedelta(microseconds=1)) == []
+        assert len(store.stable_after(clock.now + QUIET_TIME)) == 1
+
+    @pytest.mark.parametrize("state", [State.RECEIVING, State.READING, State.FAILED])
+    def test_a_study_that_began_without_an_image_is_read_once_one_comes(self, store: Store, state: State) -> None:
+        store.keep(replace(instance(), sop_class_uid=NO_IMAGES[0]))
+        (first,) = store.rounds(store.token(study_uid(1)))
+        if state is not State.RECEIVING:
+            brought_to(store, State.READING)
+        if state is State.FAILED:
+            store.advance(first.id, Event.GAVE_UP, by=Actor.WORKER)
+        store.keep(instance(number=2))
+        rounds = store.rounds(first.study)
+        assert rounds[-1].state is State.RECEIVING
+        assert len(rounds) == (1 if state is State.RECEIVING else 2)
 
     def test_the_history_says_what_happened_when_and_by_whom(self, store: Store, clock: Clock) -> None:
         store.keep(instance())

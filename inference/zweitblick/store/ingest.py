@@ -19,6 +19,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from zweitblick.dicom.mr import may_be_mr
 from zweitblick.errors import StoreUnavailableError, UnknownStudyError
 from zweitblick.reading import is_ours
 from zweitblick.store import rounds
@@ -82,6 +83,7 @@ class _Sealed:
 
     study: str
     id: str
+    may_be_mr: bool
     identity_index: bytes
     series_index: bytes
     content_index: bytes
@@ -191,6 +193,7 @@ class Ingest:
         return _Sealed(
             study=study,
             id=object_id,
+            may_be_mr=may_be_mr(instance.sop_class_uid),
             identity_index=index.of(Indexed.INSTANCE, instance.sop_instance_uid),
             series_index=index.of(Indexed.SERIES, instance.series_instance_uid),
             content_index=index.of(Indexed.CONTENT, instance.sop_class_uid, instance.transfer_syntax_uid, digest),
@@ -247,7 +250,7 @@ def _decisions(transaction: Transaction, group: Sequence[_Sealed]) -> dict[str, 
         if item.study in there:
             same_identity = known[item.study, item.identity_index]
             decision = decisions[item.id] = _decision(item, same_identity)
-            if there[item.study] and not item.is_fetched and decision.outcome is not Outcome.RETURNED:
+            if there[item.study] and item.may_be_mr and not item.is_fetched:
                 decisions[item.id] = replace(decision, releases=True)
             if decision.stored:
                 conflicts = decision.outcome is Outcome.CONFLICT
@@ -302,7 +305,10 @@ def _arrival(items: Sequence[_Sealed], decisions: dict[str, _Decision]) -> round
         study=items[0].study,
         at_us=max(item.at_us for item in items),
         quiet_us=max(item.quiet_us for item in items),
-        new=any(decisions[item.id].outcome is Outcome.NEW or decisions[item.id].releases for item in items),
+        new_image=any(
+            item.may_be_mr and (decisions[item.id].outcome is Outcome.NEW or decisions[item.id].releases)
+            for item in items
+        ),
     )
 
 

@@ -2,7 +2,8 @@
 
 What lives is a *round*: the images that a study had at one time, and what was made of them. A study begins with its
 first round. Images that come after the reading has begun start the next one, which supersedes it; so does a person who
-asks for another reading of the same images. Both are kept and linked.
+asks for another reading of the same images. Both are kept and linked. Only what may be MR counts as an image here:
+other objects that come are kept with the round that there is.
 """
 
 from enum import StrEnum
@@ -31,7 +32,7 @@ class Event(StrEnum):
     """What can happen to a round."""
 
     ARRIVED = "arrived"
-    """An instance became durable that was not there before, or was there only because it had been fetched."""
+    """An instance that may be MR became durable that was not there before, or only because it had been fetched."""
     COMPLETED = "completed"
     """Evidence, or the quiet time, says that all instances are there."""
     STARTED = "started"

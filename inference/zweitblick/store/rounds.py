@@ -129,15 +129,16 @@ class Arrival:
         Token.
     at_us, quiet_us
         When the last of them came, and until when more may be on the way.
-    new
-        Whether one of them was not there before, or the study only because it was fetched for another one. If not, the
-        quiet time begins again and nothing else happens.
+    new_image
+        Whether one of them may be MR and was not there before, or its study only because it was fetched for another one.
+        If none is, the quiet time begins again and nothing else happens: a report or an outline that another made of
+        what we read must not have it read again.
     """
 
     study: str
     at_us: int
     quiet_us: int
-    new: bool
+    new_image: bool
 
 
 def arrived(transaction: Transaction, arrivals: Sequence[Arrival]) -> dict[str, str]:
@@ -154,7 +155,9 @@ def arrived(transaction: Transaction, arrivals: Sequence[Arrival]) -> dict[str, 
     rounds_of, times = {}, []
     for each in arrivals:
         row = last.get(each.study)
-        if row is None or (each.new and _change(transaction, row, _ARRIVED, at_us=each.at_us) is State.SUPERSEDED):
+        if row is None or (
+            each.new_image and _change(transaction, row, _ARRIVED, at_us=each.at_us) is State.SUPERSEDED
+        ):
             rounds_of[each.study] = _begin(transaction, each, before=row)
         else:
             rounds_of[each.study] = row.id
@@ -180,7 +183,7 @@ def read_again(transaction: Transaction, study: str, *, at: datetime) -> Round:
         raise UnknownRoundError("no round of this study is kept; it may have been shredded")
     at_us = microseconds(at)
     _change(transaction, last, _PRIORS_ASKED, at_us=at_us)
-    begun = _begin(transaction, Arrival(study, at_us, quiet_us=at_us, new=False), before=last)
+    begun = _begin(transaction, Arrival(study, at_us, quiet_us=at_us, new_image=False), before=last)
     advance(transaction, begun, Cause(Event.COMPLETED, Actor.WORKER), at=at)
     return one(transaction, begun)
 

@@ -149,8 +149,8 @@ class Store:
         An instance that is there already is not stored again. One with the SOP Instance UID of another in the study,
         and other content, is kept apart and does not count as one to read. One with the UID of a result of ours is that
         result, coming back, and is not stored. All of this is in `receptions`. One that bears our UID root, made by
-        another store, is not stored either, and begins no study. A new instance that comes when the study
-        is being read, or was read, begins its next round.
+        another store, is not stored either, and begins no study. A new instance that comes when the study is being
+        read, or was read, begins its next round if it may be MR.
 
         Raises
         ------

@@ -2,21 +2,10 @@
 
 from collections.abc import Iterable
 
-from pydicom.uid import (
-    UID,
-    EnhancedMRColorImageStorage,
-    EnhancedMRImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    MRImageStorage,
-)
-
+from zweitblick.dicom.mr import may_be_mr
 from zweitblick.errors import StudyTooLargeError
 from zweitblick.store.objects import KeptInstance
 from zweitblick.store.store import Store
-
-MR = frozenset(
-    {MRImageStorage, EnhancedMRImageStorage, EnhancedMRColorImageStorage, LegacyConvertedEnhancedMRImageStorage}
-)
 
 
 def inputs(store: Store, study: str, number: int) -> list[KeptInstance]:
@@ -52,9 +41,3 @@ def check_size(instances: Iterable[KeptInstance], *, most_bytes: int) -> None:
             f"the study's MR instances have {size} bytes and largest_study_bytes is {most_bytes}; raise it if two such "
             "studies fit in memory, and read the study again"
         )
-
-
-def may_be_mr(sop_class_uid: str) -> bool:
-    """Whether a storage class is one of MR, or private, which older scanners use for MR as well."""
-    # a name of pydicom's dictionary, of PS3.6 annex A; of a UID that is not there it is the UID itself
-    return sop_class_uid in MR or UID(sop_class_uid).name == sop_class_uid
