@@ -93,6 +93,9 @@ class Counts:
     def ended(self) -> None:
         pass
 
+    def conflicted(self) -> None:
+        pass
+
     def answered(self, status: int, size_bytes: int) -> None:  # noqa: ARG002 -- observers are told
         self.statuses[status] += 1
 

@@ -88,6 +88,16 @@ def test_every_state_is_there_from_the_start(metrics: Metrics) -> None:
     assert {labels for name, labels in found if name == "zweitblick_rounds"} == set(State)
 
 
+def test_instances_that_come_again_with_other_content_are_counted(metrics: Metrics, store: Store) -> None:
+    with DicomServer(ListenerConfig(port=0), store, observer=metrics) as server, RawPeer(server.port) as peer:
+        peer.associate((MR, [EXPLICIT]))
+        data = instance()
+        for number in (1, 2, 2, 3):
+            data.InstanceNumber = number
+            assert peer.store(encoded(data), data.SOPInstanceUID) == 0x0000
+    assert samples(metrics)["zweitblick_conflicting_instances_total", ""] == 2
+
+
 def test_instances_are_counted_by_status_with_their_bytes(metrics: Metrics, store: Store) -> None:
     with DicomServer(ListenerConfig(port=0), store, observer=metrics) as server:
         send(server, "1.2.3", "1.2.4")
@@ -101,6 +111,7 @@ def test_instances_are_counted_by_status_with_their_bytes(metrics: Metrics, stor
             peer.store(b"", "1.2.3")  # once it is answered, its association was counted
             assert samples(metrics)["zweitblick_dicom_associations_open", ""] >= 1
     found = samples(metrics)
+    assert found["zweitblick_conflicting_instances_total", ""] == 0
     assert found["zweitblick_dicom_associations_total", "accepted"] == 2
     assert found["zweitblick_dicom_associations_open", ""] == 0
 

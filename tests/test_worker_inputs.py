@@ -21,7 +21,7 @@ from zweitblick.store.store import Store
 from zweitblick.study import Priority
 from zweitblick.vault.envelope import SEGMENT_BYTES
 from zweitblick.worker.faults import Fault
-from zweitblick.worker.inputs import inputs
+from zweitblick.worker.inputs import conflict_notices, inputs
 from zweitblick.worker.priority import priority, rank
 
 PHILIPS_PRIVATE = "1.3.46.670589.11.0.0.12.1"
@@ -49,6 +49,24 @@ def test_later_rounds_and_conflicts_stay_closed(store: Store, quick_files: list[
     store.keep(replace(image, data=image.data + bytes(2)))
     assert len(inputs(store, store.token(image.study_instance_uid), 1)) == 1
     assert inputs(store, store.token(image.study_instance_uid), 0) == []
+
+
+def test_a_notice_says_how_many_images_were_kept_apart(store: Store, quick_files: list[Path]) -> None:
+    image, other = sent(quick_files[0]), sent(quick_files[1])
+    report = replace(image, sop_class_uid=EncapsulatedPDFStorage, sop_instance_uid="1.2.3")
+    for each in (image, other, report):
+        store.keep(each)
+    token = store.token(image.study_instance_uid)
+    assert conflict_notices(store, token, 1) == ()
+    store.keep(replace(report, data=report.data + bytes(2)))
+    assert conflict_notices(store, token, 1) == (), "no image was kept apart"
+    for each in (image, image, other):
+        store.keep(replace(each, data=each.data + bytes(2)))
+    store.keep(replace(image, data=image.data + bytes(4)))
+    (notice,) = conflict_notices(store, token, 1)
+    assert notice.code == "conflicting-images"
+    assert notice.text.endswith(": 3.")
+    assert conflict_notices(store, token, 0) == ()
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,11 @@ class Metrics:
             ["status"],
             registry=registry,
         )
+        self._conflicts = Counter(
+            "zweitblick_conflicting_instances",
+            "Received instances that were kept apart, since another of their UID and other content was there.",
+            registry=registry,
+        )
         self._bytes = Counter("zweitblick_dicom_received_bytes", "Data sets of C-STORE requests.", registry=registry)
         self.access = AccessMetrics(registry)
 
@@ -138,6 +143,10 @@ class Metrics:
         """Count a C-STORE."""
         self._instances.labels(f"0x{status:04X}").inc()
         self._bytes.inc(size_bytes)
+
+    def conflicted(self) -> None:
+        """Count an instance that was kept apart."""
+        self._conflicts.inc()
 
 
 class _DeliveryFailures:

@@ -60,7 +60,7 @@ class Counts:
     def __init__(self) -> None:
         self.statuses: list[int] = []
         self.sizes: list[int] = []
-        self.accepted = self.refused = self.over = 0
+        self.accepted = self.refused = self.over = self.conflicts = 0
         self._changed = threading.Condition()
 
     def associated(self) -> None:
@@ -80,6 +80,10 @@ class Counts:
         with self._changed:
             self.statuses.append(status)
             self.sizes.append(size_bytes)
+
+    def conflicted(self) -> None:
+        with self._changed:
+            self.conflicts += 1
 
     def wait_for_end(self, count: int = 1) -> None:
         with self._changed:

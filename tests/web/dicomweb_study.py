@@ -1,5 +1,6 @@
 """Small studies as files, and what pydicom reads of them."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,12 @@ def url(path: Path) -> str:
 def uids(found: list[dict[str, Any]], keyword: str) -> list[str]:
     tag = f"{tag_for_keyword(keyword):08X}"
     return [str(one[tag]["Value"][0]) for one in found]
+
+
+def corrected(path: Path) -> bytes:
+    """Return a file with the same UIDs and other content."""
+    data = pydicom.dcmread(path)
+    data.PatientComments = "corrected"
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    return buffer.getvalue()

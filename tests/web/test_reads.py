@@ -28,7 +28,7 @@ TOKEN = "a token that is never printed"  # noqa: S105 -- of this test alone
 UID = "1.2.276.0.4711"
 PROBLEM = "application/problem+json"
 RESULTS = {"seg": ("application/dicom", b"outline" * 300_000), "json": ("application/json", b'{"statement": "none"}')}
-NOTHING_ELSE = {"error": None, "deliveries": [], "earlier": []}
+NOTHING_ELSE = {"conflicts": 0, "error": None, "deliveries": [], "earlier": []}
 TO_READ = (Event.COMPLETED, Event.STARTED, Event.READ)
 
 

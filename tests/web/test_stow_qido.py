@@ -13,7 +13,7 @@ from pydicom.uid import (
 
 from kept_study import Clock
 from store.stores import Holder, file_holder
-from web.dicomweb_study import OTHER, STUDY, by_uid, place, uids
+from web.dicomweb_study import OTHER, STUDY, by_uid, corrected, place, uids
 from web.web_house import PROBLEM, TO_READ, WebHouse
 from zweitblick.intake.parts import MediaType
 from zweitblick.store.ingest import Outcome
@@ -52,6 +52,24 @@ def test_what_is_no_instance_fails_alone(web_house: WebHouse, files: list[Path],
     ]
     assert [one.FailureReason for one in told.OtherFailuresSequence] == [0xC000]
     assert list(web_house.contents(STUDY)) == [place(files[0])[2]]
+
+
+def test_other_content_under_a_known_uid_is_acknowledged_with_a_warning_and_leads_nowhere(
+    web_house: WebHouse, files: list[Path]
+) -> None:
+    """PS3.18 sections 10.5.3 and I.2.1; a Retrieve URL would lead to what came first."""
+    first = files[0].read_bytes()
+    assert post(web_house, [first]).status_code == 200
+    answer = post(web_house, [corrected(files[0]), files[1].read_bytes()])
+    assert answer.status_code == 202
+    told = pydicom.Dataset.from_json(answer.json())
+    stored = {one.ReferencedSOPInstanceUID: one for one in told.ReferencedSOPSequence}
+    apart, other = (stored[place(path)[2]] for path in files[:2])
+    assert (apart.WarningReason, bool(apart.RetrieveURL)) == (0xB111, False)
+    assert ("WarningReason" in other, bool(other.RetrieveURL)) == (False, True)
+    assert "FailedSOPSequence" not in told
+    assert web_house.counted == 1
+    assert web_house.dicomweb.retrieve_instance(*place(files[0])).get("PatientComments") is None
 
 
 def test_nothing_stored_is_a_conflict(web_house: WebHouse) -> None:

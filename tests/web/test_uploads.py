@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from web.dicomweb_study import OTHER, STUDY, place
+from web.dicomweb_study import OTHER, STUDY, corrected, place
 from web.web_house import LARGEST_UPLOAD_BYTES, PROBLEM, WebHouse
 from zweitblick.store.life import State
 
@@ -57,7 +57,15 @@ def test_a_form_with_files_is_kept(web_house: WebHouse, files: list[Path]) -> No
 
 def test_one_file_is_kept(web_house: WebHouse, files: list[Path]) -> None:
     answer = upload(web_house, files[0].read_bytes(), "application/dicom")
-    assert answer.json() == {"studies": [STUDY], "kept": 1, "refused": []}
+    assert answer.json() == {"studies": [STUDY], "kept": 1, "conflicts": 0, "refused": []}
+
+
+def test_an_upload_says_what_is_kept_apart(web_house: WebHouse, files: list[Path]) -> None:
+    upload(web_house, files[0].read_bytes(), "application/dicom")
+    told = upload(web_house, archive({"again": corrected(files[0]), "new": files[1].read_bytes()})).json()
+    assert told == {"studies": [STUDY], "kept": 2, "conflicts": 1, "refused": []}
+    assert web_house.counted == 1
+    assert web_house.client.get(f"/api/v1/reads/{STUDY}").json()["conflicts"] == 1
 
 
 def test_names_that_lead_elsewhere_are_not_looked_into(web_house: WebHouse, files: list[Path]) -> None:

@@ -27,9 +27,10 @@ class WebHouse:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store, self.clock, self.submitted, self.book = store, clock, [], Book()
+        self.counted = 0
         worklist = Worklist(store.workitems, Notices(), clock, self.book)
         service = Service(
-            store, self.submitted.append, lambda: True, worklist, self.book, largest_upload_bytes=LARGEST_UPLOAD_BYTES
+            store, self.submitted.append, lambda: True, worklist, self.book, LARGEST_UPLOAD_BYTES, self.count_conflict
         )
         self.server = HttpServer(create_app(service, doors=one_token(TOKEN)), host="127.0.0.1", port=0)
         self.root = f"{self.server.address}/dicom-web"
@@ -43,6 +44,9 @@ class WebHouse:
     def close(self) -> None:
         for one in (self.session, self.stranger, self.client, self.server):
             one.close()
+
+    def count_conflict(self) -> None:
+        self.counted += 1
 
     def keep(self, *files: Path) -> None:
         for path in files:

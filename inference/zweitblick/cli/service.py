@@ -64,6 +64,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
             worklist,
             partners.audit,
             settings.http.largest_upload_bytes,
+            partners.metrics.conflicted,
         )
         doors = stack.enter_context(opened_doors(settings.access, clock=_now))
         app = create_app(service, doors=doors, exposition=partners.metrics.exposition, observer=partners.metrics.access)

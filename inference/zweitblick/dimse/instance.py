@@ -43,7 +43,7 @@ class Keeper(Protocol):
     def keep(self, instance: Received) -> object:
         """Return once the instance is durable; the sender is told so at that moment and may delete its own.
 
-        What is returned is not looked at.
+        What is returned is looked at only to count `zweitblick.store.ingest.Outcome.CONFLICT`.
 
         Raises
         ------

@@ -44,12 +44,15 @@ class Counts:
         Associations.
     answered
         Status and length of the data set of each C-STORE.
+    conflicted
+        Instances that were kept apart.
     """
 
     associated: int = 0
     rejected: int = 0
     ended: int = 0
     answered: tuple[tuple[int, int], ...] = ()
+    conflicted: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class ServiceLink:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._sending, self._counting = Lock(), Lock()
-        self._associated = self._rejected = self._ended = 0
+        self._associated = self._rejected = self._ended = self._conflicted = 0
         self._answered: list[tuple[int, int]] = []
         self._numbers = itertools.count()
         self._waiting: dict[int, Future[None]] = {}
@@ -110,6 +113,11 @@ class ServiceLink:
         """Count a C-STORE."""
         with self._counting:
             self._answered.append((status, size_bytes))
+
+    def conflicted(self) -> None:
+        """Count an instance that was kept apart."""
+        with self._counting:
+            self._conflicted += 1
 
     def committed(self, report: CommitmentReport) -> None:
         """Hand a report on, and return once the service has taken it.
@@ -178,8 +186,8 @@ class ServiceLink:
 
     def _say_counts(self) -> None:
         with self._counting:
-            counts = Counts(self._associated, self._rejected, self._ended, tuple(self._answered))
-            self._associated = self._rejected = self._ended = 0
+            counts = Counts(self._associated, self._rejected, self._ended, tuple(self._answered), self._conflicted)
+            self._associated = self._rejected = self._ended = self._conflicted = 0
             self._answered.clear()
         if counts != Counts():
             self._say(counts)

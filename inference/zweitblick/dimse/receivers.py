@@ -259,6 +259,7 @@ class Receivers:
             (counts.associated, self._observer.associated),
             (counts.rejected, self._observer.rejected),
             (counts.ended, self._observer.ended),
+            (counts.conflicted, self._observer.conflicted),
         ):
             for _ in range(number):
                 count()

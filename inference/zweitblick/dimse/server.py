@@ -58,6 +58,9 @@ class Unobserved:
     def answered(self, status: int, size_bytes: int) -> None:
         """Do nothing."""
 
+    def conflicted(self) -> None:
+        """Do nothing."""
+
 
 class DicomServer:
     """Provider of C-ECHO, C-STORE, C-FIND and performed procedure steps, user of storage commitment.

@@ -17,6 +17,7 @@ from zweitblick.errors import (
     MismatchedInstanceError,
     ZweitblickError,
 )
+from zweitblick.store.ingest import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ class Observer(Protocol):
 
     def answered(self, status: int, size_bytes: int) -> None:
         """Count a C-STORE by its status and the length of its data set, 0 if that was dropped."""
+        ...
+
+    def conflicted(self) -> None:
+        """Count an instance that was kept apart: one of its UID and other content was there."""
         ...
 
 
@@ -78,13 +83,15 @@ class Storage:
         try:
             instance = received(request, context, requestor)
             with reception.of(instance, sender=requestor_of(requestor), called=(called_title_of(requestor),)):
-                self._keeper.keep(instance)
+                outcome = self._keeper.keep(instance)
         except ZweitblickError as error:
             log.warning("an instance was refused: %s", error.code)
             return status_of(error)
         except Exception as error:  # noqa: BLE001  # the request's edge: the sender must be told that nothing is kept
             log.error("keeping an instance failed by %s", type(error).__name__)  # noqa: TRY400  # texts may quote data
             return PROCESSING_FAILURE
+        if outcome is Outcome.CONFLICT:
+            self._observer.conflicted()
         return SUCCESS
 
 

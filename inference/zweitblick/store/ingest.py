@@ -7,7 +7,8 @@ benchmarks.ingest` measures it.
 """
 
 import hashlib
-from collections import defaultdict
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ from zweitblick.store.rooms import Rooms
 from zweitblick.store.rows import fresh_id, microseconds, sealed_details
 from zweitblick.store.schema import objects, receptions, studies
 from zweitblick.vault.envelope import SEGMENT_BYTES, SealingWriter
+
+log = logging.getLogger(__name__)
 
 _TRIES = 5
 """Another process that adds the same rows, or deletes the study, is waited out so many times."""
@@ -229,7 +232,14 @@ class Ingest:
             with self._rooms.database.writing(undone=partial(self._rooms.folder.take_back, places)) as transaction:
                 _keep_rows(transaction, decided, decisions, placed)
         self._rooms.folder.settle({place.file for place in places})
+        _tell_of_conflicts(decided, decisions)
         return [decisions[item.id].outcome if item.id in decisions else None for item in group]
+
+
+def _tell_of_conflicts(group: Sequence[_Sealed], decisions: dict[str, _Decision]) -> None:
+    conflicts = Counter(item.study for item in group if decisions[item.id].outcome is Outcome.CONFLICT)
+    for study, count in conflicts.items():
+        log.warning("study %s: instances with a known UID and other content, kept apart and not read: %d", study, count)
 
 
 def _decisions(transaction: Transaction, group: Sequence[_Sealed]) -> dict[str, _Decision]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from zweitblick.errors import UnknownObjectError, VaultError
 from zweitblick.store.folder import Place
@@ -115,6 +115,13 @@ class Objects:
             )
             for row in rows
         ]
+
+    def conflicts(self, study: str) -> int:
+        """Count the instances of a study that are kept apart."""
+        apart = objects.c.conflicts_with.is_not(None)
+        with self._database.reading() as transaction:
+            found = transaction.execute(select(func.count()).where(objects.c.study == study, apart))
+            return int(found.scalar_one())
 
     def results(self, round_id: str, *, kind: Kind = Kind.RESULT) -> list[KeptResult]:
         """Return what was made of a round, of one kind, in the order of their ids."""

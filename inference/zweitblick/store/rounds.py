@@ -130,7 +130,7 @@ class Arrival:
     at_us, quiet_us
         When the last of them came, and until when more may be on the way.
     new_image
-        Whether one of them may be MR and was not there before, or its study only because it was fetched for another one.
+        Whether one of them may be MR and was not there before, or its study only because it was fetched for another.
         If none is, the quiet time begins again and nothing else happens: a report or an outline that another made of
         what we read must not have it read again.
     """

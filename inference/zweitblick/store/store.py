@@ -265,6 +265,10 @@ class Store:
             token, series_instance_uid=series_instance_uid, sop_instance_uid=sop_instance_uid
         )
 
+    def conflicts(self, token: str) -> int:
+        """Return how many instances of a study are kept apart, as another of their UID and other content came first."""
+        return self._objects.conflicts(token)
+
     def headers(self, token: str, ids: Sequence[str], make: Callable[[BinaryIO], bytes]) -> Iterator[bytes]:
         """Yield the headers of some objects of a study, in their order; kept, sealed, once they have been made.
 

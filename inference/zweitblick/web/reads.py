@@ -138,6 +138,8 @@ class Read(BaseModel):
         results of the one before.
     state
         See `zweitblick.store.life.State`.
+    conflicts
+        Instances of the study that are kept apart and not read: another of their UID and other content came first.
     findings
         As ``findings.json``, once there are some.
     results
@@ -152,6 +154,7 @@ class Read(BaseModel):
 
     round: int
     state: State
+    conflicts: int = 0
     findings: dict[str, Any] | None = None
     results: list[Result] = []
     error: Fault | None = None
@@ -315,6 +318,7 @@ def _read(store: Store, last: Round) -> Read:
     return Read(
         round=last.number,
         state=last.state,
+        conflicts=store.conflicts(last.study),
         findings=_content(store, results.get(FINDINGS)),
         results=_told(results),
         error=_fault(store, last),

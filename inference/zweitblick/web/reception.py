@@ -30,7 +30,10 @@ def receiving(service: Service, request: Request) -> Iterator[Keep]:
 
     def keep(instance: ReceivedInstance) -> Outcome:
         with reception.of(instance, sender=sender):
-            return service.store.keep(instance)
+            outcome = service.store.keep(instance)
+        if outcome is Outcome.CONFLICT:
+            service.conflicted()
+        return outcome
 
     try:
         yield keep

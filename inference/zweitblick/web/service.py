@@ -27,6 +27,8 @@ class Service:
         Has it on record who is shown what; what cannot be put there is not shown.
     largest_upload_bytes
         A longer body is refused.
+    conflicted
+        Counts an instance that was kept apart: one of its UID and other content was there.
     """
 
     store: Store
@@ -35,3 +37,4 @@ class Service:
     worklist: Worklist
     audit: Auditor = field(default_factory=Unrecorded)
     largest_upload_bytes: int = 2 * 2**30
+    conflicted: Callable[[], None] = lambda: None

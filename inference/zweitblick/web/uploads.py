@@ -4,6 +4,7 @@ Nothing is written: an archive is unpacked as it streams, its names are looked a
 is a file like any other.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -61,12 +62,15 @@ class Upload(BaseModel):
         Study Instance UIDs of what is kept now, to ask for their state by.
     kept
         Number of instances that are durable, those included that were there before.
+    conflicts
+        How many of these are kept apart and not read: another of their UID and other content came first.
     refused
         The other files.
     """
 
     studies: list[str]
     kept: int
+    conflicts: int
     refused: list[Refused]
 
 
@@ -114,18 +118,21 @@ def keep_upload(keep: Keep, body: Body, kind: MediaType) -> Upload:
         As from ``keep``; the same.
     """
     studies: dict[str, None] = {}
-    kept, refused = 0, []
+    outcomes, refused = Counter[Outcome](), []
     for number, file in enumerate(_files(body, kind), start=1):
         if number > LIMITS.files:
             raise TooManyFilesError(f"more than {LIMITS.files} files; upload one study at a time")
         try:
-            studies[_kept(keep, file)] = None
-            kept += 1
+            study, outcome = _kept(keep, file)
         except (InstanceError, UnsafeArchiveError) as error:
             refused.append(_refused(number, file.name, error))
-    if not kept:
+        else:
+            studies[study] = None
+            outcomes[outcome] += 1
+    if not outcomes:
         raise NoDicomError(f"none of {len(refused)} files is a DICOM instance to keep; upload those of one MRI study")
-    return Upload(studies=list(studies), kept=kept, refused=refused)
+    conflicts = outcomes[Outcome.CONFLICT]
+    return Upload(studies=list(studies), kept=outcomes.total(), conflicts=conflicts, refused=refused)
 
 
 def unpacked(body: Iterable[bytes], packed_bytes: Callable[[], int]) -> Iterator[UploadedFile]:
@@ -163,14 +170,15 @@ def unpacked(body: Iterable[bytes], packed_bytes: Callable[[], int]) -> Iterator
         ) from error
 
 
-def _kept(keep: Keep, file: UploadedFile) -> str:
-    """Keep an instance, and return the UID of its study."""
+def _kept(keep: Keep, file: UploadedFile) -> tuple[str, Outcome]:
+    """Keep an instance, and return the UID of its study and what became of it."""
     if file.fault is not None:
         raise file.fault
     instance = file.content.instance()
-    if keep(instance) is Outcome.FOREIGN:
+    outcome = keep(instance)
+    if outcome is Outcome.FOREIGN:
         raise ForeignResultError("the file is a result of another zweitblick; upload the images that it was made of")
-    return instance.study_instance_uid
+    return instance.study_instance_uid, outcome
 
 
 def _files(body: Body, kind: MediaType) -> Iterator[UploadedFile]:

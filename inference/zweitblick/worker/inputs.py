@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from zweitblick.dicom.mr import may_be_mr
 from zweitblick.errors import StudyTooLargeError
+from zweitblick.reading import Notice
 from zweitblick.store.objects import KeptInstance
 from zweitblick.store.store import Store
 
@@ -23,8 +24,8 @@ def inputs(store: Store, study: str, number: int) -> list[KeptInstance]:
     number
         Of the round.
     """
-    there = [one for one in store.instances(study) if one.round <= number and one.conflicts_with is None]
-    return sorted((one for one in there if may_be_mr(one.sop_class_uid)), key=lambda one: one.sop_instance_uid)
+    there = [one for one in _images(store, study, number) if one.conflicts_with is None]
+    return sorted(there, key=lambda one: one.sop_instance_uid)
 
 
 def check_size(instances: Iterable[KeptInstance], *, most_bytes: int) -> None:
@@ -41,3 +42,26 @@ def check_size(instances: Iterable[KeptInstance], *, most_bytes: int) -> None:
             f"the study's MR instances have {size} bytes and largest_study_bytes is {most_bytes}; raise it if two such "
             "studies fit in memory, and read the study again"
         )
+
+
+def conflict_notices(store: Store, study: str, number: int) -> tuple[Notice, ...]:
+    """Say how many images were not read because others of their UIDs had come first.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    study
+        Token.
+    number
+        Of the round.
+    """
+    if not store.conflicts(study):  # nearly always; nothing is opened then
+        return ()
+    count = sum(one.conflicts_with is not None for one in _images(store, study, number))
+    text = f"Images that came again with other content, and were kept apart and not read: {count}."
+    return (Notice("conflicting-images", text),) if count else ()
+
+
+def _images(store: Store, study: str, number: int) -> list[KeptInstance]:
+    return [one for one in store.instances(study) if one.round <= number and may_be_mr(one.sop_class_uid)]

@@ -37,11 +37,11 @@ from zweitblick.store.absence import AWAY
 from zweitblick.store.life import Event, State
 from zweitblick.store.lost import LOST
 from zweitblick.store.results import FHIR_BUNDLE, FINDINGS, ResultName
-from zweitblick.store.rounds import LifeEvent
+from zweitblick.store.rounds import LifeEvent, Round
 from zweitblick.store.store import Store
 from zweitblick.timings import Timings
 from zweitblick.worker.faults import Fault, failed
-from zweitblick.worker.inputs import check_size, inputs
+from zweitblick.worker.inputs import check_size, conflict_notices, inputs
 from zweitblick.worker.partners import Notary, Partners
 from zweitblick.worker.predecessors import predecessors, superseding
 from zweitblick.worker.turn import Turn, happened
@@ -212,20 +212,22 @@ class ReadingStep:
             with self._metrics.stage(name), timings(name):
                 yield
 
+        this = self._store.work.round(turn.round)
         with stage("open"):
-            headers = read_study(self._contents(turn, share))
+            headers = read_study(self._contents(this, share))
         self._store.describe(turn.study, patient_id=headers.patient.id, accession_number=headers.accession_number)
         self._audit.record(self._access(turn, Action.READ))
         kept = prior_of(self._store, turn.study, headers, before=stamp.time)
         prior = with_lookup(kept, self._store.lookups.outcome(turn.round))
-        superseded = predecessors(self._store, self._store.work.round(turn.round))
+        superseded = predecessors(self._store, this)
         reading = pipeline.read(headers, share.bundles(self._bundles), prior=prior, stamp=stamp, observer=stage)
-        reading = superseding(reading, superseded)
+        conflicts = conflict_notices(self._store, turn.study, this.number)
+        reading = superseding(replace(reading, notices=(*conflicts, *reading.notices)), superseded)
         return _Made(reading, documents(reading, observer=stage), timings)
 
-    def _contents(self, turn: Turn, share: Share) -> list[bytes]:
+    def _contents(self, this: Round, share: Share) -> list[bytes]:
         contents: list[bytes] = []
-        instances = inputs(self._store, turn.study, self._store.work.round(turn.round).number)
+        instances = inputs(self._store, this.study, this.number)
         check_size(instances, most_bytes=self._largest_study_bytes)
         for instance in instances:
             share.check()

@@ -54,7 +54,7 @@ _KEPT: dict[int | str, dict[str, Any]] = {
     int(status): {"description": said, "content": {DICOM_JSON: {}}}
     for status, said in (
         (HTTPStatus.OK, "All are kept."),
-        (HTTPStatus.ACCEPTED, "Some are kept."),
+        (HTTPStatus.ACCEPTED, "Some are kept, or kept apart."),
         (HTTPStatus.CONFLICT, "None is kept."),
         (HTTPStatus.SERVICE_UNAVAILABLE, "None can be kept now."),
     )

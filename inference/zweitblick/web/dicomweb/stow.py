@@ -43,6 +43,12 @@ class Reason(IntEnum):
     TOO_LARGE = 0xC001
 
 
+_KEPT_APART = {"00081196": {"vr": "US", "Value": [0xB111]}}
+"""(0008,1196) Warning Reason: another instance of this UID and other content came first, and is what is read and shown.
+
+No code of PS3.18 table I.2-1 says so; section I.2.1 lets there be others, which the conformance statement tells."""
+
+
 @dataclass(frozen=True)
 class Named:
     """What an answer says of an instance, whose data are let go."""
@@ -60,7 +66,9 @@ class Account:
     Parameters
     ----------
     kept
-        Those that are durable.
+        Those that are durable, and shown.
+    kept_apart
+        Those that are durable and not shown, since another of their UID and other content came first.
     let_go
         Results of another zweitblick: acknowledged, so that an archive does not send them again, and not stored.
     failed
@@ -68,15 +76,20 @@ class Account:
     """
 
     kept: list[Named] = field(default_factory=list)
+    kept_apart: list[Named] = field(default_factory=list)
     let_go: list[Named] = field(default_factory=list)
     failed: list[tuple[Named | None, Reason]] = field(default_factory=list)
+
+    def of(self, outcome: Outcome) -> list[Named]:
+        """Return those that this became of."""
+        return {Outcome.FOREIGN: self.let_go, Outcome.CONFLICT: self.kept_apart}.get(outcome, self.kept)
 
     @property
     def status(self) -> HTTPStatus:
         """Of the answer (PS3.18 table 10.5.3-1)."""
-        if not self.failed:
+        if not self.failed and not self.kept_apart:
             return HTTPStatus.OK
-        if self.kept or self.let_go:
+        if self.kept or self.kept_apart or self.let_go:
             return HTTPStatus.ACCEPTED
         full = all(reason is Reason.OUT_OF_RESOURCES for _, reason in self.failed)
         return HTTPStatus.SERVICE_UNAVAILABLE if full else HTTPStatus.CONFLICT
@@ -90,7 +103,7 @@ class Account:
             URL of the service.
         """
         model: dict[str, Any] = {}
-        studies = {one.study_instance_uid for one in self.kept}
+        studies = {one.study_instance_uid for one in (*self.kept, *self.kept_apart)}
         if len(studies) == 1:
             model["00081190"] = _attribute("UR", f"{root}/studies/{studies.pop()}")
         failed = [_reference(one) | _reason(reason) for one, reason in self.failed if one is not None]
@@ -98,6 +111,7 @@ class Account:
         if failed:
             model["00081198"] = {"vr": "SQ", "Value": failed}
         stored = [_reference(one) | _url(one, root) for one in self.kept]
+        stored += [_reference(one) | _NO_URL | _KEPT_APART for one in self.kept_apart]
         stored += [_reference(one) | _NO_URL for one in self.let_go]
         if stored:
             model["00081199"] = {"vr": "SQ", "Value": stored}
@@ -132,7 +146,7 @@ def keep_instances(keep: Keep, body: Iterable[bytes], kind: MediaType, *, study_
     account = Account()
     for file in _files(body, kind):
         _take(keep, file, study_uid, account)
-    if not account.kept and not account.let_go and not account.failed:
+    if account == Account():
         raise MalformedBodyError("the body holds no instance; send at least one")
     return account
 
@@ -165,7 +179,7 @@ def _take(keep: Keep, file: IncomingFile, study_uid: str, account: Account) -> N
         log.warning("an instance was refused: %s", error.code)
         account.failed.append((named, _reason_of(error)))
     else:
-        (account.let_go if outcome is Outcome.FOREIGN else account.kept).append(named)
+        account.of(outcome).append(named)
 
 
 def _reason_of(error: ZweitblickError) -> Reason:
