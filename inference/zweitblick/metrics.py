@@ -70,10 +70,7 @@ class Metrics:
             "zweitblick_dicom_associations", "DICOM associations that were asked for.", ["outcome"], registry=registry
         )
         self._instances = Counter(
-            "zweitblick_dicom_instances",
-            "C-STORE requests by status.",
-            ["status"],
-            registry=registry,
+            "zweitblick_dicom_instances", "C-STORE requests by status.", ["status"], registry=registry
         )
         self._conflicts = Counter(
             "zweitblick_conflicting_instances",
