@@ -10,7 +10,7 @@ from zweitblick.prediction import Region
 DIAMETERS = Diameters(DiameterBasis.ENHANCING, 20.0, 12.5, ((0, 0, 0), (20, 0, 0)), ((5, 0, 0), (5, 12.5, 0)), True)
 
 
-def findings(*volumes_ml: float, limit_ml: float = 0.5) -> Findings:
+def findings(*volumes_ml: float, limit_ml: float | None = 0.5) -> Findings:
     lesions = tuple(
         Lesion(number, {Region.WT: volume}, (0, 0, 0), Side.LEFT, 30.0, False, 25.0, DIAMETERS, (), 0.9)
         for number, volume in enumerate(volumes_ml, start=1)
@@ -35,6 +35,12 @@ def test_statement_says_what_was_measured(volumes_ml: tuple[float, ...], stateme
 
 def test_nothing_found_is_said_of_what_was_validated_only() -> None:
     assert findings(limit_ml=30.3).statement == "No glioma-like lesion above 30.3 ml."
+
+
+def test_nothing_found_says_so_where_nothing_was_validated() -> None:
+    told = findings(limit_ml=None).statement
+    assert told == "No glioma-like lesion was found; from which size on lesions are found is not known."
+    assert findings(12.34, limit_ml=None).statement == "1 glioma-like lesion above 0.5 ml, 12.3 ml in all."
 
 
 def test_product_of_diameters() -> None:

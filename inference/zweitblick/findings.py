@@ -128,7 +128,7 @@ class Findings:
         The smallest lesion that is listed.
     validated_ml
         From this size on the model found nine in ten lesions in validation; where nothing is found, the statement
-        speaks of lesions above it only.
+        speaks of lesions above it only. None if that is not known.
     dropped
         Number of smaller components left out, and ``dropped_ml`` their volume.
     brain_ml
@@ -139,7 +139,7 @@ class Findings:
     volume_ml: Mapping[Region, float]
     sum_of_products_mm2: float
     reporting_limit_ml: float
-    validated_ml: float
+    validated_ml: float | None
     dropped: int
     dropped_ml: float
     brain_ml: float
@@ -148,6 +148,8 @@ class Findings:
     def statement(self) -> str:
         """One sentence that says what was measured, no more."""
         if not self.lesions:
+            if self.validated_ml is None:
+                return "No glioma-like lesion was found; from which size on lesions are found is not known."
             return f"No glioma-like lesion above {max(self.reporting_limit_ml, self.validated_ml):g} ml."
         limit = f"{self.reporting_limit_ml:g} ml"
         count = len(self.lesions)

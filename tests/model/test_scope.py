@@ -1,9 +1,13 @@
 """What the header says against the model, in the words that hospitals use."""
 
+import numpy as np
 import pytest
 
-from zweitblick.model.scope import damage_notices, missing_notices, scope_notices
+from test_findings import findings
+from zweitblick.model.prepare import Prepared
+from zweitblick.model.scope import damage_notices, doubt_notices, missing_notices, scope_notices
 from zweitblick.study import Patient, Sequence, Series, Study
+from zweitblick.volume import axis_aligned_grid
 
 
 def study(description: str = "", *, age_years: float | None = 60.0, protocol: str = "") -> Study:
@@ -62,3 +66,17 @@ def test_what_is_missing_and_damaged_is_said() -> None:
         "series-damaged",
         "unreadable-files",
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit_ml", "told"),
+    [
+        (3.6, ["How reliably lesions below 3.6 ml are found is not known."]),
+        (1.0, []),
+        (None, ["How reliably lesions are found is not known."]),
+    ],
+)
+def test_what_was_not_validated_is_said(limit_ml: float | None, told: list[str]) -> None:
+    grid = axis_aligned_grid((0.0, 0.0, 0.0), (2, 2, 2), 1.0)
+    head = Prepared(np.zeros((1, 4, 2, 2, 2), np.float32), np.ones((2, 2, 2), bool), grid, {Sequence.FLAIR: 1.0})
+    assert [notice.text for notice in doubt_notices({}, head, findings(12.0, 1.5, limit_ml=limit_ml))] == told

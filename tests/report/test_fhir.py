@@ -83,6 +83,14 @@ def test_the_report_is_preliminary_and_says_what_it_is_not_for_in_both_languages
     assert {german(one["code"]) for one in found["Observation"]} >= {"Läsion 1", "Volumen des Tumorkerns", "Hinweis"}
 
 
+def test_nothing_found_by_a_model_that_was_never_validated_is_said_in_both_languages(tmp_path: Path) -> None:
+    reading = phantom_reading(tmp_path, Phantom(lesions=0))
+    [report] = resources(replace(reading, findings=replace(reading.findings, validated_ml=None)))["DiagnosticReport"]
+    assert report["conclusion"].startswith("No glioma-like lesion was found; from which size on")
+    translated = report["_conclusion"]["extension"][0]["extension"][1]["valueString"]
+    assert translated.startswith("Keine gliomartige Läsion gefunden; ab welcher Größe")
+
+
 def test_the_study_is_named_by_its_uid_and_the_patient_as_in_the_study(tmp_path: Path) -> None:
     found = resources(phantom_reading(tmp_path))
     [study], [patient] = found["ImagingStudy"], found["Patient"]

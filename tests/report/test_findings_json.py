@@ -51,6 +51,11 @@ def test_every_reading_obeys_the_schema(tmp_path: Path, phantom: Phantom) -> Non
         assert lesion["center_lps_mm"][:2] == list(LESION_CENTER[:2])
 
 
+def test_what_was_never_validated_obeys_the_schema(reading: Reading) -> None:
+    unknown = replace(reading, findings=replace(reading.findings, validated_ml=None))
+    assert document(unknown)["findings"]["validated_ml"] is None
+
+
 def test_numbers_carry_their_unit_and_are_the_findings(reading: Reading) -> None:
     findings = document(reading)["findings"]
     (lesion,) = findings["lesions"]

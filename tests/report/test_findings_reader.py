@@ -45,7 +45,7 @@ all_findings = st.builds(
     volumes,
     sizes,
     sizes,
-    sizes,
+    st.none() | sizes,
     st.integers(0, 20),
     sizes,
     sizes,

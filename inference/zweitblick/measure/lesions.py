@@ -20,7 +20,7 @@ def measure(
     *,
     slice_distance_mm: Mapping[DiameterBasis, float],
     reporting_limit_ml: float,
-    validated_ml: float,
+    validated_ml: float | None,
 ) -> Findings:
     """Turn a prediction into what a radiologist signs.
 
@@ -33,7 +33,7 @@ def measure(
     reporting_limit_ml
         Lesions below this volume are counted and summed as dropped, not listed.
     validated_ml
-        From this size on the model found nine in ten lesions in validation.
+        From this size on the model found nine in ten lesions in validation; None if that is not known.
 
     Returns
     -------

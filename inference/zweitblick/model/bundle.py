@@ -46,7 +46,8 @@ class Bundle:
     network
         The network.
     validated_ml
-        From this size on nine in ten lesions were found in validation; 0 for networks that look for none.
+        From this size on nine in ten lesions were found in validation; None where that is not known, or none are looked
+        for.
     runtime
         What runs it and in which precision, for people to read.
     manifest_digest
@@ -61,7 +62,7 @@ class Bundle:
     version: str
     digest: str
     network: Network
-    validated_ml: float
+    validated_ml: float | None
     runtime: str
     manifest_digest: str = ""
     signed_by: str | None = None
@@ -244,8 +245,10 @@ def _metadata(files: BundleFiles) -> dict[str, Any]:
     return metadata
 
 
-def _validated_ml(files: BundleFiles, metadata: dict[str, Any]) -> float:
-    limit = metadata.get("validated_ml", 0.0)
+def _validated_ml(files: BundleFiles, metadata: dict[str, Any]) -> float | None:
+    if "validated_ml" not in metadata:
+        return None
+    limit = metadata["validated_ml"]
     if not isinstance(limit, int | float) or not 0 <= limit < math.inf:
         raise BundleDamagedError(f"bundle {files.bundle}: validated_ml is {limit!r}, not a volume in ml")
     return float(limit)

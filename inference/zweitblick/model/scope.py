@@ -1,5 +1,6 @@
 """Scope: what a reader must know before trusting this reading."""
 
+import math
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
@@ -95,9 +96,10 @@ def doubt_notices(choices: Mapping[Sequence, Choice], prepared: Prepared, findin
         notices.append(
             Notice("contrast-assumed", "That T1c shows contrast agent is known from the order of series only.")
         )
-    if any(lesion.volume_ml[Region.WT] < findings.validated_ml for lesion in findings.lesions):
-        text = f"How reliably lesions below {findings.validated_ml:g} ml are found is not known."
-        notices.append(Notice("small-lesion", text))
+    limit_ml = math.inf if findings.validated_ml is None else findings.validated_ml
+    if any(lesion.volume_ml[Region.WT] < limit_ml for lesion in findings.lesions):
+        which = "lesions" if findings.validated_ml is None else f"lesions below {limit_ml:g} ml"
+        notices.append(Notice("small-lesion", f"How reliably {which} are found is not known."))
     return tuple(notices)
 
 

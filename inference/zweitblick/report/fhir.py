@@ -124,6 +124,8 @@ def _statements(reading: Reading) -> tuple[str, str]:
 def _german(findings: Findings) -> str:
     """`Findings.statement` in German."""
     if not findings.lesions:
+        if findings.validated_ml is None:
+            return "Keine gliomartige Läsion gefunden; ab welcher Größe Läsionen gefunden werden, ist nicht bekannt."
         limit = max(findings.reporting_limit_ml, findings.validated_ml)
         return f"Keine gliomartige Läsion über {german_number(limit, 'g')} ml."
     count = len(findings.lesions)

@@ -94,7 +94,7 @@ def _findings(reading: Reading) -> dict[str, Any]:
     return {
         "statement": findings.statement,
         "reporting_limit_ml": _rounded(findings.reporting_limit_ml),
-        "validated_ml": _rounded(findings.validated_ml),
+        "validated_ml": None if findings.validated_ml is None else _rounded(findings.validated_ml),
         "volume_ml": _volumes(findings.volume_ml),
         "sum_of_products_mm2": _rounded(findings.sum_of_products_mm2),
         "brain_ml": _rounded(findings.brain_ml),

@@ -105,7 +105,7 @@ def _findings(told: Mapping[str, Any]) -> Findings:
         volume_ml=_volumes(told["volume_ml"]),
         sum_of_products_mm2=_number(told["sum_of_products_mm2"]),
         reporting_limit_ml=_number(told["reporting_limit_ml"]),
-        validated_ml=_number(told["validated_ml"]),
+        validated_ml=None if told["validated_ml"] is None else _number(told["validated_ml"]),
         dropped=_count(told["dropped_components"]),
         dropped_ml=_number(told["dropped_ml"]),
         brain_ml=_number(told["brain_ml"]),
