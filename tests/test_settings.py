@@ -1,6 +1,5 @@
 """Settings are safe where nothing is set, come from file and environment alike, and name every fault by its key."""
 
-import re
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -386,13 +385,6 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r"settings\.toml"):
         loaded(tmp_path, text)
-
-
-def test_the_documented_file_loads_and_its_variables_are_known(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[1] / "docs" / "serve.md").read_text(encoding="utf-8")
-    example = re.search(r"```toml\n(.*?)```", guide, re.DOTALL)[1]
-    assert loaded(tmp_path, example).dicom.calling_ae_titles == {"PACS"}
-    assert set(re.findall(r"ZWEITBLICK_\w+", example)) == set(ENVIRONMENT)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

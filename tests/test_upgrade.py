@@ -8,17 +8,18 @@ from typing import Self
 import pytest
 from alembic import command
 from alembic.config import Config
+from pydicom import dcmread
 from sqlalchemy import MetaData, create_engine, insert, select
 
 from delivery.test_deliverer import PATIENT
 from delivery.test_resumed import begun
 from peers.fake_peers import StorePeer
 from quick_reading import quick
-from reading_house import House, fails_at_once, last, reached
+from reading_house import House, contents, fails_at_once, last, reached
 from store.stores import SENDER
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.route import Route
-from zweitblick.dicom.commitment import CommitmentReport
+from zweitblick.dicom.commitment import ALL_COMMITTED, CommitmentReport
 from zweitblick.model.bundle import Bundles
 from zweitblick.store import database
 from zweitblick.store.deliveries import Attempt, Delivery, DeliveryState
@@ -84,7 +85,7 @@ class Flight:
             deliverer = Deliverer(store, [route], patience=PATIENT)
             with house.worker(store, deliverer=deliverer):
                 if self.deliveries:
-                    deliverer.committed(CommitmentReport(ASKED))
+                    deliverer.committed(self._report(store))
                 for one in self.deliveries:
                     reached(store, one.study, State.AWAITING_REVIEW)
                 for state, token in self.rounds.items():
@@ -94,6 +95,10 @@ class Flight:
         assert [(one.state, one.attempts) for one in ended] == [(DeliveryState.DELIVERED, 1)] * len(ended)
         names = [result.name for result in store.results(last(store, self.rounds[State.READING]).id)]
         assert sorted(names) == ["error", "seg"]  # what was half kept is not shown, and goes with the next reading
+
+    def _report(self, store: Store) -> CommitmentReport:
+        sent = contents(store, last(store, self.deliveries[1].study).id)["sr"]
+        return CommitmentReport(ASKED, ALL_COMMITTED, frozenset({str(dcmread(io.BytesIO(sent)).SOPInstanceUID)}))
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -25,7 +25,6 @@ from zweitblick.errors import BundleDamagedError, BundleMissingError
 from zweitblick.model.bundle import load_bundle
 from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick.model.runtime import computes_bf16
-from zweitblick.prediction import Region
 from zweitblick_training.case import Case
 from zweitblick_training.cli import EXIT_REFUSED, main
 from zweitblick_training.export import (
@@ -36,11 +35,8 @@ from zweitblick_training.export import (
     check_parity,
     check_release,
     choose_precision,
-    default_precision,
-    export_network,
     follow_precision,
     load_weights,
-    mean_dice,
     probabilities,
     release,
     replacing,
@@ -160,15 +156,6 @@ def test_the_file_gives_what_torch_gives(run: Run, bundle: Path, shape: tuple[in
     assert np.abs(given - torch_output(run, x)).max() <= PARITY
 
 
-def test_weights_that_half_precision_would_change_too_much_are_stored_in_full(tmp_path: Path) -> None:
-    network = uneven_network()
-    network.body.output_block.conv.conv.weight.data *= 10
-    export_network(probabilities(network), tmp_path / "model.onnx", channels=4, stride=16)
-    stored = {weight.data_type for weight in onnx.load(tmp_path / "model.onnx").graph.initializer}
-    assert onnx.TensorProto.FLOAT16 not in stored
-    assert check_parity(probabilities(network), tmp_path / "model.onnx", channels=4, stride=16) < 1e-4
-
-
 def test_parity_on_a_real_case_is_checked(run: Run, bundle: Path, case: Case) -> None:
     assert check_release(run, bundle, [case]) <= PARITY
 
@@ -220,16 +207,6 @@ def test_eight_bits_are_calibrated_on_training_cases_only(run: Run, bundle: Path
         add_int8(run, bundle, [ball_case("other", size=64)])
 
 
-def test_the_rule_for_eight_bits() -> None:
-    fp32 = {Region.ET: 0.8, Region.TC: 0.85, Region.WT: 0.9}
-    assert default_precision(fp32, {**fp32, Region.ET: 0.795}) is Precision.INT8
-    assert default_precision(fp32, {**fp32, Region.ET: 0.794}) is Precision.FP32
-    assert default_precision(fp32, dict.fromkeys(Region, 0.99)) is Precision.INT8
-    assert default_precision({Region.WT: 0.9}, {Region.WT: 0.9}) is Precision.FP32
-    with pytest.raises(ExportError, match="each region"):
-        default_precision(fp32, {Region.WT: 0.9})
-
-
 def test_the_choice_is_kept_and_served(copied: Path) -> None:
     chosen = choose_precision(copied, [ball_case("other", size=64)])
     said = json.loads((copied / "configs" / "metadata.json").read_text())
@@ -244,18 +221,6 @@ def test_the_choice_is_kept_and_served(copied: Path) -> None:
         assert load_bundle(copied, UNSIGNED_TOO).runtime.endswith(
             "bf16" if one is Precision.INT8 and computes_bf16() else str(one)
         )
-
-
-def test_the_mean_counts_cases_in_which_a_region_was_drawn() -> None:
-    case = ball_case("ball", size=64)
-
-    def perfect(x: np.ndarray) -> np.ndarray:
-        labels = case.labels[None]
-        return np.stack([labels == 3, np.isin(labels, (1, 3)), labels > 0], axis=1).astype(np.float32)
-
-    whole_only = replace(case, labelled=np.array([False, False, True]))
-    assert mean_dice(perfect, [case, whole_only]) == dict.fromkeys(Region, 1.0)
-    assert mean_dice(perfect, [whole_only]) == {Region.WT: 1.0}
 
 
 def test_weights_go_round(run: Run, bundle: Path) -> None:

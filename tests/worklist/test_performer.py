@@ -156,11 +156,11 @@ def test_a_round_is_submitted_that_was_not_when_it_was_claimed(room: Room) -> No
     room.worklist.create(new_item(*INSTANCES), uid=UID)
     for uid in INSTANCES:
         room.receive(uid)
-    submit, room.submit = room.submit, lambda _complete: None  # type: ignore[method-assign]
+    submit, room.submit = room.submit, lambda _complete: None  # type: ignore[method-assign]  # of this room
     with room.performing():
         room.reaches("IN PROGRESS")
     assert room.last().state is State.RECEIVING
-    room.submit = submit  # type: ignore[method-assign]
+    room.submit = submit  # type: ignore[method-assign]  # as it was
     with room.performing():
         wait_until(lambda: room.last().state is State.STABLE)
 

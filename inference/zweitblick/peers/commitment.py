@@ -66,7 +66,11 @@ def ask_commitment(
         If it does not take the request.
     """
     reports: list[CommitmentReport] = []
-    is_there = threading.Event()
+    is_answered = threading.Event()
+
+    def sent(_: evt.Event) -> None:
+        if reports:  # and this was our answer, so that the association may be released
+            is_answered.set()
 
     def take(event: evt.Event) -> tuple[int, None]:
         try:
@@ -78,14 +82,13 @@ def ask_commitment(
             log.warning("a storage commitment report was refused: %s", error.code)
             return report_status_of(error), None
         reports.append(report)
-        is_there.set()
         return REPORT_TAKEN, None
 
     context = build_context(STORAGE_COMMITMENT, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-    handlers = [(evt.EVT_N_EVENT_REPORT, take)]
+    handlers = [(evt.EVT_N_EVENT_REPORT, take), (evt.EVT_PDU_SENT, sent)]
     with associated(destination, [context], patience, handlers=handlers) as association:
         _ask(association, destination, instances, transaction_uid)
-        is_there.wait(patience.report_s)
+        is_answered.wait(patience.report_s)
     return reports[0] if reports else None  # also one that came as the association ended
 
 
