@@ -16,20 +16,8 @@ from zweitblick.dicom.commitment import ALL_COMMITTED, CommitmentReport
 from zweitblick.dimse import DicomServer, ListenerConfig
 from zweitblick.dimse.services import Services
 from zweitblick.errors import UnknownRoundError
-from zweitblick.model.bundle import Bundles
-from zweitblick.sample import SampleTruth
 from zweitblick.store.life import Event, State
 from zweitblick.store.store import Store
-
-
-@pytest.fixture
-def house(tmp_path: Path, bundles: Bundles) -> House:
-    return House(tmp_path, bundles)
-
-
-@pytest.fixture(scope="module")
-def study(sample: SampleTruth) -> Path:
-    return next(iter(sample.series.values())).folder.parent
 
 
 def test_a_destination_that_commits_itself_has_it_only_then(house: House, study: Path) -> None:

@@ -19,9 +19,7 @@ from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.retries import back_off
 from zweitblick.delivery.route import Route
 from zweitblick.errors import StoreUnavailableError
-from zweitblick.model.bundle import Bundles
 from zweitblick.peers.association import Patience
-from zweitblick.sample import SampleTruth
 from zweitblick.store.deliveries import Attempt, Deliveries, Delivery, DeliveryState
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ERROR, ResultName
@@ -31,16 +29,6 @@ from zweitblick.store.store import Store
 PATIENT = Patience(connection_s=5, association_s=5, answer_s=20)
 RESULTS = {"seg": SEG, "sr": SR, "encapsulated-pdf": PDF}
 DELIVERY = [Event.DELIVERY_STARTED, Event.DELIVERED, Event.REVIEW_ASKED]
-
-
-@pytest.fixture
-def house(tmp_path: Path, bundles: Bundles) -> House:
-    return House(tmp_path, bundles)
-
-
-@pytest.fixture(scope="module")
-def study(sample: SampleTruth) -> Path:
-    return next(iter(sample.series.values())).folder.parent
 
 
 def read_round(store: Store, image: Path, *, number: int = 1) -> tuple[Round, dict[str, bytes]]:

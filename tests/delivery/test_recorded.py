@@ -12,18 +12,12 @@ from peers.fake_peers import StorePeer, StowPeer, free_port
 from reading_house import House, reached
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.route import Route
-from zweitblick.model.bundle import Bundles
 from zweitblick.sample import SampleTruth
 from zweitblick.store.life import State
 
 BEGUN = ("Begin Transferring DICOM Instances", "E", 0)
 DONE = ("DICOM Instances Transferred", "R", 0)
 FAILED = ("DICOM Instances Transferred", "R", 8)
-
-
-@pytest.fixture
-def house(tmp_path: Path, bundles: Bundles) -> House:
-    return House(tmp_path, bundles)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from zweitblick.errors import (
     StoreFullError,
     ZweitblickError,
 )
+from zweitblick.errors.root import status_in
 
 STORAGE_COMMITMENT = UID("1.2.840.10008.1.20.1")
 """Storage Commitment Push Model SOP Class."""
@@ -124,7 +125,7 @@ def commitment_report(information: Dataset, *, event_type: int | None, sop_insta
 
 def report_status_of(error: ZweitblickError) -> int:
     """Status of a report that is refused; that of the nearest class in `REPORT_STATUS`, else `REPORT_NOT_TAKEN`."""
-    return next((REPORT_STATUS[kind] for kind in type(error).__mro__ if kind in REPORT_STATUS), REPORT_NOT_TAKEN)
+    return status_in(REPORT_STATUS, error, default=REPORT_NOT_TAKEN)
 
 
 def _instance_of(item: Dataset) -> str:

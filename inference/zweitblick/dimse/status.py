@@ -22,6 +22,7 @@ from zweitblick.errors import (
     UnknownStepError,
     ZweitblickError,
 )
+from zweitblick.errors.root import status_in
 
 SUCCESS = 0x0000
 PENDING, CANCELLED = 0xFF00, 0xFE00
@@ -86,9 +87,9 @@ FIND_STATUS: dict[type[ZweitblickError], int] = {
 
 def status_of(error: ZweitblickError, statuses: Mapping[type[ZweitblickError], int] = STATUS) -> int:
     """Status that the sender is given; that of the nearest class in a table, else 0x0110."""
-    return next((statuses[kind] for kind in type(error).__mro__ if kind in statuses), PROCESSING_FAILURE)
+    return status_in(statuses, error, default=PROCESSING_FAILURE)
 
 
 def find_status_of(error: ZweitblickError) -> int:
     """Status of a C-FIND; that of the nearest class in `FIND_STATUS`, else 0xC001."""
-    return next((FIND_STATUS[kind] for kind in type(error).__mro__ if kind in FIND_STATUS), UNABLE_TO_PROCESS)
+    return status_in(FIND_STATUS, error, default=UNABLE_TO_PROCESS)
