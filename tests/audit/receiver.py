@@ -95,6 +95,7 @@ class Receiver:
         self.port = self._listener.getsockname()[1]
         self._changed = threading.Condition()
         self._connections: list[ssl.SSLSocket] = []
+        self._is_closed = False
         self.messages: list[Message] = []
         self.failures: list[str] = []
         self._thread = threading.Thread(target=self._listen)
@@ -115,6 +116,7 @@ class Receiver:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._changed:
+            self._is_closed = True
             for connection in self._connections:
                 with suppress(OSError):  # it may be closed already
                     connection.shutdown(socket.SHUT_RDWR)
@@ -143,6 +145,9 @@ class Receiver:
                     self._changed.notify_all()
                 continue
             with self._changed:
+                if self._is_closed:  # while hands were shaken
+                    connection.close()
+                    return
                 self._connections.append(connection)
             self._take(connection, self._most_bytes if len(self._connections) == 1 else 2**40)
 
