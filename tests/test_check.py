@@ -93,6 +93,7 @@ def test_what_is_in_order_is_ok_and_is_left_as_it_was(
         "service",
         "dicom.port",
         "http.port",
+        "audit",
     ]
     assert {name: detail for _, name, detail in lines}["store"] == "1 receiving"
     assert errors == ""
@@ -108,8 +109,8 @@ def test_a_fault_is_said_with_its_code_and_the_rest_is_tried(
     lines = [line.split(maxsplit=2) for line in said.splitlines()]
     assert [name for word, name, _ in lines if word == "FAULT"] == ["keys", "store"]
     assert all("vault.key-holder" in detail for word, _, detail in lines if word == "FAULT")
-    assert len(lines) == 8
-    assert errors.startswith("error: check.faults: 2 of 7")
+    assert len(lines) == 9
+    assert errors.startswith("error: check.faults: 2 of 8")
 
 
 def test_settings_that_do_not_parse_are_the_only_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

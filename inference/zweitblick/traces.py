@@ -13,16 +13,20 @@ from typing import Self
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Status, StatusCode
 from structlog.contextvars import get_contextvars
 
 import zweitblick
+from zweitblick.errors import PeerUnreachableError
 from zweitblick.errors.root import code_of
 from zweitblick.metrics import Metrics
 from zweitblick.store.life import State
 from zweitblick.store.rounds import Standing
+
+ANSWER_S = 5.0
+"""So long a receiver that is tried may take, its attempts together."""
 
 _TOKENS = ("study", "round")
 """Of `structlog.contextvars`, as in each line of the log; whoever works at a round binds them."""
@@ -36,7 +40,31 @@ def exported_to(endpoint: str) -> SpanProcessor:
     endpoint
         URL of the receiver; as ``OTEL_EXPORTER_OTLP_ENDPOINT`` is, without the path of the signal.
     """
-    return BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces"))
+    return BatchSpanProcessor(OTLPSpanExporter(_address(endpoint)))
+
+
+def try_endpoint(endpoint: str) -> None:
+    """Try whether a receiver takes spans, by sending it none.
+
+    Parameters
+    ----------
+    endpoint
+        See `exported_to`.
+
+    Raises
+    ------
+    PeerUnreachableError
+        If not.
+    """
+    exporter: SpanExporter = OTLPSpanExporter(_address(endpoint), timeout=ANSWER_S)
+    is_taken = exporter.export(()) is SpanExportResult.SUCCESS
+    exporter.shutdown()
+    if not is_taken:
+        raise PeerUnreachableError(f"{_address(endpoint)} does not take spans; see whether the receiver runs")
+
+
+def _address(endpoint: str) -> str:
+    return f"{endpoint.rstrip('/')}/v1/traces"
 
 
 class TracedMetrics(Metrics):

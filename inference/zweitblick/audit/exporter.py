@@ -9,10 +9,7 @@ new connection, since a receiver that died may have lost them. A receiver knows 
 import fcntl
 import logging
 import os
-import socket
 import ssl
-import struct
-import termios
 import threading
 import time
 from collections import deque
@@ -21,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from zweitblick.audit.connection import DRAIN_S, check_alive, connected_to, wait_until_acknowledged
 from zweitblick.audit.reader import TrailReader
 from zweitblick.audit.syslog import Origin, Receiver, audit_frame, head_frame
 from zweitblick.errors import AuditReadError, AuditWriteError, ZweitblickError
@@ -32,11 +30,6 @@ BATCH = 64
 
 AGAIN = 256
 """So many entries are repeated on a new connection: more than a receiver reads before it hands them on."""
-
-ANSWER_S = 10.0
-"""So long connecting may take, and the acknowledgement of what was sent."""
-
-_DRAIN_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -129,24 +122,13 @@ class SyslogExporter:
     def _is_done(self) -> bool:
         """Deliver to the end, or for as long as the receiver is there."""
         try:
-            with self._connected() as connection:
+            with connected_to(self._receiver) as connection:
                 self._deliver(connection)
         except (OSError, ZweitblickError) as error:  # ssl.SSLError is an OSError
             name = error.code if isinstance(error, ZweitblickError) else type(error).__name__
             log.warning("audit entries after %d wait, since the receiver is away: %s", self.delivered, name)
             return False
         return True
-
-    def _connected(self) -> ssl.SSLSocket:
-        address = (self._receiver.host, self._receiver.port)
-        plain = socket.create_connection(address, timeout=ANSWER_S)
-        try:
-            if plain.getsockname() == plain.getpeername():  # where nobody listens, TCP may connect a socket to itself
-                raise ConnectionRefusedError("nobody listens there")
-            return self._receiver.context.wrap_socket(plain, server_hostname=self._receiver.host)
-        except OSError:
-            plain.close()
-            raise
 
     def _deliver(self, connection: ssl.SSLSocket) -> None:
         """Deliver until the end; raises if the connection breaks."""
@@ -158,18 +140,18 @@ class SyslogExporter:
             if batch:
                 frames = [audit_frame(one, self._origin) for one in batch]
                 connection.sendall(b"".join(frames) + head_frame(batch[-1], self._origin))
-                _wait_until_acknowledged(connection)
+                wait_until_acknowledged(connection)
                 sent = batch[-1].number
                 unsettled.append((time.monotonic() + self._times.settle_s, sent))
             self._settle(connection, unsettled)
             if is_ending and ((not batch and not unsettled) or time.monotonic() > self._end):
                 return
             if not batch:
-                time.sleep(_DRAIN_S) if is_ending else self._closing.wait(self._times.poll_s)
+                time.sleep(DRAIN_S) if is_ending else self._closing.wait(self._times.poll_s)
 
     def _settle(self, connection: ssl.SSLSocket, unsettled: deque[tuple[float, int]]) -> None:
         """Note as delivered what was sent some time ago, if the connection has held since."""
-        _check_alive(connection)
+        check_alive(connection)
         settled = self.delivered
         while unsettled and unsettled[0][0] <= time.monotonic():
             settled = max(settled, unsettled.popleft()[1])
@@ -208,26 +190,3 @@ class _Position:
 
     def close(self) -> None:
         self._lock.close()
-
-
-def _check_alive(connection: ssl.SSLSocket) -> None:
-    """See whether the receiver has closed the connection; it sends nothing else, and what TLS itself sends is read."""
-    timeout = connection.gettimeout()
-    connection.settimeout(0)
-    try:
-        if connection.recv(1) == b"":
-            raise ConnectionResetError("the receiver has closed the connection")
-    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-        pass
-    finally:
-        connection.settimeout(timeout)
-
-
-def _wait_until_acknowledged(connection: ssl.SSLSocket) -> None:
-    """Wait until the receiver's machine has acknowledged all bytes (``SIOCOUTQ`` of Linux's tcp(7))."""
-    end = time.monotonic() + ANSWER_S
-    while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]:
-        _check_alive(connection)  # bytes that a reset has made vain still count as on their way
-        if time.monotonic() > end:
-            raise TimeoutError("the receiver acknowledges nothing")
-        time.sleep(_DRAIN_S)

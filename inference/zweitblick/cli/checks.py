@@ -20,6 +20,7 @@ from zweitblick.cli.models import configured_bundles
 from zweitblick.cli.places import store_places
 from zweitblick.cli.receipts import receipt_key
 from zweitblick.cli.seals import sealable
+from zweitblick.cli.watchers import LATER, watcher_checks
 from zweitblick.delivery.route import Route
 from zweitblick.dimse import server_context
 from zweitblick.errors import (
@@ -55,8 +56,6 @@ SOP_CLASSES = {
 }
 """Of the results that are DICOM instances."""
 
-LATER = "is made when the service first starts"
-
 
 def checks(settings: Settings) -> Mapping[str, Check]:
     """Return what can be tried with these settings, by name; a name with a dot is a key of the settings."""
@@ -74,6 +73,7 @@ def checks(settings: Settings) -> Mapping[str, Check]:
     found["dicom.port"] = lambda: port("dicom.port", settings.dicom, settings.http)
     found["http.port"] = lambda: port("http.port", settings.http, settings.http)
     found |= access_checks(settings.access)
+    found |= watcher_checks(settings)
     for route in settings.routes:
         if route.seal is not None:
             found[f"seal for {route.destination.name}"] = partial(sealable, route.seal, datetime.now(UTC))

@@ -15,7 +15,7 @@ from zweitblick.audit.trail import Sealer, Trail
 from zweitblick.cli.keyholder import opened_holder
 from zweitblick.cli.places import store_places
 from zweitblick.errors import SigningKeyError
-from zweitblick.settings import Settings
+from zweitblick.settings import AuditSettings, Settings
 from zweitblick.signing.keys import FileSigner, make_signing_key
 from zweitblick.store.database import Database
 from zweitblick.store.keyring import AUDIT, Keyring
@@ -59,6 +59,11 @@ def trail_folder(settings: Settings) -> Path:
     return settings.audit.folder or settings.data / "audit"
 
 
+def audit_key_file(settings: Settings) -> Path:
+    """Return where the key lies that signs the audit trail."""
+    return settings.audit.signing_key or settings.key_file.with_name("audit-key.pem")
+
+
 def audit_signer(settings: Settings) -> FileSigner:
     """Return what signs the audit trail; the key is made if there is none.
 
@@ -67,7 +72,7 @@ def audit_signer(settings: Settings) -> FileSigner:
     SigningKeyError
         If it cannot be used or made.
     """
-    path = settings.audit.signing_key or settings.key_file.with_name("audit-key.pem")
+    path = audit_key_file(settings)
     if not path.exists():
         _make_signing_key(path)
     return FileSigner(path)
@@ -87,6 +92,20 @@ def recording(settings: Settings, sealer: Sealer, *, clock: Callable[[], datetim
         yield trail
 
 
+def syslog_receiver(audit: AuditSettings) -> Receiver | None:
+    """Return where the audit trail is delivered to, if that is set.
+
+    Raises
+    ------
+    SyslogSettingError
+        If the files for TLS cannot be used.
+    """
+    if not (audit.syslog_host and audit.syslog_certificate and audit.syslog_key and audit.syslog_cas):
+        return None
+    context = client_context(audit.syslog_certificate, audit.syslog_key, authorities=audit.syslog_cas)
+    return Receiver(audit.syslog_host, audit.syslog_port, context)
+
+
 @contextmanager
 def exporting(settings: Settings, sealer: Sealer) -> Iterator[None]:
     """Deliver the audit trail meanwhile, if a receiver is set.
@@ -96,12 +115,10 @@ def exporting(settings: Settings, sealer: Sealer) -> Iterator[None]:
     AuditError
         If the files for TLS cannot be used, or another process delivers.
     """
-    audit, folder = settings.audit, trail_folder(settings)
-    if not (audit.syslog_host and audit.syslog_certificate and audit.syslog_key and audit.syslog_cas):
+    folder, receiver = trail_folder(settings), syslog_receiver(settings.audit)
+    if receiver is None:
         yield
         return
-    context = client_context(audit.syslog_certificate, audit.syslog_key, authorities=audit.syslog_cas)
-    receiver = Receiver(audit.syslog_host, audit.syslog_port, context)
     origin = Origin(socket.getfqdn(), os.getpid())
     with SyslogExporter(TrailReader(folder, sealer), receiver, origin, position=folder / POSITION):
         yield

@@ -15,9 +15,9 @@ from zweitblick.cli.receipts import receipt_signer
 from zweitblick.cli.receiving import receiving, store_of
 from zweitblick.cli.recording import audit_sealer, exporting, recording
 from zweitblick.cli.seals import check_seals
+from zweitblick.cli.watchers import traces
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.route import Route
-from zweitblick.errors import SettingsError
 from zweitblick.metrics import Metrics
 from zweitblick.peers.destination import OWN_AE_TITLE, Archive
 from zweitblick.retrieval.lookup import PriorLookup
@@ -153,11 +153,8 @@ def _metrics(settings: Settings, store: Store) -> Iterator[Metrics]:
     if settings.otlp_endpoint is None:
         yield Metrics(store.standing, clock=_now)
         return
-    try:
-        from zweitblick.traces import TracedMetrics, exported_to  # noqa: PLC0415 -- of an extra
-    except ImportError as error:
-        raise SettingsError("otlp_endpoint needs an extra: pip install 'zweitblick[telemetry]'") from error
-    with TracedMetrics(store.standing, clock=_now, spans=exported_to(settings.otlp_endpoint)) as metrics:
+    spans = traces().exported_to(settings.otlp_endpoint)
+    with traces().TracedMetrics(store.standing, clock=_now, spans=spans) as metrics:
         yield metrics
 
 
