@@ -4,7 +4,6 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +60,7 @@ client_certificates = { SCANNER = "CN=scanner-7.example", "PACS 1" = "PRINT" }
 [http]
 host = "::1"
 port = 8443
+worker_port = 8444
 largest_upload_bytes = 1000000000
 
 [access]
@@ -249,6 +249,7 @@ ENVIRONMENT = {
     "ZWEITBLICK_DICOM_CLIENT_CERTIFICATES": "SCANNER=CN=scanner-7.example,PACS 1=" + "ab" * 32,
     "ZWEITBLICK_HTTP_HOST": "::1",
     "ZWEITBLICK_HTTP_PORT": "8443",
+    "ZWEITBLICK_HTTP_WORKER_PORT": "8444",
     "ZWEITBLICK_ACCESS_ISSUER": "https://login.example/realms/hospital",
     "ZWEITBLICK_ACCESS_AUDIENCE": "https://zweitblick.example",
     "ZWEITBLICK_ACCESS_CLIENT_ID": "zweitblick-browser",
@@ -324,7 +325,7 @@ EVERYTHING = Settings(
         Path("/etc/zweitblick/users"),
         "https://zweitblick.example",
     ),
-    http=HttpSettings(host="::1", port=8443, largest_upload_bytes=10**9),
+    http=HttpSettings(host="::1", port=8443, worker_port=8444, largest_upload_bytes=10**9),
     audit=AuditSettings(
         folder=Path("/srv/audit"),
         signing_key=Path("/etc/zweitblick/audit.pem"),
@@ -379,17 +380,6 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     assert settings.dicom.port == 11112
     assert settings.quiet_time == timedelta(seconds=1.5)
     assert settings.http == EVERYTHING.http
-
-
-@pytest.mark.parametrize("text", ["data = ", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1") + "= 1"])
-def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingsError, match=r"settings\.toml"):
-        loaded(tmp_path, text)
-
-
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="nowhere"):
-        load_settings(tmp_path / "nowhere.toml", HOME)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(ENVIRONMENT)), st.text(max_size=20)))

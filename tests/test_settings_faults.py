@@ -6,6 +6,7 @@ import pytest
 
 from test_settings import HOME, loaded
 from zweitblick.errors import SettingsError
+from zweitblick.settings import load_settings
 
 FAULTS = {
     "data": "data = 3",
@@ -82,3 +83,14 @@ def test_another_address_needs_titles_and_tls(tmp_path: Path) -> None:
         loaded(tmp_path, "[dicom]\nhost = '0.0.0.0'")
     for key in ("dicom.ae_title", "dicom.calling_ae_titles", "dicom.certificate", "dicom.key"):
         assert key in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["data = ", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1") + "= 1"])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"settings\.toml"):
+        loaded(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nowhere"):
+        load_settings(tmp_path / "nowhere.toml", HOME)

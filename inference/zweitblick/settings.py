@@ -99,12 +99,15 @@ class HttpSettings:
     ----------
     host, port
         IP address and port; port 0 takes a free one.
+    worker_port
+        Of a worker that receives nothing, for its health and metrics; None if it listens nowhere.
     largest_upload_bytes
         A longer body is refused.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
+    worker_port: int | None = None
     largest_upload_bytes: int = 2 * 2**30
 
 
@@ -347,6 +350,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "dicom.network_timeout_s": as_timeout_s,
     "http.host": as_host,
     "http.port": as_port,
+    "http.worker_port": as_port,
     "http.largest_upload_bytes": as_size_bytes,
     "access.users_file": as_path,
     "access.client_secret_file": as_path,

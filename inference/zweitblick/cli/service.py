@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from fastapi import FastAPI
+
 from zweitblick.audit.events import application_started, application_stopped
 from zweitblick.audit.trail import Trail
 from zweitblick.cli.doors import opened_doors, said_of
@@ -24,7 +26,7 @@ from zweitblick.retrieval.lookup import PriorLookup
 from zweitblick.settings import DicomSettings, Settings
 from zweitblick.store.store import Store
 from zweitblick.vault.keyholders import KeyHolder
-from zweitblick.web import HttpServer, Service, create_app
+from zweitblick.web import HttpServer, Service, Watched, create_app, create_worker_app
 from zweitblick.worker import Notary, Partners, Worker, WorkPlace
 from zweitblick.worklist import Inputs, Notices, Performer, Worklist
 
@@ -68,14 +70,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
         )
         doors = stack.enter_context(opened_doors(settings.access, clock=_now))
         app = create_app(service, doors=doors, exposition=partners.metrics.exposition, observer=partners.metrics.access)
-        http = stack.enter_context(
-            HttpServer(
-                app,
-                host=settings.http.host,
-                port=settings.http.port,
-                is_proxied=bool(settings.access.public_url),
-            )
-        )
+        http = stack.enter_context(_http(app, settings, settings.http.port))
         port = stack.enter_context(receiving(settings, store, partners, listening=listening))
         yield {
             "DICOM": f"{settings.dicom.host} port {port}",
@@ -87,7 +82,7 @@ def serving(settings: Settings) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def working(settings: Settings) -> Iterator[Mapping[str, str]]:
-    """Read what others receive, without listening; yield what people must know.
+    """Read what others receive; yield what people must know.
 
     Parameters
     ----------
@@ -102,8 +97,8 @@ def working(settings: Settings) -> Iterator[Mapping[str, str]]:
     with ExitStack() as stack:
         holder = stack.enter_context(opened_holder(settings))
         trail = stack.enter_context(recording(settings, audit_sealer(settings, holder), clock=_now))
-        stack.enter_context(_readers(settings, holder, trail))
-        yield {"Data": str(settings.data)}
+        readers = stack.enter_context(_readers(settings, holder, trail))
+        yield {**stack.enter_context(_watched(settings, readers)), "Data": str(settings.data)}
 
 
 @contextmanager
@@ -124,6 +119,24 @@ class _Readers:
     store: Store
     worker: Worker
     partners: Partners
+
+
+@contextmanager
+def _watched(settings: Settings, readers: _Readers) -> Iterator[Mapping[str, str]]:
+    """Tell by HTTP how a worker is, if it is set where."""
+    if settings.http.worker_port is None:
+        yield {}
+        return
+    metrics = readers.partners.metrics
+    watched = Watched(readers.store, lambda: readers.worker.is_working, metrics.exposition)
+    with opened_doors(settings.access, clock=_now) as doors:
+        app = create_worker_app(watched, doors=doors, audit=readers.partners.audit, observer=metrics.access)
+        with _http(app, settings, settings.http.worker_port) as http:
+            yield {"HTTP": http.address, **said_of(doors)}
+
+
+def _http(app: FastAPI, settings: Settings, port: int) -> HttpServer:
+    return HttpServer(app, host=settings.http.host, port=port, is_proxied=bool(settings.access.public_url))
 
 
 @contextmanager

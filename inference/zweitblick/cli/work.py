@@ -8,8 +8,8 @@ from zweitblick.cli.serve import until_stopped
 from zweitblick.settings import load_settings
 
 DESCRIPTION = (
-    "Read studies that `zweitblick serve` receives, on this machine or another, without listening anywhere. Several "
-    "workers share databases of PostgreSQL and a folder of objects."
+    "Read studies that `zweitblick serve` receives, on this machine or another, and receive none. Several workers "
+    "share databases of PostgreSQL and a folder of objects."
 )
 
 

@@ -1,5 +1,6 @@
 """Health and readiness, for whoever starts and watches the service; they tell nothing of studies."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Literal
@@ -8,8 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from zweitblick.errors import StoreUnavailableError
+from zweitblick.store.store import Store
 from zweitblick.web.problems import described
-from zweitblick.web.service import Service
 
 
 class Status(BaseModel):
@@ -18,8 +19,16 @@ class Status(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def router(service: Service) -> APIRouter:
-    """Make the routes."""
+def router(store: Store, is_working: Callable[[], bool]) -> APIRouter:
+    """Make the routes.
+
+    Parameters
+    ----------
+    store
+        Where studies are.
+    is_working
+        See `zweitblick.web.service.Service`.
+    """
     routes = APIRouter(tags=["operations"])
 
     @routes.get("/health")
@@ -30,11 +39,11 @@ def router(service: Service) -> APIRouter:
     @routes.get("/ready", responses=described(HTTPStatus.SERVICE_UNAVAILABLE))
     def ready() -> Status:
         """Tell that studies can be kept and are read, new ones too."""
-        service.store.stable_after(datetime.now(UTC))
-        service.store.check_keys()
-        if not service.store.is_receiving:
+        store.stable_after(datetime.now(UTC))
+        store.check_keys()
+        if not store.is_receiving:
             raise StoreUnavailableError("studies are not kept: see the log for the fault, and start the service again")
-        if not service.is_working():
+        if not is_working():
             raise StoreUnavailableError("studies are not read: the service stops, or must be started again")
         return Status()
 

@@ -10,6 +10,25 @@ from zweitblick.worklist import Worklist
 
 
 @dataclass(frozen=True)
+class Watched:
+    """What tells how a process is.
+
+    Parameters
+    ----------
+    store
+        Where studies are.
+    is_working
+        See `Service`.
+    exposition
+        Gives the metrics, as `zweitblick.metrics.Metrics.exposition` does.
+    """
+
+    store: Store
+    is_working: Callable[[], bool]
+    exposition: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
 class Service:
     """What the application asks and tells.
 
