@@ -326,7 +326,7 @@ def test_no_log_line_names_a_study(house: House, tmp_path: Path, caplog: pytest.
 
 def test_an_address_that_is_taken_is_named_by_its_key(house: House) -> None:
     port = int(house.server.address.rsplit(":", 1)[1])
-    with pytest.raises(SettingsError, match=f"^http.port: {port}"):
+    with pytest.raises(SettingsError, match=f"^http: port {port}"):
         HttpServer(FastAPI(), host="127.0.0.1", port=port)
 
 

@@ -91,7 +91,5 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        raise SettingsError(
-            f"http.port: {port} on {host} is not to be had ({error.strerror}); choose another"
-        ) from error
+        raise SettingsError(f"http: port {port} of {host} is not to be had ({error.strerror}); set another") from error
     return listener
