@@ -1,6 +1,7 @@
 """What the key file adds to what every key holder promises."""
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,23 @@ def test_a_restored_key_is_put_where_it_was_and_replaces_no_other(tmp_path: Path
         other.import_kek(secrets[holder.keks()[0]], 1)
     assert other.import_kek(secrets[holder.keks()[1]], 2) == holder.keks()[1]
     assert other.unwrap(wrapped) == KEY
+
+
+def test_keys_that_are_destroyed_meanwhile_keep_nobody_from_wrapping(tmp_path: Path) -> None:
+    make_key_file(tmp_path / "kek")
+    ours, other = FileKeyHolder(tmp_path / "kek"), FileKeyHolder(tmp_path / "kek")
+    done = threading.Event()
+
+    def rotate() -> None:
+        while not done.is_set():
+            other.make_kek()
+            other.destroy_kek(other.keks()[0])
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    try:
+        wrapped = [ours.wrap(KEY) for _ in range(1000)]
+    finally:
+        done.set()
+        thread.join()
+    assert len({one.kek_id for one in wrapped}) > 2

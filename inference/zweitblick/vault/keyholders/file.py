@@ -198,8 +198,14 @@ def _versions(path: Path) -> list[int]:
 
 
 def _read_versions(path: Path) -> dict[int, bytes]:
-    """Read all versions, in order; at least one."""
-    return {version: _read(_file(path, version)) for version in _versions(path) or [1]}
+    """Read all versions, in order; at least one. Looks again where one was destroyed before it was read."""
+    while True:
+        versions = _versions(path) or [1]
+        try:
+            return {version: _read(_file(path, version)) for version in versions}
+        except KeyHolderError:
+            if (_versions(path) or [1]) == versions:
+                raise
 
 
 def _read(path: Path) -> bytes:
