@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from quick_reading import quick_study
+from reading_house import House
 from zweitblick.model.bundle import Bundles, default_models, load_bundles
 from zweitblick.sample import SampleTruth, write_sample
 
@@ -97,3 +98,15 @@ def quick_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleTruth:
     """The bundled sample, as ``zweitblick sample`` writes it; not to be changed."""
     return write_sample(tmp_path_factory.mktemp("sample") / "study")
+
+
+@pytest.fixture(scope="session")
+def study(sample: SampleTruth) -> Path:
+    """Folder of the bundled sample."""
+    return next(iter(sample.series.values())).folder.parent
+
+
+@pytest.fixture
+def house(tmp_path: Path, bundles: Bundles) -> House:
+    """A store, and workers with the released networks."""
+    return House(tmp_path, bundles)

@@ -1,15 +1,12 @@
 """``zweitblick check`` tries who watches the service: the audit trail, its receiver, and that of spans."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from audit.receiver import Receiver as Listener
 from dimse.certificates import Authority, Files, new_authority
+from span_collector import span_collector
 from zweitblick.cli.checks import checks
 from zweitblick.errors import PeerUnreachableError, SigningKeyError, SyslogSettingError
 from zweitblick.settings import AuditSettings, Settings
@@ -93,43 +90,19 @@ def test_files_for_tls_that_are_none_are_a_fault(tmp_path: Path, authority: Auth
         tried("audit.syslog_host", tmp_path, audit=syslog(gone, authority, 6514))
 
 
-@contextmanager
-def collector(status: int) -> Iterator[tuple[str, list[str]]]:
-    """Answer as a receiver of spans does; gives its address, and the paths that were asked for."""
-    asked: list[str] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append(self.path)
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
-        thread.join()
-
-
 def test_a_receiver_of_spans_that_takes_none_at_all_is_ok(tmp_path: Path) -> None:
-    with collector(200) as (address, asked):
+    with span_collector(200) as (address, received):
         assert address in tried("otlp_endpoint", tmp_path, otlp=address)
-    assert asked == ["/v1/traces"]
+    assert [path for path, _ in received] == ["/v1/traces"]
 
 
 def test_a_receiver_of_spans_that_refuses_is_a_fault(tmp_path: Path) -> None:
-    with collector(401) as (address, _), pytest.raises(PeerUnreachableError, match="v1/traces"):
+    with span_collector(401) as (address, _), pytest.raises(PeerUnreachableError, match="v1/traces"):
         tried("otlp_endpoint", tmp_path, otlp=address)
 
 
 def test_nobody_who_takes_spans_is_a_fault(tmp_path: Path) -> None:
-    with collector(200) as (address, _):
+    with span_collector(200) as (address, _):
         pass
     with pytest.raises(PeerUnreachableError, match="v1/traces"):
         tried("otlp_endpoint", tmp_path, otlp=address)

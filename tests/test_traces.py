@@ -1,9 +1,7 @@
 """Spans of a round are one trace with the round's id, of every stage, and name nobody."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pydicom
@@ -20,6 +18,7 @@ from kept_study import START
 from peers.fake_peers import StorePeer
 from quick_reading import quick
 from reading_house import House, keep, reached
+from span_collector import span_collector
 from zweitblick.delivery.deliverer import Deliverer
 from zweitblick.delivery.route import Route
 from zweitblick.errors import NotAHeadError
@@ -95,29 +94,13 @@ def test_of_an_error_the_code_alone_is_told(
 
 
 def test_spans_are_sent_by_otlp_over_http() -> None:
-    received: list[tuple[str, bytes]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        endpoint = f"http://127.0.0.1:{server.server_port}/"
+    with span_collector() as (address, received):  # noqa: SIM117 -- the spans are sent by the end of the inner one
         with (
-            TracedMetrics(dict, clock=lambda: START, spans=exported_to(endpoint)) as metrics,
+            TracedMetrics(dict, clock=lambda: START, spans=exported_to(f"{address}/")) as metrics,
             bound_contextvars(round=ROUND),
             metrics.stage("open"),
         ):
             pass
-        server.shutdown()
-        thread.join()
     ((path, body),) = received
     assert path == "/v1/traces"
     (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans

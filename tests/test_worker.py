@@ -20,24 +20,12 @@ from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
 from zweitblick.documents import documents
 from zweitblick.errors import WorkerRunningError
-from zweitblick.model.bundle import Bundles
 from zweitblick.model.runtime import Network, Tensor
 from zweitblick.reading import Stamp
-from zweitblick.sample import SampleTruth
 from zweitblick.settings import Settings
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.store import Store
 from zweitblick.worker import BREAKS, WorkPlace
-
-
-@pytest.fixture
-def house(tmp_path: Path, bundles: Bundles) -> House:
-    return House(tmp_path, bundles)
-
-
-@pytest.fixture(scope="module")
-def study(sample: SampleTruth) -> Path:
-    return next(iter(sample.series.values())).folder.parent
 
 
 class Gate:

@@ -12,22 +12,10 @@ import pytest
 
 from kept_study import files_of
 from reading_house import RESULTS, House, contents, ids, keep, last, reached
-from zweitblick.model.bundle import Bundles
-from zweitblick.sample import SampleTruth
 from zweitblick.store.life import Actor, Event, State
 from zweitblick.store.results import ResultName
 from zweitblick.store.store import Store
 from zweitblick.store.work import Work
-
-
-@pytest.fixture
-def house(tmp_path: Path, bundles: Bundles) -> House:
-    return House(tmp_path, bundles)
-
-
-@pytest.fixture(scope="module")
-def study(sample: SampleTruth) -> Path:
-    return next(iter(sample.series.values())).folder.parent
 
 
 class Crash(BaseException):

@@ -3,18 +3,10 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from kept_study import files_of
 from reading_house import House, contents, keep, last, reached
-from zweitblick.model.bundle import Bundles
 from zweitblick.sample import SampleSpec, follow_up, write_sample
 from zweitblick.store.life import State
-
-
-@pytest.fixture
-def house(tmp_path: Path, bundles: Bundles) -> House:
-    return House(tmp_path, bundles)
 
 
 def test_the_second_study_of_a_patient_tells_what_has_changed(house: House, tmp_path: Path) -> None:
