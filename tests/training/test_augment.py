@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ball_cases import ball_case
 from zweitblick.prediction import OEDEMA
-from zweitblick_training.augment import sample
+from zweitblick_training.augment import held, sample
 from zweitblick_training.augmentation import Augmentation
 from zweitblick_training.recipe import Recipe
 
@@ -101,3 +102,16 @@ def test_the_noise_of_two_sequences_has_nothing_in_common_at_any_offset() -> Non
         for other in range(one):
             correlation = torch.fft.irfft(spectra[one] * spectra[other].conj(), n=size**3) / size**3
             assert correlation.abs().max() < 0.1
+
+
+def test_a_device_that_keeps_the_case_makes_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a GPU does, in the memory of the processor.
+    case = ball_case("ball")
+    with monkeypatch.context() as patched:
+        patched.setattr(held, "_has_room", lambda _: True)
+        kept = [sample(case, RECIPE, np.random.default_rng(seed)) for seed in range(6)]
+    again = ball_case("ball")
+    for seed, one in enumerate(kept):
+        other = sample(again, RECIPE, np.random.default_rng(seed))
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.target, other.target)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ball_cases import ball_case
-from zweitblick_training.case import ARRAYS, BYTES_PER_VOXEL, Case, CaseError
+from zweitblick_training.case import ARRAYS, BRAIN, BYTES_PER_VOXEL, Case, CaseError
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +120,10 @@ def test_another_description_is_refused(saved, tmp_path, text):
     (tmp_path / "other" / "case.json").write_text(text)
     with pytest.raises(CaseError, match="is no prepared case"):
         Case.load(tmp_path / "other")
+
+
+def test_voxels_are_counted_slice_by_slice() -> None:
+    case = ball_case("ball")
+    for label in range(4):
+        assert np.array_equal(case.counts[label], np.count_nonzero(case.labels == label, axis=(1, 2)))
+    assert np.array_equal(case.counts[BRAIN], np.count_nonzero(case.brain, axis=(1, 2)))

@@ -4,6 +4,7 @@ import json
 import mmap
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -17,6 +18,12 @@ BYTES_PER_VOXEL = 4 * 2 + 1 + 1
 
 ARRAYS = {"images": np.float16, "brain": np.bool_, "labels": np.uint8}
 """Files of a case, ``<name>.npy`` each, and their type."""
+
+LABELS = 4
+"""Values of a label map: none, core, oedema, enhancing."""
+
+BRAIN = LABELS
+"""Stands for the brain beside the labels; added to the label of a voxel in it, both are looked up at once."""
 
 PART = ".part"
 """Ends the name of a folder that is being written."""
@@ -105,6 +112,12 @@ class Case:
             raise CaseError(f"{folder} is no prepared case ({type(error).__name__}); prepare it again") from error
         case._check(folder)
         return case
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """``(5, K)``: how many voxels of each label, and of the `BRAIN`, each slice has."""
+        labels = [np.bincount(plane.ravel(), minlength=LABELS) for plane in self.labels]
+        return np.stack([*np.transpose(labels), self.brain.sum((1, 2))])
 
     def __getstate__(self) -> dict[str, Any]:
         """Name the files of arrays that lie in files, so that another process opens them and copies nothing."""

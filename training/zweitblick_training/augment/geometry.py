@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from zweitblick_training.augment.held import Window, codes_in, images_in
 from zweitblick_training.augment.spline import LEAST_KNOTS, knot_positions, knots_for, upsampled
 from zweitblick_training.augmentation import Augmentation
-from zweitblick_training.case import Case
+from zweitblick_training.case import BRAIN, Case
 
 Matrix = NDArray[np.float64]
-
-BRAIN = 4
-"""Added to the label of a voxel in the brain, so that both are looked up at once; labels are 0 to 3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +129,7 @@ def _unit(rng: Generator) -> Matrix:
     return np.asarray(vector / np.linalg.norm(vector))
 
 
-def _window(case: Case, coordinates: Tensor) -> tuple[tuple[slice, ...], list[int], list[int]]:
+def _window(case: Case, coordinates: Tensor) -> tuple[Window, list[int], list[int]]:
     """Find the smallest part of the case that holds every coordinate: its slices, first index and size."""
     slices, first, sizes = [], [], []
     ends = torch.stack(coordinates.flatten(1).aminmax(dim=1), dim=1).tolist()
@@ -147,7 +145,7 @@ def _window(case: Case, coordinates: Tensor) -> tuple[tuple[slice, ...], list[in
 def _interpolated(case: Case, sequences: Sequence[int], coordinates: Tensor) -> Tensor:
     """Linear interpolation, as serving does it; 0 outside the case."""
     window, first, sizes = _window(case, coordinates)
-    voxels = torch.as_tensor(np.stack([case.images[sequence][window] for sequence in sequences])).float()
+    voxels = images_in(case, sequences, window)
     grid = torch.empty_like(coordinates)
     for axis in range(3):
         # grid_sample wants x, y, z in [-1, 1], which is our last axis first.
@@ -159,7 +157,7 @@ def _interpolated(case: Case, sequences: Sequence[int], coordinates: Tensor) -> 
 def _nearest(case: Case, coordinates: Tensor) -> Tensor:
     """``(P, P, P)`` uint8: label of the nearest voxel, plus `BRAIN` inside the brain; 0 outside the case."""
     window, first, sizes = _window(case, coordinates)
-    codes = torch.as_tensor(np.pad(case.labels[window] + case.brain[window] * np.uint8(BRAIN), 1))
+    codes = functional.pad(codes_in(case, window), (1,) * 6)
     index = torch.zeros(coordinates.shape[1:], dtype=torch.int32)
     for axis in range(3):
         # One more for the rim of zeros, a half to round.

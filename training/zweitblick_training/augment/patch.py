@@ -18,7 +18,7 @@ from zweitblick_training.augment.lesion import altered
 from zweitblick_training.augment.resolution import applied, draw_matrices
 from zweitblick_training.augment.spline import upsampled
 from zweitblick_training.augmentation import Augmentation
-from zweitblick_training.case import Case
+from zweitblick_training.case import BRAIN, Case
 from zweitblick_training.recipe import Recipe
 
 BIAS_KNOTS = 5
@@ -88,18 +88,23 @@ def kept_sequences(present: NDArray[np.bool_], recipe: Recipe, rng: Generator) -
 
 def choose_center(case: Case, recipe: Recipe, rng: Generator) -> NDArray[np.float64]:
     """Index of the case for the patch's centre: near a tumour voxel, each label as likely, or anywhere in the brain."""
-    inside = np.zeros(0, np.intp)
+    chosen = BRAIN
     if rng.random() < recipe.tumour_share:
         # The first label that the case has, in random order, is each of those it has with the same chance.
-        for label in rng.permutation((CORE, OEDEMA, ENHANCING)):
-            inside = np.flatnonzero(case.labels == label)
-            if len(inside):
-                break
-    if not len(inside):
-        inside = np.flatnonzero(case.brain)
-    voxel = np.array(np.unravel_index(int(inside[rng.integers(len(inside))]), case.labels.shape))
+        there = (int(label) for label in rng.permutation((CORE, OEDEMA, ENHANCING)) if case.counts[label].any())
+        chosen = next(there, BRAIN)
+    voxel = _voxel(case, chosen, int(rng.integers(case.counts[chosen].sum())))
     reach = recipe.augmentation.jitter * recipe.patch
     return np.clip(voxel + rng.uniform(-reach, reach, 3), 0, np.array(case.labels.shape) - 1)
+
+
+def _voxel(case: Case, chosen: int, number: int) -> NDArray[np.intp]:
+    """Index of voxel ``number``, in the order of the array, of those with a label or of all of the `BRAIN`."""
+    counts = case.counts[chosen]
+    k = int(np.searchsorted(counts.cumsum(), number, side="right"))
+    plane = case.brain[k] if chosen == BRAIN else case.labels[k] == chosen
+    place = np.flatnonzero(plane)[number - counts[:k].sum()]
+    return np.array((k, *np.unravel_index(place, plane.shape)))
 
 
 def _scanned(what: Cut, curves: list[Curve], mask: Mask, *, numbers: Augmentation, rng: Generator) -> Tensor:
