@@ -10,8 +10,8 @@ from zweitblick_training.datasets import Listing
 from zweitblick_training.splits import Folds, LeakError, overlapping
 from zweitblick_training.state_file import write_state
 
-SPLITS, BEFORE = "splits.json", "before"
-"""File of a run and of its bundle, and the key in it that a run from random weights lacks."""
+SPLITS, BEFORE, LEFT_OUT = "splits.json", "before", "left_out"
+"""File of a run and of its bundle, and the keys in it that most runs from random weights lack."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Sides:
         Sorted; a case is in at most one.
     before
         Cases that the weights it starts from have learnt from, whatever run that was in; sorted, none of them tested.
+    left_out
+        Cases on neither side, sorted: they may show patients that are tested, and other folds test them.
 
     Raises
     ------
@@ -34,6 +36,7 @@ class Sides:
     train: tuple[str, ...]
     test: tuple[str, ...]
     before: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         both = sorted({*self.learnt} & {*self.test})
@@ -42,8 +45,9 @@ class Sides:
 
     @classmethod
     def of_fold(cls, folds: Folds, number: int) -> Self:
-        """Learn from all cases but those of one fold."""
-        return cls(folds.train(number), folds.test(number))
+        """Learn from all cases but those of one fold and those that may show the same patients."""
+        train, test = folds.train(number), folds.test(number)
+        return cls(train, test, left_out=tuple(sorted({*folds.cases} - {*train, *test})))
 
     @classmethod
     def of_all(cls, folds: Folds) -> Self:
@@ -65,10 +69,13 @@ class Sides:
         return replace(self, before=tuple(sorted({*self.before, *learnt})))
 
     def unseen(self, listings: Sequence[Listing]) -> list[Listing]:
-        """Choose the cases of a data set whose patients were, as far as can be told, not learnt from."""
+        """Choose the cases of a data set whose patients were, as far as can be told, not learnt from.
+
+        What was left out is another fold's to judge.
+        """
         patients = {one.name: one.patient for one in listings}
         seen = overlapping(patients, {name: patients.get(name, "") for name in self.learnt})
-        return [one for one in listings if one.name not in seen]
+        return [one for one in listings if one.name not in seen and one.name not in self.left_out]
 
     def check_start(self, bundle: Path, folds: Folds) -> None:
         """Make sure that a bundle whose weights a run starts from has learnt of no patient that the run is tested on.
@@ -98,7 +105,7 @@ class Sides:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote; without ``before``, nothing was learnt from before.
+        """Read what `write` wrote; without ``before``, nothing was learnt from before, and so with ``left_out``.
 
         Raises
         ------
@@ -107,21 +114,20 @@ class Sides:
         """
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            train, test, before = (
-                tuple(map(str, part)) for part in (said["train"], said["test"], said.get(BEFORE, ()))
-            )
+            parts = (said["train"], said["test"], said.get(BEFORE, ()), said.get(LEFT_OUT, ()))
+            train, test, before, left_out = (tuple(map(str, part)) for part in parts)
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise LeakError([f"{path.name} does not say which cases were learnt from"]) from error
-        return cls(train, test, before)
+        return cls(train, test, before, left_out)
 
     def write(self, path: Path) -> None:
         """Write `said` as JSON."""
         write_state(path, json.dumps(self.said(), indent=1) + "\n")
 
     def said(self) -> dict[str, tuple[str, ...]]:
-        """Return the sides by name, as a run and its bundle say them: ``before`` only where there is any."""
-        sides = {"train": self.train, "test": self.test}
-        return sides | {BEFORE: self.before} if self.before else sides
+        """Return the sides by name, as a run and its bundle say them: the rare ones only where there are any."""
+        rare = {BEFORE: self.before, LEFT_OUT: self.left_out}
+        return {"train": self.train, "test": self.test} | {side: names for side, names in rare.items() if names}
 
 
 def _told(bundle: Path, name: str, giver: str) -> str:

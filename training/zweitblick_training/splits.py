@@ -12,16 +12,22 @@ from typing import Any, Self
 import numpy as np
 
 from zweitblick_training.datasets import Listing
-from zweitblick_training.datasets.packed import E2E_PATIENT, LGG_GROUP, told_patient
+from zweitblick_training.datasets.packed import BRATS_OR_LGG, E2E_PATIENT, told_patient
 
 Group = tuple[str, ...]
 """Beginnings of the names of cases that may show the same patients, so that no split may part them."""
 
-OVERLAPS: tuple[Group, ...] = (
-    (*LGG_GROUP, "BraTS19_TCIA10_", "BraTS19_TCIA13_", "BraTS-GLI-0147", "BraTS-GLI-0148", "TCGA-"),
-)
-"""Known overlaps of public data: these BraTS cases are or may be TCGA-LGG patients, who are published by themselves
-too. The same patients go by one number from BraTS 2021 to 2024 and by one name in 2018 and 2019."""
+_MAYBE_LGG: Group = (*BRATS_OR_LGG, "BraTS19_TCIA10_", "BraTS19_TCIA13_", "BraTS-GLI-0147", "BraTS-GLI-0148")
+
+OVERLAPS: tuple[Group, ...] = (_MAYBE_LGG,)
+"""Known overlaps of public data: these BraTS cases may show each other's patients. The same patients go by one number
+from BraTS 2021 to 2024 and by one name in 2018 and 2019."""
+
+ALIASES: tuple[tuple[Group, Group], ...] = ((_MAYBE_LGG, ("TCGA_", "TCGA-")),)
+"""Pairs of groups: a case of the one may show a patient of the other, whose own cases are told apart by their names.
+
+These BraTS cases are or may be TCGA-LGG patients, who are published by themselves too. Folds may lie across such a
+pair: what may be a patient that a fold tests is left out of what it learns from."""
 
 
 class FoldsError(ValueError):
@@ -44,7 +50,7 @@ class LeakError(ValueError):
 
 @dataclass(frozen=True)
 class Folds:
-    """Parts of the data, each tested by a network that learnt from all others.
+    """Parts of the data, each tested by a network that learnt from all others but who may be the same, by `ALIASES`.
 
     Parameters
     ----------
@@ -97,15 +103,16 @@ class Folds:
         return tuple(sorted(name for names in self.folds[number].values() for name in names))
 
     def train(self, number: int) -> tuple[str, ...]:
-        """Names of the cases that a fold learns from, sorted: all that it does not test.
+        """Names of the cases that a fold learns from, sorted: all that it does not test and that show nobody it tests.
 
         Raises
         ------
         FoldsError
             If there is no such fold.
         """
-        tested = set(self.test(number))
-        return tuple(name for name in self.cases if name not in tested)
+        tested = self.test(number)
+        left_out = {*tested, *_aliases(self.cases, tested)}
+        return tuple(name for name in self.cases if name not in left_out)
 
     def check(self, names: Iterable[str]) -> None:
         """Make sure that these cases, mostly those of a cache, are all in the folds.
@@ -219,9 +226,22 @@ def overlapping(
     found = {name: name for name in tested if name in taught}
     for name in tested.keys() - found.keys():
         givers = [known[mark] for mark in _marks(name, tested[name], tuple(groups)) if mark in known]
+        givers += _aliases(taught, [name])
         if givers:
             found[name] = min(givers)
     return dict(sorted(found.items()))
+
+
+def _aliases(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Return those of ``names`` that may show a patient of ``others`` by another name."""
+    others = tuple(others)
+    sought = [
+        group
+        for pair in ALIASES
+        for group, alias in (pair, pair[::-1])
+        if any(name.startswith(alias) for name in others)
+    ]
+    return [name for name in names if any(name.startswith(group) for group in sought)]
 
 
 def _units(listings: Sequence[Listing], groups: tuple[Group, ...], seed: int) -> list[list[Listing]]:

@@ -31,8 +31,11 @@ from zweitblick_training.datasets.raw_case import (
 E2E_PATIENT = "TCGA_FG_6692"
 """The end-to-end check: in no training, ever."""
 
-LGG_GROUP = ("Brats18_TCIA10_", "Brats18_TCIA13_", "BraTS2021_0147", "BraTS2021_0148", "TCGA_")
-"""Cases that are or may be TCGA-LGG patients: always on one side of a split."""
+BRATS_OR_LGG = ("Brats18_TCIA10_", "Brats18_TCIA13_", "BraTS2021_0147", "BraTS2021_0148")
+"""BraTS cases that are or may be TCGA-LGG patients."""
+
+LGG_GROUP = (*BRATS_OR_LGG, "TCGA_")
+"""All cases that are or may be TCGA-LGG patients."""
 
 LGG_IN_PLANE_MM = 0.9
 LGG_BRAIN_HEIGHT_MM = 130.0
