@@ -22,9 +22,10 @@ from safetensors import safe_open
 from ball_cases import ball_case
 from tumour_run import tumour_run, uneven_network
 from zweitblick.errors import BundleDamagedError, BundleMissingError
-from zweitblick.model.bundle import load_bundle
+from zweitblick.model.bundle import METADATA, load_bundle
 from zweitblick.model.manifest import UNSIGNED_TOO
 from zweitblick.model.runtime import computes_bf16
+from zweitblick.prediction import REGIONS
 from zweitblick_training.case import Case
 from zweitblick_training.cli import EXIT_REFUSED, main
 from zweitblick_training.export import (
@@ -320,14 +321,29 @@ def test_a_precision_that_is_not_there_cannot_be_served(copied: Path) -> None:
         set_precision(copied, Precision.INT8, channels=4)
 
 
-def test_a_release_on_all_cases_is_served_as_every_fold_is(copied: Path, tmp_path: Path) -> None:
-    folds = [Path(shutil.copytree(copied, tmp_path / f"fold{number}")) for number in range(2)]
-    assert follow_precision(copied, folds) is Precision.FP32
-    set_precision(folds[0], Precision.INT8, channels=4)
-    assert follow_precision(copied, folds) is Precision.FP32
-    set_precision(folds[1], Precision.INT8, channels=4)
+def test_a_release_on_all_cases_is_served_as_its_folds_say_together(copied: Path, tmp_path: Path) -> None:
+    folds = [Path(shutil.copytree(copied, tmp_path / f"fold{number}")) for number in range(3)]
+    for fold, cases, loss in ((folds[0], 10, 0.008), (folds[1], 10, 0.001)):
+        scores = {str(region): 0.8 for region in REGIONS}
+        lost = scores | {"ET": 0.8 - loss}
+        revise(fold, {"precision_dice": {"cases": cases, "fp32": scores, "int8": lost}})
+    # The third shows the whole tumour alone.
+    revise(folds[2], {"precision_dice": {"cases": 40, "fp32": {"WT": 0.8}, "int8": {"WT": 0.796}}})
+    assert follow_precision(copied, folds[:1]) is Precision.FP32
+    assert follow_precision(copied, folds[2:]) is Precision.FP32
     assert follow_precision(copied, folds) is Precision.INT8
+    set_precision(folds[0], Precision.INT8, channels=4)
     assert load_bundle(copied, UNSIGNED_TOO).digest == load_bundle(folds[0], UNSIGNED_TOO).digest
+    revise(folds[1], {"precision_dice": {"cases": 10, "fp32": scores, "int8": scores | {"ET": 0.797}}})
+    assert follow_precision(copied, folds) is Precision.FP32
+
+
+def test_a_fold_that_was_never_judged_cannot_be_followed(copied: Path, tmp_path: Path) -> None:
+    metadata = json.loads((copied / METADATA).read_text())
+    metadata.pop("precision_dice", None)
+    (copied / METADATA).write_text(json.dumps(metadata))
+    with pytest.raises(ExportError, match="does not say what 8 bits lose"):
+        follow_precision(copied, [copied])
 
 
 def test_an_older_release_is_replaced_as_a_whole(run: Run, copied: Path) -> None:

@@ -18,8 +18,12 @@ OPSET = 18
 IR_VERSION = 8
 """The file format that came with `OPSET` (ONNX's version table); ONNX Runtime 1.20 reads up to 10."""
 
-LARGE = 1024
-"""Weights with more elements than this are stored as float16 and cast when the network is loaded."""
+LARGE = 2**17
+"""Weights with more elements than this are stored as float16 and cast when the network is loaded.
+
+Those of the deep levels are nine tenths of a network. Halving the others too saved a seventh of the file and changed
+probabilities by up to .0015 on real cases, in place of .0002.
+"""
 
 
 def export_network(network: torch.nn.Module, path: Path, *, channels: int, stride: int) -> None:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from zweitblick.model.bundle import METADATA
 from zweitblick.model.prepare import CHANNELS, STRIDE
 from zweitblick.model.runtime import OnnxNetwork
-from zweitblick.prediction import REGIONS
+from zweitblick.prediction import REGIONS, Region
 from zweitblick_training.case import Case
 from zweitblick_training.export.bundle import read_metadata, revise, seal, set_precision, write_bundle
 from zweitblick_training.export.error import ExportError
@@ -175,7 +176,9 @@ def choose_precision(bundle: Path, cases: Sequence[Case]) -> Precision:
 
 
 def follow_precision(bundle: Path, folds: Sequence[Path]) -> Precision:
-    """Serve a release that learnt from every case in int8 if each of its folds' bundles does, else in fp32.
+    """Serve a release that learnt from every case in int8 if its folds lose next to nothing by it, else in fp32.
+
+    What counts is the mean over the cases of all folds; a fold that does not show a region has no say in it.
 
     Parameters
     ----------
@@ -187,12 +190,31 @@ def follow_precision(bundle: Path, folds: Sequence[Path]) -> Precision:
     Raises
     ------
     ExportError
-        If a network is missing.
+        If a network is missing, or a fold does not say what it loses.
     """
-    served = {Precision(read_metadata(fold)["precision"]) for fold in folds}
-    chosen = Precision.INT8 if served == {Precision.INT8} else Precision.FP32
+    compared = [_compared(fold) for fold in folds]
+    chosen = default_precision(*(_pooled(compared, one) for one in (Precision.FP32, Precision.INT8)))
     set_precision(bundle, chosen, channels=len(CHANNELS))
     return chosen
+
+
+def _compared(fold: Path) -> dict[str, Any]:
+    """Return what a bundle says of the mean Dice in each precision, and over how many cases."""
+    said: dict[str, Any] | None = read_metadata(fold).get("precision_dice")
+    if said is None:
+        raise ExportError(f"bundle {fold.name} does not say what 8 bits lose; export its run again")
+    return said
+
+
+def _pooled(compared: Sequence[Mapping[str, Any]], precision: Precision) -> dict[Region, float]:
+    """Mean Dice in one precision over the cases of all folds, of the regions that any of them shows."""
+    pooled: dict[Region, float] = {}
+    for region in REGIONS:
+        there = [(one[precision][region], one["cases"]) for one in compared if region in one[precision]]
+        if there:
+            values, cases = zip(*there, strict=True)
+            pooled[region] = float(np.average(values, weights=cases))
+    return pooled
 
 
 def _check_replaceable(bundle: Path) -> None:
