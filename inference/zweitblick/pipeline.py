@@ -31,6 +31,7 @@ from zweitblick.followup import followed_up
 from zweitblick.measure import measure
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundle, Bundles
+from zweitblick.model.certainty import without_doubtful_enhancement
 from zweitblick.model.prepare import Prepared, prepare
 from zweitblick.model.scope import (
     damage_notices,
@@ -133,10 +134,15 @@ def prepared_head(
 
 
 def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
-    """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, 0 outside the brain and without specks."""
+    """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, 0 outside the brain.
+
+    Specks are left out, and enhancing tumour that is sure nowhere.
+    """
     probabilities = Windowed(bundle.network)(prepared.tensor)[0]
     inside = np.where(prepared.device.held(prepared.brain, np.bool_), probabilities, np.float32(0))
-    return without_specks(prepared.device.host(inside), voxel_ml=prepared.grid.voxel_ml)
+    voxel_ml = prepared.grid.voxel_ml
+    found = without_specks(prepared.device.host(inside), voxel_ml=voxel_ml)
+    return without_doubtful_enhancement(found, voxel_ml=voxel_ml)
 
 
 def read(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zweitblick.errors import MissingSequenceError
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundle, Bundles
+from zweitblick.model.certainty import without_doubtful_enhancement
 from zweitblick.model.prepare import Prepared
 from zweitblick.model.specks import without_specks
 from zweitblick.model.windows import Windowed
@@ -47,7 +48,7 @@ def network_key(tumour: Bundle, brain_mask: Bundle) -> str:
 @cache
 def answering_digest() -> str:
     """Digest of the code that decides what is outlined and how it is scored; comments and docstrings do not count."""
-    outlining = (outlined, brain_mask, without_specks, Windowed, Prediction)
+    outlining = (outlined, brain_mask, without_specks, without_doubtful_enhancement, Windowed, Prediction)
     scoring = (CaseReader, tumour_box, score_region, lesion_scores, lesion_wise, hd95_mm, dice, Histogram)
     modules = map(inspect.getmodule, (*outlining, *scoring))
     return hashlib.sha256("\n".join((preparation_digest(), *map(code, modules))).encode()).hexdigest()
