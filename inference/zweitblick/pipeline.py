@@ -33,13 +33,7 @@ from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundle, Bundles
 from zweitblick.model.certainty import without_doubtful_enhancement
 from zweitblick.model.prepare import Prepared, prepare
-from zweitblick.model.scope import (
-    damage_notices,
-    doubt_notices,
-    missing_notices,
-    scope_notices,
-    signature_notices,
-)
+from zweitblick.model.scope import damage_notices, doubt_notices, missing_notices, scope_notices, signature_notices
 from zweitblick.model.sequences import Chosen, choose
 from zweitblick.model.specks import without_specks
 from zweitblick.model.windows import Windowed
@@ -134,10 +128,7 @@ def prepared_head(
 
 
 def outlined(prepared: Prepared, bundle: Bundle) -> Float32:
-    """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, 0 outside the brain.
-
-    Specks are left out, and enhancing tumour that is sure nowhere.
-    """
+    """Probabilities of the regions ``(3, K, J, I)`` on the canonical grid, without specks and doubtful enhancement."""
     probabilities = Windowed(bundle.network)(prepared.tensor)[0]
     inside = np.where(prepared.device.held(prepared.brain, np.bool_), probabilities, np.float32(0))
     voxel_ml = prepared.grid.voxel_ml

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from zweitblick.errors import BundleDamagedError, BundleMissingError, ProviderError
-from zweitblick.model.bundle import default_models, load_bundle
+from zweitblick.model.bundle import METADATA, default_models, load_bundle
 from zweitblick.model.runtime import (
     CPU,
     CUDA,
@@ -200,7 +200,8 @@ def test_a_file_that_is_no_network_is_named(runtime: Runtime, content: bytes, tm
 
 def test_a_bundle_says_what_runs_it_and_in_which_precision() -> None:
     bundle = load_bundle(MODELS / "tumour")
-    precision = "bf16" if computes_bf16() else "int8"
+    said = json.loads((MODELS / "tumour" / METADATA).read_text())
+    precision = "bf16" if "bfloat16" in said and computes_bf16() else said["precision"]
     assert bundle.runtime == f"{opened(TUMOUR / 'model-int8.onnx').runtime}, {precision}"
 
 

@@ -37,7 +37,7 @@ TRAINING = {
 
 @pytest.fixture
 def released(tmp_path: Path) -> Path:
-    """The released bundle, signature and all; it was exported before bundles kept their facts."""
+    """The released bundle, signature and all."""
     return Path(shutil.copytree(default_models() / "tumour", tmp_path / "models" / "tumour"))
 
 
@@ -146,15 +146,16 @@ def test_a_card_without_its_papers_is_refused(tmp_path: Path) -> None:
 def test_a_refused_card_leaves_every_byte_of_the_bundle_as_it_was(
     released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = bytes_of(released)
-    assert MANIFEST in before
     fold, scores = Path(shutil.copytree(released, tmp_path / "fold")), tmp_path / "scores"
     keep(FOLDS[0], fold, scores)
+    facts = (released / FACTS_FILE).rename(tmp_path / FACTS_FILE)
+    before = bytes_of(released)
+    assert MANIFEST in before
     card = ["card", str(released), "--fold", str(fold), str(scores)]
     assert main(card) == EXIT_REFUSED
     assert "bundle tumour has no release.yaml" in capsys.readouterr().err
     assert bytes_of(released) == before
-    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
+    facts.rename(released / FACTS_FILE)
     before = bytes_of(released)
     assert main([*card, "--fold", str(fold), str(scores)]) == EXIT_REFUSED
     assert "scored twice" in capsys.readouterr().err
@@ -162,18 +163,17 @@ def test_a_refused_card_leaves_every_byte_of_the_bundle_as_it_was(
     seal(fold)
     assert main(card) == EXIT_REFUSED
     assert "lacks architecture" in capsys.readouterr().err
-    (released / "models" / "model-int8.onnx").rename(tmp_path / "model-int8.onnx")
+    (released / "models" / "model.onnx").rename(tmp_path / "model.onnx")
     shutil.copy(released / "training.json", fold)
     seal(fold)
     assert main(card) == EXIT_REFUSED  # found only once the new bundle is half made
-    assert "model-int8.onnx" in capsys.readouterr().err
-    (tmp_path / "model-int8.onnx").rename(released / "models" / "model-int8.onnx")
+    assert "model.onnx" in capsys.readouterr().err
+    (tmp_path / "model.onnx").rename(released / "models" / "model.onnx")
     assert bytes_of(released) == before
     assert [path.name for path in released.parent.iterdir()] == ["tumour"]
 
 
 def test_a_card_is_written_and_sealed_with_what_was_proven(released: Path, tmp_path: Path) -> None:
-    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
     card = ["card", str(released), "--fold", str(released), str(tmp_path / "scores")]
     keep(repeated(FOLDS[1][0], 5), released, tmp_path / "scores")
     assert main(card) == 0
@@ -193,7 +193,6 @@ def test_a_card_is_written_and_sealed_with_what_was_proven(released: Path, tmp_p
 def test_scores_of_another_network_than_the_bundles_are_refused(
     released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
     scores = tmp_path / "scores"
     card = ["card", str(released), "--fold", str(released), str(scores)]
     keep(FOLDS[0], released, scores)
@@ -230,7 +229,6 @@ def test_a_source_is_left_out_if_no_network_that_judged_it_had_learnt_from_it() 
 
 
 def test_what_was_left_out_is_read_from_the_folds_bundles(released: Path, tmp_path: Path) -> None:
-    (released / FACTS_FILE).write_text(UNSTATED.text, encoding="utf-8")
     first, second = (Path(shutil.copytree(released, tmp_path / name)) for name in ("first", "second"))
     exported_again(second)
     card = ["card", str(released)]

@@ -9,6 +9,7 @@ import pytest
 
 from ball_cases import ball_case
 from tumour_run import uneven_network
+from zweitblick.model.bundle import default_models
 from zweitblick.prediction import Region
 from zweitblick_training.export import (
     ExportError,
@@ -19,6 +20,7 @@ from zweitblick_training.export import (
     mean_dice,
     probabilities,
 )
+from zweitblick_training.export.onnx_file import LARGE
 
 
 def test_weights_that_half_precision_would_change_too_much_are_stored_in_full(tmp_path: Path) -> None:
@@ -50,3 +52,11 @@ def test_the_mean_counts_cases_in_which_a_region_was_drawn() -> None:
     whole_only = replace(case, labelled=np.array([False, False, True]))
     assert mean_dice(perfect, [case, whole_only]) == dict.fromkeys(Region, 1.0)
     assert mean_dice(perfect, [whole_only]) == {Region.WT: 1.0}
+
+
+def test_weights_of_the_deep_levels_alone_are_stored_at_half_precision() -> None:
+    weights = onnx.load(default_models() / "tumour" / "models" / "model.onnx").graph.initializer
+    halves = [tensor for tensor in weights if tensor.data_type == onnx.TensorProto.FLOAT16]
+    assert halves
+    assert {np.prod(tensor.dims) > LARGE for tensor in halves} == {True}
+    assert not [one for one in weights if one.data_type == onnx.TensorProto.FLOAT and np.prod(one.dims) > LARGE]

@@ -279,9 +279,10 @@ FOLDS_TEXT = (
 JUDGED_ONCE = """{count} patients with glioma were held back and outlined by the code that serves (brain mask, alignment
 check, 1 mm grid, network), scored on their own grid."""
 
-JUDGED_FOLDS = """{count} patients with glioma in {networks} folds by patient: each was outlined by a network that had
-learnt from none of that fold's patients, through the code that serves (brain mask, alignment check, 1 mm grid,
-network), and scored on its own grid. The released network learnt from all of them."""
+JUDGED_FOLDS = """{count} patients with glioma, and those of the other sources below, in {networks} folds by patient:
+each was outlined by a network that had learnt from none of that fold's patients, nor from a case that may show one of
+them under another name, through the code that serves (brain mask, alignment check, 1 mm grid, network), and scored on
+its own grid. The released network learnt from all of them."""
 
 FEWER_FOLDS = """ Fewer folds than the usual five, because the compute at hand allowed no more training runs."""
 

@@ -178,32 +178,25 @@ def choose_precision(bundle: Path, cases: Sequence[Case]) -> Precision:
 def follow_precision(bundle: Path, folds: Sequence[Path]) -> Precision:
     """Serve a release that learnt from every case in int8 if its folds lose next to nothing by it, else in fp32.
 
-    What counts is the mean over the cases of all folds; a fold that does not show a region has no say in it.
+    What counts is the mean over the cases of all folds. A fold whose cases do not show a region, or that compared
+    nothing, has no say in it.
 
     Parameters
     ----------
     bundle
         A release with both networks, which no held-back case can judge.
     folds
-        Bundles that `choose_precision` judged, at least one.
+        Bundles that `choose_precision` judged.
 
     Raises
     ------
     ExportError
-        If a network is missing, or a fold does not say what it loses.
+        If a network is missing.
     """
-    compared = [_compared(fold) for fold in folds]
+    compared = [said for fold in folds if (said := read_metadata(fold).get("precision_dice"))]
     chosen = default_precision(*(_pooled(compared, one) for one in (Precision.FP32, Precision.INT8)))
     set_precision(bundle, chosen, channels=len(CHANNELS))
     return chosen
-
-
-def _compared(fold: Path) -> dict[str, Any]:
-    """Return what a bundle says of the mean Dice in each precision, and over how many cases."""
-    said: dict[str, Any] | None = read_metadata(fold).get("precision_dice")
-    if said is None:
-        raise ExportError(f"bundle {fold.name} does not say what 8 bits lose; export its run again")
-    return said
 
 
 def _pooled(compared: Sequence[Mapping[str, Any]], precision: Precision) -> dict[Region, float]:
