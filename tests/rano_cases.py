@@ -21,12 +21,13 @@ Axes = tuple[float, float]
 def lesion(number: int, *axes_mm: Axes, et_ml: float | None = None) -> Lesion:
     """One lesion with an enhancing part of each pair of diameters, the largest first; measurable from 10 mm on.
 
-    Its enhancing volume goes with the products as that of balls does, unless told otherwise.
+    Its enhancing volume goes with the products as that of balls does, unless told otherwise. Without parts all of it is
+    oedema.
     """
     parts = tuple(EnhancingPart(1.0, (0, 0, 0), _diameters(*one)) for one in axes_mm)
     first = parts[0].diameters if parts else _diameters(30, 20, DiameterBasis.WHOLE_TUMOUR)
     enhancing_ml = sum(part.diameters.product_mm2**1.5 for part in parts) / 2000 if et_ml is None else et_ml
-    volumes = {Region.ET: enhancing_ml, Region.TC: enhancing_ml + 1, Region.WT: enhancing_ml + 20}
+    volumes = {Region.ET: enhancing_ml, Region.TC: enhancing_ml + bool(parts), Region.WT: enhancing_ml + 20}
     return Lesion(number, volumes, (0, 0, 0), Side.LEFT, 20.0, False, 30.0, first, parts, 0.9)
 
 

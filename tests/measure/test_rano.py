@@ -1,5 +1,6 @@
 """The rule table of RANO's imaging part, against the guideline's wording in whole numbers."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from rano_cases import baseline, findings, lesion, matching, timepoint
 from zweitblick.change import NOT_KNOWN, Category, Fate, LesionChange, NoProposal, Proposal, Unmatched
 from zweitblick.measure.rano import proposed
+from zweitblick.prediction import Region
 from zweitblick.reading import ModelIdentity
 
 SIDES = st.integers(10, 90)
@@ -71,6 +73,12 @@ def test_complete_is_when_nothing_enhances_and_nothing_is_too_small_to_be_listed
     assert category(course, present=timepoint(80)) is Category.COMPLETE
     small = timepoint(80, found=findings(lesion(1), dropped=1))
     assert category(course, present=small) is Category.PARTIAL
+
+
+def test_core_in_which_nothing_surely_enhances_is_left_to_the_reader() -> None:
+    left = replace(lesion(1), volume_ml={Region.ET: 0.0, Region.TC: 1.0, Region.WT: 20.0})
+    said = category(baseline((20.0, 20.0)), present=timepoint(80, found=findings(left)))
+    assert "no part of the core is surely enhancing" in said
 
 
 def test_a_lesion_that_enhances_again_after_a_complete_response_is_a_progression() -> None:

@@ -34,7 +34,8 @@ VOLUME_PROGRESSION, VOLUME_RESPONSE = 1.40, 0.35
 """Shares of the smallest volume and of the baseline's that are a progression and a response by volume (Wen 2023)."""
 
 RULES = {
-    Category.COMPLETE: "nothing enhancing is outlined any more (Wen 2010: disappearance of all enhancing disease)",
+    Category.COMPLETE: "no enhancing tumour or core is outlined any more (Wen 2010: disappearance of all enhancing "
+    "disease)",
     Category.PARTIAL: "the sum of products is at least 50 % below the baseline (Wen 2010)",
     Category.STABLE: "the sum of products is neither 50 % below the baseline nor 25 % over the nadir (Wen 2010)",
     Category.PROGRESSION: "the sum of products is at least 25 % over the nadir (Wen 2010)",
@@ -83,7 +84,7 @@ def proposed(present: Timepoint, earlier: Sequence[Timepoint], matching: Matchin
         return sums.proposal(Category.PROGRESSION, RULES[Category.PROGRESSION])
     if isinstance(matching, Matching) and any(_measurable(lesion) for lesion in matching.of(Fate.NEW)):
         return sums.proposal(Category.PROGRESSION, NEW_LESION_RULE)
-    if doubts := list(_doubts(sums, matching)):
+    if doubts := [*_doubts(sums, matching), *_core_doubts(present.findings)]:
         return NoProposal(doubts[0])
     category = Category.COMPLETE if _nothing_enhances(present.findings) else categories.pop()
     return sums.proposal(category, RULES[category])
@@ -191,6 +192,12 @@ def _doubts(sums: _Sums, matching: Matching | Unmatched) -> Iterator[str]:
         yield "a target is too small to be measured, and the sums may be on either side of a threshold"
     if not all(sums.volumes.agree(category) for category in categories):
         yield "the sum of products and the volume of enhancing tumour contradict each other; a reader must measure"
+
+
+def _core_doubts(findings: Findings) -> Iterator[str]:
+    """Tell if enhancing tumour that the network was not sure of may have been left to the core."""
+    if findings.volume_ml[Region.ET] == 0 and findings.volume_ml[Region.TC] > 0:
+        yield "no part of the core is surely enhancing any more, and some may be; a reader must look"
 
 
 def _sums(present: Timepoint, baseline: Timepoint, course: Sequence[Timepoint]) -> _Sums:
