@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from zweitblick.model.brain_mask import brain_mask
 from zweitblick.model.bundle import Bundles, default_models, load_bundles
+from zweitblick.model.certainty import without_doubtful_enhancement
 from zweitblick.model.prepare import CHANNELS, canonical_grid, normalised
 from zweitblick.model.runtime import OnnxNetwork
 from zweitblick.model.specks import without_specks
@@ -78,7 +79,8 @@ def slowly(case: RawCase, bundles: Bundles, network: OnnxNetwork) -> Prediction:
     for sequence, volume in case.volumes.items():
         tensor[0, CHANNELS.index(sequence)] = normalised(interpolated(volume, grid), inside)
     outline = np.where(inside, network(tensor)[0], np.float32(0))
-    return Prediction(without_specks(outline, voxel_ml=grid.voxel_ml), inside, grid)
+    found = without_specks(outline, voxel_ml=grid.voxel_ml)
+    return Prediction(without_doubtful_enhancement(found, voxel_ml=grid.voxel_ml), inside, grid)
 
 
 def interpolated(volume: Volume, grid: Grid) -> np.ndarray:

@@ -132,6 +132,15 @@ def test_the_pipeline_gives_a_network_no_crop_above_the_budget() -> None:
     assert max(voxels) * BYTES_PER_VOXEL <= BUDGET_BYTES
 
 
+def test_the_pipeline_leaves_out_enhancing_tumour_of_which_the_network_is_not_sure() -> None:
+    shape = (32, 32, 32)
+    prepared = Prepared(np.zeros((1, 4, *shape), np.float32), np.ones(shape, np.bool_), Grid(shape, np.eye(4)), {})
+    doubtful = np.full((1, 3, *shape), 0.9, np.float32)
+    found = outlined(prepared, Bundle("tumour", "0", "", lambda _: doubtful, 0.0, "none"))
+    assert not found[0].any()
+    assert (found[1:] == np.float32(0.9)).all()
+
+
 @pytest.mark.parametrize("file", ["model.onnx", "model-int8.onnx"])
 def test_a_head_in_windows_is_the_head_in_one_pass(file: str, head: Tensor) -> None:
     network = OnnxNetwork(default_models() / "tumour" / "models" / file)

@@ -18,13 +18,20 @@ from zweitblick_training.export import (
     default_precision,
     export_network,
     mean_dice,
+    onnx_file,
     probabilities,
 )
 from zweitblick_training.export.onnx_file import LARGE
 
 
-def test_weights_that_half_precision_would_change_too_much_are_stored_in_full(tmp_path: Path) -> None:
+def test_weights_that_half_precision_would_change_too_much_are_stored_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "LARGE", 1024)
     network = uneven_network()
+    export_network(probabilities(network), tmp_path / "model.onnx", channels=4, stride=16)
+    stored = {weight.data_type for weight in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in stored
     network.body.output_block.conv.conv.weight.data *= 10
     export_network(probabilities(network), tmp_path / "model.onnx", channels=4, stride=16)
     stored = {weight.data_type for weight in onnx.load(tmp_path / "model.onnx").graph.initializer}

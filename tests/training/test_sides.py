@@ -32,6 +32,12 @@ def test_the_file_says_what_was_written(tmp_path: Path) -> None:
     sides = Sides.of_fold(FOLDS, 1)
     sides.write(tmp_path / "splits.json")
     assert Sides.read(tmp_path / "splits.json") == sides
+    apart = Sides(("one",), ("two",), left_out=("three",))
+    apart.write(tmp_path / "splits.json")
+    assert Sides.read(tmp_path / "splits.json") == apart
+    assert apart.unseen([Listing(name, name, "", Path()) for name in ("one", "two", "three", "four")]) == [
+        Listing(name, name, "", Path()) for name in ("two", "four")
+    ]
 
 
 @pytest.mark.parametrize(

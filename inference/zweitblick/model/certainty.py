@@ -1,4 +1,4 @@
-"""Certainty: enhancing tumour of which the network is sure nowhere is none."""
+"""Certainty: enhancing tumour of which the network is sure of next to nothing in a head is none."""
 
 import numpy as np
 

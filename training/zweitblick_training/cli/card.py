@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the card and the smallest size that was proven; a release on all cases is served as its folds are.
+    """Write the card and the smallest size that was proven; the folds say in which precision a release is served.
 
     Raises
     ------

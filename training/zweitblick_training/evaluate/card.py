@@ -298,7 +298,8 @@ BASELINE_NOTE = """A cascade of nine small 2.5D networks, second in BraTS 2017 (
 these patients at about 100 s each. It may have learnt from them; ours had not."""
 
 CALIBRATION_NOTE = """One temperature for all regions, {temperature:g}, fitted by likelihood on the cases shown here
-(logits divided by it; masks stay as they are). Expected calibration error over the voxels of the brain: {errors}.
+(logits divided by it, which moves no voxel over .5). The bundle that it is for must be scored again with it, as what
+counts as sure of enhancing tumour moves. Expected calibration error over the voxels of the brain: {errors}.
 The curve, before the temperature:"""
 
 LIMITS = """## Limits

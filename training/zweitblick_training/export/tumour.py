@@ -178,8 +178,8 @@ def choose_precision(bundle: Path, cases: Sequence[Case]) -> Precision:
 def follow_precision(bundle: Path, folds: Sequence[Path]) -> Precision:
     """Serve a release that learnt from every case in int8 if its folds lose next to nothing by it, else in fp32.
 
-    What counts is the mean over the cases of all folds. A fold whose cases do not show a region, or that compared
-    nothing, has no say in it.
+    What counts is the mean of the folds' means, each weighted with its number of cases. A fold whose cases do not show
+    a region, or that compared nothing, has no say in it.
 
     Parameters
     ----------
