@@ -1,6 +1,7 @@
 """Instances a second over C-STORE on loopback, sealed and durable, against `storescp` writing plain files.
 
-python -m benchmarks.receive               medians of five, all receivers in turn; then 2,000 instances over 20 senders
+python -m benchmarks.receive               medians of five, all receivers in turn; then 2,000 instances over 20 senders;
+                                           beside them receivers that do less, which bound what ours could reach
 python -m benchmarks.receive --profile     what one instance costs a receiver, step by step; then Python's own profile
 
 Receivers are those of `zweitblick serve`: processes with a store on SQLite, a key file and an audit trail. DCMTK's
@@ -42,7 +43,8 @@ from zweitblick.cli.recording import opened_trail
 from zweitblick.dicom.identity import identity
 from zweitblick.dimse import Crew, DicomServer, ListenerConfig, Received, Receivers, ServiceLink
 from zweitblick.settings import Settings
-from zweitblick.store.folder import ObjectFolder
+from zweitblick.store.folder import ObjectFolder, Place
+from zweitblick.store.group import GroupCommit
 from zweitblick.store.places import StorePlaces
 from zweitblick.store.received import ReceivedInstance, part10_head
 from zweitblick.store.store import Store
@@ -107,6 +109,23 @@ class Discarding:
         pass
 
 
+class Packing:
+    """Seals and appends to packs that are durable, and keeps no rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._key = ObjectFolder(folder), DataKey.fresh()
+        self._folder.sweep(lambda files: files)  # lets the next process in
+        self._group: GroupCommit[tuple[str, bytes], Place] = GroupCommit(self._appended)
+
+    def keep(self, instance: Received) -> None:
+        hashlib.sha256(instance.data).digest()
+        file = part10_head(instance) + instance.data
+        self._group.submit((instance.study_instance_uid, sealed(file, self._key, study="study", name="name")))
+
+    def _appended(self, group: Sequence[tuple[str, bytes]]) -> Sequence[Place]:
+        return self._folder.append([(study, [content]) for study, content in group])
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -127,9 +146,12 @@ def compare(folder: Path) -> None:
         for size, count in CASES
     }
     receivers: dict[str, Receiver] = {
-        "one receiver that keeps nothing": discarding,
+        "one receiver that keeps nothing": lambda: lesser(Discarding, 1),
+        f"{CORES} that keep nothing": lambda: lesser(Discarding, CORES),
+        f"{CORES} that keep no rows": lambda: lesser(partial(Packing, fresh(folder / "packs")), CORES),
         "one receiver": lambda: ours(fresh(folder / "ours"), 1),
         f"one receiver per core: {CORES}": lambda: ours(fresh(folder / "ours"), CORES),
+        "storescp": lambda: storescp(fresh(folder / "theirs")),
         REFERENCE: lambda: storescp(fresh(folder / "theirs"), "--bit-preserving", "--fork"),
     }
     rates: dict[str, dict[tuple[str, int], list[float]]] = {name: {case: [] for case in CASES} for name in receivers}
@@ -235,8 +257,9 @@ def ours(folder: Path, count: int, counts: Counts | None = None) -> Iterator[Run
 
 
 @contextmanager
-def discarding() -> Iterator[Running]:
-    with receivers(discard, 1, Counts()) as found:
+def lesser(keeper: Callable[[], Discarding | Packing], count: int) -> Iterator[Running]:
+    """Receivers that do less than ours."""
+    with receivers(partial(receive_with, keeper), count, Counts()) as found:
         yield Running(found.port, found.processes[0])
 
 
@@ -244,9 +267,9 @@ def receivers(run: Callable[[Connection, int], None], count: int, counts: Counts
     return Receivers(Crew(HERE, 0, count, run), counts, lambda _: None, listening=threading.Event())
 
 
-def discard(pipe: Connection, port: int) -> None:
+def receive_with(keeper: Callable[[], Discarding | Packing], pipe: Connection, port: int) -> None:
     link = ServiceLink(pipe)
-    with DicomServer(ListenerConfig(port=port, reuse_port=True), Discarding(), observer=link):
+    with DicomServer(ListenerConfig(port=port, reuse_port=True), keeper(), observer=link):
         link.listening()
         link.serve(lambda: False)
     link.close()
@@ -274,7 +297,7 @@ def profile(folder: Path) -> None:
     }
     table = Table("one instance from one sender, ms", *SIZES)
     for name, receiver in {
-        "processor, keeps nothing": discarding,
+        "processor, keeps nothing": lambda: lesser(Discarding, 1),
         "processor, sealed and durable": lambda: ours(fresh(folder / "ours"), 1),
     }.items():
         with receiver() as running:

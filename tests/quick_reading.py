@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from kept_study import files_of
+from written_samples import Written
 from zweitblick.model.bundle import Bundles
 from zweitblick.model.runtime import Tensor
-from zweitblick.sample import SampleSpec, write_sample
+from zweitblick.sample import SampleSpec
 
 HALVES = (4, 6, 8)
 """Of the enhancing tumour, the core and the whole tumour; voxels."""
@@ -35,7 +36,7 @@ def quick(bundles: Bundles, network: Box | None = None) -> Bundles:
     return replace(bundles, tumour=replace(bundles.tumour, network=network or Box()))
 
 
-def quick_study(folder: Path) -> list[Path]:
-    """Write a study of one series, T1 with contrast, and return its files."""
-    truth = write_sample(folder, spec=SampleSpec(slice_mm=6.0))
+def quick_study(written: Written) -> list[Path]:
+    """Return the files of a study of one series, T1 with contrast."""
+    truth = written(SampleSpec(slice_mm=6.0))
     return files_of(next(iter(truth.series.values())).folder.parent, "T1c")

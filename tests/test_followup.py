@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import SimpleITK as sitk
 
 from register.head import target_error_mm
 from strategies import itk_image
+from written_samples import Written
 from zweitblick.change import Category, Fate, Matching, NoProposal, Proposal, Unmatched
 from zweitblick.dicom.read import read_study
 from zweitblick.dicom.seg import segmentation
@@ -26,7 +26,7 @@ from zweitblick.prediction import Region
 from zweitblick.prior import Prior, Role
 from zweitblick.reading import Notice, Reading, Stamp
 from zweitblick.report.findings_json import findings_json
-from zweitblick.sample import SampleSpec, SampleTruth, follow_up, write_sample
+from zweitblick.sample import SampleSpec, SampleTruth, follow_up
 from zweitblick.study import Sequence, Study
 from zweitblick.volume import Volume
 
@@ -53,21 +53,20 @@ class Time:
         return prior_from(self.seg, self.json, study)
 
 
-def time(folder: Path, spec: SampleSpec, bundles: Bundles) -> Time:
-    truth = write_sample(folder, spec=spec)
-    study = read_study(sorted(path for path in folder.rglob("*") if path.is_file()))
+def time(truth: SampleTruth, bundles: Bundles) -> Time:
+    study = read_study(sorted(path for series in truth.series.values() for path in series.folder.iterdir()))
     reading = read(study, bundles, stamp=STAMP)
     return Time(truth, study, reading, segmentation(reading), findings_json(reading))
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles) -> Time:
-    return time(tmp_path_factory.mktemp("first") / "study", FIRST, bundles)
+def first(written: Written, bundles: Bundles) -> Time:
+    return time(written(FIRST), bundles)
 
 
 @pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory, bundles: Bundles) -> Time:
-    return time(tmp_path_factory.mktemp("second") / "study", follow_up(FIRST, day=90), bundles)
+def second(written: Written, bundles: Bundles) -> Time:
+    return time(written(follow_up(FIRST, day=90)), bundles)
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from written_samples import Written
 from zweitblick.dicom.read import read_study
 from zweitblick.errors import MissingSequenceError
 from zweitblick.model.bundle import Bundles
 from zweitblick.pipeline import read, reference_of, segment
 from zweitblick.reading import Reading, Stamp
 from zweitblick.report.findings_json import findings_json
-from zweitblick.sample import SampleSpec, SampleTruth, write_sample
+from zweitblick.sample import SampleSpec, SampleTruth
 from zweitblick.study import Sequence, Study
 
 STAMP = Stamp(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module")
-def truth(tmp_path_factory: pytest.TempPathFactory) -> SampleTruth:
-    return write_sample(tmp_path_factory.mktemp("pipeline") / "study", spec=SampleSpec(slice_mm=6.0))
+def truth(written: Written) -> SampleTruth:
+    return written(SampleSpec(slice_mm=6.0))
 
 
 def files(truth: SampleTruth, *sequences: Sequence) -> list[Path]:

@@ -26,6 +26,7 @@ from kept_study import sent, wait_until
 from peers.fake_peers import PDF, SEG, StorePeer, data_of
 from quick_reading import quick_study
 from vault.cms_house import DAY, certificate, write, write_key
+from written_samples import written_in
 from zweitblick.cli import main
 from zweitblick.vault.envelope import MARK
 
@@ -64,7 +65,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traces]:
     folder = tmp_path_factory.mktemp("outside")
     home = folder / "home"
     (home / "share").mkdir(parents=True)
-    files = quick_study(folder / "study")
+    files = quick_study(written_in(folder / "samples"))
     given_to(HEADER, files)
     orthanc = Orthanc(folder / "orthanc", "CLOUD")
     with contextlib.closing(orthanc), StorePeer(sop_classes=(SEG, Comprehensive3DSRStorage, PDF)) as pacs:

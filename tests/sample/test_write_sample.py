@@ -167,6 +167,7 @@ def assert_slices_descend(truth: SampleTruth, orientation: list[int]) -> None:
 
 
 def test_missing_maps_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template.load_tissue_maps.cache_clear()
     monkeypatch.setattr(template, "find_spec", lambda _: None)
     with pytest.raises(SampleError, match=r'pip install "zweitblick\[sample\]"'):
         write_sample(tmp_path)

@@ -84,12 +84,15 @@ def smooth_field(rng: np.random.Generator, scale_mm: float) -> Float32:
 
 def _upsampled(coarse: Float32, step_mm: float) -> Float32:
     """Linear interpolation of samples every ``step_mm`` to `HEAD_GRID`, one axis after the other (a matrix each)."""
-    fine = coarse
-    for axis, size in enumerate(HEAD_GRID.shape):
-        place = np.clip(np.arange(size) / step_mm, 0.0, coarse.shape[axis] - 1.0)
-        weights = np.clip(1.0 - np.abs(place[:, None] - np.arange(coarse.shape[axis])), 0.0, None)
-        fine = np.moveaxis(np.tensordot(weights.astype(np.float32), fine, (1, axis)), 0, axis)
-    return np.ascontiguousarray(fine)
+    k, j, i = (_linear(size, few, step_mm) for size, few in zip(HEAD_GRID.shape, coarse.shape, strict=True))
+    return np.asarray(np.matmul(j, np.tensordot(k, coarse, 1)) @ i.T, np.float32)
+
+
+def _linear(size: int, few: int, step_mm: float) -> Float32:
+    """Weights ``(size, few)`` of samples every ``step_mm`` in values every mm."""
+    place = np.clip(np.arange(size) / step_mm, 0.0, few - 1.0)
+    weights = np.clip(1.0 - np.abs(place[:, None] - np.arange(few)), 0.0, None)
+    return np.asarray(weights, np.float32)
 
 
 def axes_mm() -> Axes:

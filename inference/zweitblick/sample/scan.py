@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -112,12 +114,16 @@ class Scanner:
 
     def _signal(self, tissue: Float32) -> Float32:
         signal = tissue[self.head.labels]
-        mixed = np.flatnonzero(self.head.labels == Tissue.WHITE_MATTER)
-        fractions = self.head.mixture.reshape(4, -1)[:, mixed].astype(np.float32)
-        signal.ravel()[mixed] = tissue[[Tissue.WHITE_MATTER, Tissue.GREY_MATTER, Tissue.CSF, Tissue.OEDEMA]] @ (
-            fractions / np.maximum(fractions.sum(axis=0), 1.0)
-        )
+        where, fractions = self._mixed
+        signal.ravel()[where] = tissue[[Tissue.WHITE_MATTER, Tissue.GREY_MATTER, Tissue.CSF, Tissue.OEDEMA]] @ fractions
         return signal
+
+    @cached_property
+    def _mixed(self) -> tuple[NDArray[np.intp], Float32]:
+        """Flat indices of the voxels where tissues are mixed, and ``(4, N)`` their shares; alike for every series."""
+        where = np.flatnonzero(self.head.labels == Tissue.WHITE_MATTER)
+        fractions = self.head.mixture.reshape(4, -1)[:, where].astype(np.float32)
+        return where, fractions / np.maximum(fractions.sum(axis=0), 1.0)
 
 
 PROFILE = ((-0.96, 0.12), (-0.48, 0.24), (0.0, 0.28), (0.48, 0.24), (0.96, 0.12))

@@ -6,6 +6,7 @@ neither the maps nor anything made of them.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,8 +39,9 @@ class TissueMaps:
     brain: Bool
 
 
+@cache
 def load_tissue_maps() -> TissueMaps:
-    """Read the maps.
+    """Read the maps, once for all; nobody may change them.
 
     Raises
     ------
@@ -49,7 +51,10 @@ def load_tissue_maps() -> TissueMaps:
     folder = _data_folder()
     t1, grey, white = (_on_head_grid(folder / name) for name in _MAPS)
     brain = t1 > 1.0
-    return TissueMaps(_sharpened(white, grey, brain), brain)
+    mixture = _sharpened(white, grey, brain)
+    for map_ in (mixture, brain):
+        map_.flags.writeable = False
+    return TissueMaps(mixture, brain)
 
 
 _MAPS = tuple(f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz" for name in ("t1", "gm", "wm"))
