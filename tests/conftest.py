@@ -102,22 +102,22 @@ def bundles() -> Bundles:
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+def sample_of(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """Gives samples that nobody changes."""
     own = tmp_path_factory.getbasetemp()
     return written_in((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "samples")
 
 
 @pytest.fixture(scope="session")
-def quick_files(written: Written) -> list[Path]:
+def quick_files(sample_of: Written) -> list[Path]:
     """A study that takes a second to be read by `quick_reading.quick`; not to be changed."""
-    return quick_study(written)
+    return quick_study(sample_of)
 
 
 @pytest.fixture(scope="session")
-def sample(written: Written) -> SampleTruth:
+def sample(sample_of: Written) -> SampleTruth:
     """The bundled sample, as ``zweitblick sample`` writes it; not to be changed."""
-    return written(SampleSpec())
+    return sample_of(SampleSpec())
 
 
 @pytest.fixture(scope="session")

@@ -60,13 +60,13 @@ def time(truth: SampleTruth, bundles: Bundles) -> Time:
 
 
 @pytest.fixture(scope="module")
-def first(written: Written, bundles: Bundles) -> Time:
-    return time(written(FIRST), bundles)
+def first(sample_of: Written, bundles: Bundles) -> Time:
+    return time(sample_of(FIRST), bundles)
 
 
 @pytest.fixture(scope="module")
-def second(written: Written, bundles: Bundles) -> Time:
-    return time(written(follow_up(FIRST, day=90)), bundles)
+def second(sample_of: Written, bundles: Bundles) -> Time:
+    return time(sample_of(follow_up(FIRST, day=90)), bundles)
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ STAMP = Stamp(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module")
-def truth(written: Written) -> SampleTruth:
-    return written(SampleSpec(slice_mm=6.0))
+def truth(sample_of: Written) -> SampleTruth:
+    return sample_of(SampleSpec(slice_mm=6.0))
 
 
 def files(truth: SampleTruth, *sequences: Sequence) -> list[Path]:

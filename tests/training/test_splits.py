@@ -220,6 +220,11 @@ def test_a_fold_does_not_learn_from_another_name_of_whom_it_tests(maybe, lower):
     assert not overlapping({lower: ""}, {"TCGA_DU_1": "", "other": ""})
 
 
+def test_a_fold_that_learns_from_nobody_is_refused():
+    with pytest.raises(FoldsError, match="fold 0 has nothing to learn from"):
+        folds_of({"a": ["Brats18_TCIA10_628_1"]}, {"b": ["TCGA_CS_4941_19960909"]})
+
+
 @pytest.mark.real
 def test_the_committed_folds_hold_every_real_case(shared_data):
     found = LAYOUTS["packed"].listed(shared_data)

@@ -62,7 +62,7 @@ class Folds:
     Raises
     ------
     FoldsError
-        If there are fewer than two folds or one is empty.
+        If there are fewer than two folds, or one has nothing to test or to learn from.
     LeakError
         If a case is listed twice, a patient or an overlap is on both sides, or the end-to-end patient is among them.
     """
@@ -79,6 +79,12 @@ class Folds:
         leaks = [*_forbidden(self.cases), *_twice(self.cases), *self._parted()]
         if leaks:
             raise LeakError(leaks)
+        for number in range(len(parts)):
+            if not self.train(number):
+                raise FoldsError(
+                    f"fold {number} has nothing to learn from: all other cases may show patients that it tests; "
+                    "add cases or draw fewer folds"
+                )
 
     @property
     def cases(self) -> tuple[str, ...]:

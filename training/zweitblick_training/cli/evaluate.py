@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises
     ------
     EvaluationError
-        If the bundle has learnt of every patient.
+        If the bundle has learnt of every patient, or leaves them to other folds.
     DataSetError, LeakError, BundleMissingError, BundleDamagedError
         If data or bundle cannot be read.
     """
@@ -59,8 +59,11 @@ def _unseen(layout: Layout, folder: Path, sides: Sides) -> list[Listing]:
     listed = layout.listed(folder)
     unseen = sides.unseen(listed)
     if not unseen:
-        raise EvaluationError("the bundle has learnt of every patient there; evaluate the bundle of a fold")
-    LOG.info("%d of %d cases left out: the bundle has learnt of their patients", len(listed) - len(unseen), len(listed))
+        raise EvaluationError(
+            "the bundle has learnt of every patient there, or another fold tests it; evaluate that fold's bundle"
+        )
+    left = len(listed) - len(unseen)
+    LOG.info("%d of %d cases left out: learnt from, or for another fold to test", left, len(listed))
     return unseen
 
 
