@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Keep Python's collector off what stays, and from coming too often: it took a seventh of all the time."""
+    """Keep Python's collector off what stays, and from coming often: it took a seventh of web's tests."""
     gc.disable()
     collected = yield
     gc.freeze()
