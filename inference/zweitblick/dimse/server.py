@@ -150,9 +150,7 @@ class _Handler(RequestHandler):
     server: "_Listener"
 
     def handle(self) -> None:
-        association = self._create_association()
-        association.start()
-        self.server.watch(association)
+        self.server.start(self._create_association())
 
     def _create_association(self) -> Acceptor:
         observer = self.server.observer
@@ -250,9 +248,10 @@ class _Listener(ThreadedAssociationServer):
             self._associations = {one for one in self._associations if one.is_alive()}
             return list(self._associations)
 
-    def watch(self, association: Acceptor) -> None:
-        """Remember an association that was started."""
+    def start(self, association: Acceptor) -> None:
+        """Start an association; whoever asks for them once its peer was answered is told of it."""
         with self._changing:
+            association.start()
             self._associations.add(association)
 
     def server_bind(self) -> None:
