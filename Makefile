@@ -96,11 +96,11 @@ $(BUILD)/build.stamp: requirements-build.lock
 	@touch $@
 
 SHIP := .venv-ship
+BOM := .venv-bom
 DIST := dist
-CYCLONEDX := $(BIN)/cyclonedx-py
-sbom: .venv/dev.stamp $(SHIP)/ship.stamp
+sbom: .venv/python.stamp $(SHIP)/ship.stamp $(BOM)/bom.stamp
 	mkdir -p $(DIST)
-	PYTHONPATH= $(CYCLONEDX) environment --pyproject pyproject.toml --output-reproducible --spec-version 1.6 --output-format JSON \
+	PYTHONPATH= $(BOM)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --spec-version 1.6 --output-format JSON \
 	  --output-file $(DIST)/sbom.cdx.json $(SHIP)/bin/python
 	$(BIN)/python deploy/licences.py $(DIST)/sbom.cdx.json $(DIST)/licences.md
 
@@ -109,6 +109,12 @@ $(SHIP)/ship.stamp: requirements.lock pyproject.toml $(BUILD)/build.stamp
 	$(SHIP)/bin/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements.lock
 	$(WHEEL) --wheel-dir $(SHIP)/wheel .
 	$(SHIP)/bin/python -m pip install --quiet --no-index --no-deps $(SHIP)/wheel/*.whl
+	@touch $@
+
+# Apart, since the grammar that it brings takes two seconds of whatever imports jsonschema beside it, as MONAI does.
+$(BOM)/bom.stamp: constraints.txt
+	$(PYTHON) -m venv --clear $(BOM)
+	$(BOM)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt cyclonedx-bom
 	@touch $@
 
 # The wheel of ours holds the models with their digests and signatures; SHA256SUMS, which is signed, covers all.
@@ -125,7 +131,7 @@ bundle: .venv/python.stamp $(BUILD)/build.stamp
 	  -in $(DIST)/bundle/SHA256SUMS -out $(DIST)/bundle/SHA256SUMS.sig; fi
 
 clean:
-	rm -rf .venv $(BUILD) $(SHIP) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(BUILD) $(SHIP) $(BOM) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \

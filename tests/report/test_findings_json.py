@@ -19,6 +19,7 @@ def document(reading: Reading) -> dict[str, Any]:
     """Parsed and held against the published schema, formats too."""
     result: dict[str, Any] = json.loads(findings_json(reading))
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    assert "date-time" in checker.checkers
     jsonschema.Draft202012Validator(schema(), format_checker=checker).validate(result)
     return result
 

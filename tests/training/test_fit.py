@@ -25,7 +25,7 @@ from zweitblick_training.samples import batches
 from zweitblick_training.validation import Validation
 from zweitblick_training.watchers import Step
 
-TINY = Recipe(features=(4, 6, 8, 10), patch=64, batch=1, steps=20, warmup=2, shares=(("brats", 1.0),), tumour_share=1.0)
+TINY = Recipe(features=(4, 6, 8, 10), patch=48, batch=1, steps=20, warmup=2, shares=(("brats", 1.0),), tumour_share=1.0)
 
 TRAIN = """
 import sys
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_twenty_losses_even_through_a_kill(tmp_path
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=10)
     assert len(losses(Run(killed / "run"))) < 20
-    assert start(killed, TINY).wait(timeout=120) == 0
+    fit(TINY, [ball_case("ball")], Run(killed / "run", save_every=5, workers=0))
     assert len(losses(whole)) == 20
     assert losses(Run(killed / "run")) == losses(whole)
 
@@ -122,7 +122,7 @@ class StopsWhenRead(list[Case]):
         raise StoppedError
 
 
-QUICK = replace(TINY, patch=48, steps=6)
+QUICK = replace(TINY, steps=6)
 
 
 def test_a_checkpoint_has_no_step_that_was_not_told_of(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_the_seconds_of_a_step_include_its_samples(tmp_path: Path, monkeypatch: 
 
 def test_two_processes_keep_one_network(tmp_path: Path) -> None:
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    assert start(tmp_path, replace(TINY, batch=2, patch=48, steps=3), *torchrun).wait(timeout=240) == 0
+    assert start(tmp_path, replace(TINY, batch=2, steps=3), *torchrun).wait(timeout=240) == 0
     # One of them writes, so that no line comes twice; what they learn from together is tested with the samples.
     assert len(losses(Run(tmp_path / "run"))) == 3
     assert not averaged(Run(tmp_path / "run")).training
@@ -201,7 +201,7 @@ def test_two_processes_keep_one_network(tmp_path: Path) -> None:
 def test_the_loss_falls_and_is_kept_with_the_validation(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     clean = Augmentation(thick_share=0, mask_share=0, remap_share=0, noise_share=0)
-    recipe = replace(TINY, features=(8, 12, 16, 20), patch=48, batch=2, steps=60, warmup=4, rate=1e-2)
+    recipe = replace(TINY, features=(8, 12, 16, 20), batch=2, steps=60, warmup=4, rate=1e-2)
     run = Run(tmp_path / "run", workers=0)
     fit(
         replace(recipe, augmentation=clean),
@@ -223,11 +223,11 @@ def test_a_run_can_start_from_other_weights() -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="lower `rate`"):
-        fit(replace(TINY, rate=1e30, clip=1e30, patch=48), [ball_case("ball")], Run(tmp_path, workers=0))
+        fit(replace(TINY, rate=1e30, clip=1e30), [ball_case("ball")], Run(tmp_path, workers=0))
 
 
 def test_a_gradient_that_is_no_number_leaves_the_weights_alone() -> None:
-    recipe = replace(TINY, patch=48, rate=1e-3)
+    recipe = replace(TINY, rate=1e-3)
     (batch,) = batches([ball_case("ball")], replace(recipe, steps=1), done=0, workers=0)
     learner = Learner(recipe, ALONE)
     before = {name: value.clone() for name, value in learner.network.named_parameters()}

@@ -86,9 +86,11 @@ def _truth(head: Head, lps_from_head: Float64, series: dict[Sequence, SampleSeri
     own = covering_grid(Grid(HEAD_GRID.shape, lps_from_head @ HEAD_GRID.lps_from_index), 1.0)
     # both at once: of all that a sample takes, laying a map on another grid takes longest
     both = Volume(np.asarray(truth_labels(head) + _BRAIN * head.brain, np.float32), HEAD_GRID)
-    laid = both.resampled(own, own_from_grid_lps=head_from_lps, order=0).voxels
-    labels, brain = Volume(laid % _BRAIN, own), Volume(np.asarray(laid >= _BRAIN, np.float32), own)
-    volume_ml = {region: float(np.isin(labels.voxels, of).sum()) * own.voxel_ml for region, of in LABELS_OF.items()}
+    laid = both.resampled(own, own_from_grid_lps=head_from_lps, order=0).voxels.astype(np.uint8)
+    codes = laid % _BRAIN
+    counts = np.bincount(codes.ravel(), minlength=_BRAIN)
+    labels, brain = (Volume(part.astype(np.float32), own) for part in (codes, laid >= _BRAIN))
+    volume_ml = {region: float(counts[list(of)].sum()) * own.voxel_ml for region, of in LABELS_OF.items()}
     center = _center(labels)
     return SampleTruth(labels, brain, volume_ml, center, _side(center, head_from_lps), head_from_lps, series)
 

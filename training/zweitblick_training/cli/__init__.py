@@ -90,7 +90,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="zweitblick-train", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    top.add_argument("--threads", type=int, default=2, metavar="N", help="processor cores to use (default: 2)")
+    # As many as PyTorch would: threads beyond those wait for one another, and take ten times as long.
+    threads = torch.get_num_threads()
+    help_of_threads = f"processor cores to use (default: OMP_NUM_THREADS or else all, here {threads})"
+    top.add_argument("--threads", type=int, default=threads, metavar="N", help=help_of_threads)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for command in (prepare, folds, fit, export, evaluate, card, sign, nnunet, phantoms, sequence):
         command.add_to(commands)
