@@ -220,6 +220,18 @@ def test_a_fold_does_not_learn_from_another_name_of_whom_it_tests(maybe, lower):
     assert not overlapping({lower: ""}, {"TCGA_DU_1": "", "other": ""})
 
 
+@given(st.integers(2, 5), st.integers(0, 9), st.integers(1, 12), st.integers(20, 30))
+def test_no_fold_that_is_drawn_tests_a_patient_under_two_names(count, seed, lower, others):
+    names = [f"Brats18_TCIA10_{number}_1" for number in range(4)]
+    names += [f"TCGA_HT_{number:04d}_1" for number in range(lower)] + [f"other{number}" for number in range(others)]
+    folds = draw([Listing(name, name, "one", Path()) for name in names], count, seed=seed)
+    tested = [{name[:4] for name in folds.test(number)} for number in range(count)]
+    assert not any({"Brat", "TCGA"} <= each for each in tested)
+    for number, each in enumerate(tested):
+        without = {name[:4] for name in {*names} - {*folds.train(number), *folds.test(number)}}
+        assert without == {other for one, other in (("Brat", "TCGA"), ("TCGA", "Brat")) if one in each}
+
+
 def test_a_fold_that_learns_from_nobody_is_refused():
     with pytest.raises(FoldsError, match="fold 0 has nothing to learn from"):
         folds_of({"a": ["Brats18_TCIA10_628_1"]}, {"b": ["TCGA_CS_4941_19960909"]})
@@ -238,4 +250,4 @@ def test_the_committed_folds_hold_every_real_case(shared_data):
 def test_real_cases_are_drawn_with_their_overlaps(shared_data):
     folds = draw(LAYOUTS["packed"].listed(shared_data), 3)
     (together,) = [number for number in range(3) if any(n.startswith(MAYBE_LOWER_GRADE) for n in folds.test(number))]
-    assert not any(name.startswith("TCGA_") for name in folds.train(together))
+    assert not any(name.startswith("TCGA_") for name in (*folds.train(together), *folds.test(together)))

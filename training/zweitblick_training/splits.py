@@ -181,6 +181,9 @@ class Folds:
 def draw(listings: Iterable[Listing], count: int, *, seed: int = 0, groups: Sequence[Group] = ()) -> Folds:
     """Draw folds by patient, each with its share of every site.
 
+    Where two cases may show one patient under two names, by `ALIASES`, they come into different folds if they can: a
+    fold that tests both learns from none of all whom either may be.
+
     Parameters
     ----------
     listings
@@ -195,7 +198,7 @@ def draw(listings: Iterable[Listing], count: int, *, seed: int = 0, groups: Sequ
     Raises
     ------
     FoldsError
-        If there are fewer patients (or groups of them) than folds.
+        If there are fewer patients (or groups of them) than folds, or a fold would have nothing to learn from.
     LeakError
         If a name comes twice or the end-to-end patient is among them.
     """
@@ -204,7 +207,8 @@ def draw(listings: Iterable[Listing], count: int, *, seed: int = 0, groups: Sequ
     ordered = sorted(listings, key=lambda one: (one.name, one.patient))
     for unit in _units(ordered, tuple(groups), seed):
         own = Counter(one.site for one in unit)
-        number = min(range(count), key=lambda part: (_crowd(sites[part], own), sites[part].total()))
+        strangers = [_strangers(part, unit) for part in parts]
+        number = min(range(count), key=lambda part: (strangers[part], _crowd(sites[part], own), sites[part].total()))
         sites[number].update(own)
         for one in unit:
             parts[number].setdefault(one.patient, []).append(one.name)
@@ -261,6 +265,12 @@ def _units(listings: Sequence[Listing], groups: tuple[Group, ...], seed: int) ->
         units.append((marks.union(*(unit[0] for unit in touched)), [*joined, one]))
     order = np.random.default_rng(seed).permutation(len(units))
     return sorted((units[place][1] for place in order), key=lambda unit: -len(unit))
+
+
+def _strangers(there: Mapping[str, Iterable[str]], coming: Sequence[Listing]) -> int:
+    """Count a fold's cases that may show patients of a unit by other names."""
+    names = [name for part in there.values() for name in part]
+    return len(_aliases(names, [one.name for one in coming]))
 
 
 def _crowd(there: Counter[str], coming: Counter[str]) -> int:
