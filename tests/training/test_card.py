@@ -17,7 +17,7 @@ from zweitblick.study import Sequence
 from zweitblick_training.cli import EXIT_REFUSED, main
 from zweitblick_training.evaluate import Card, EvaluationError, Record, merged, network_key, record_path, summary
 from zweitblick_training.evaluate.trials import Trials
-from zweitblick_training.export import NETWORK_FILES, Precision, seal, set_precision
+from zweitblick_training.export import NETWORK_FILES, Precision, revise, seal, set_precision
 from zweitblick_training.facts import FACTS_FILE, UNSTATED
 from zweitblick_training.sides import Sides
 
@@ -209,6 +209,18 @@ def test_scores_of_another_network_than_the_bundles_are_refused(
     assert main(card) == 0
     dice = better.regions[Region.WT].dice
     assert f"{dice:.3f} | " in (released / "docs" / "README.md").read_text(encoding="utf-8")
+
+
+def test_folds_of_another_temperature_than_the_release_are_refused(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fold, scores = Path(shutil.copytree(released, tmp_path / "fold")), tmp_path / "scores"
+    keep(FOLDS[0], fold, scores)
+    revise(released, {"temperature": dict.fromkeys(("ET", "TC", "WT"), 1.6)})
+    before = bytes_of(released)
+    assert main(["card", str(released), "--fold", str(fold), str(scores)]) == EXIT_REFUSED
+    assert "1.6" in capsys.readouterr().err
+    assert bytes_of(released) == before
 
 
 def test_scores_of_a_case_before_and_after_its_correction_are_not_mixed() -> None:

@@ -201,13 +201,13 @@ def test_two_processes_keep_one_network(tmp_path: Path) -> None:
 def test_the_loss_falls_and_is_kept_with_the_validation(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     clean = Augmentation(thick_share=0, mask_share=0, remap_share=0, noise_share=0)
-    recipe = replace(TINY, features=(8, 12, 16, 20), batch=2, steps=60, warmup=4, rate=1e-2)
+    recipe = replace(TINY, features=(8, 12, 16, 20), batch=2, steps=40, warmup=4, rate=1e-2)
     run = Run(tmp_path / "run", workers=0)
     fit(
         replace(recipe, augmentation=clean),
         [ball_case("one", seed=1), ball_case("two", seed=2)],
         run,
-        validation=Validation([ball_case("three", seed=3, size=80)], every=60),
+        validation=Validation([ball_case("three", seed=3, size=80)], every=40),
     )
     *rows, validated = [json.loads(line) for line in run.losses.read_text(encoding="utf-8").splitlines()]
     curve = [row["loss"] for row in rows]

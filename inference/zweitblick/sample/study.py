@@ -1,5 +1,7 @@
 """Write the synthetic study and say what is in it."""
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from zweitblick.sample.head import Head, build_head
 from zweitblick.sample.lesion import truth_labels, with_lesion
 from zweitblick.sample.scan import Scanner, head_pose, rigid, slice_grid, tissue_texture
 from zweitblick.sample.spec import SampleSeries, SampleSpec, SampleTruth, Triple
-from zweitblick.sample.template import HEAD_GRID, load_tissue_maps
+from zweitblick.sample.template import HEAD_GRID, TissueMaps, load_tissue_maps
 from zweitblick.sample.tissues import PROTOCOLS
 from zweitblick.study import Sequence
 from zweitblick.volume import Float64, Grid, Volume, covering_grid
@@ -52,14 +54,21 @@ def write_sample(out: Path, *, spec: SampleSpec = DEFAULT_SPEC) -> SampleTruth:
     """
     for sequence in ORDER:
         make_folder(out / sequence.value)
-    rng = np.random.default_rng(spec.seed)
-    head = build_head(load_tissue_maps(), rng)
+    head, behind = _healthy(load_tissue_maps(), spec.seed)
+    rng = deepcopy(behind)
     if spec.lesion is not None:
         head = with_lesion(head, spec.lesion, rng)
     scanner = Scanner(head, tissue_texture(rng), spec.noise)
     lps_from_head = head_pose(spec)
     series = {sequence: _acquire(out, spec, sequence, scanner) for sequence in ORDER}
     return _truth(head, lps_from_head, series)
+
+
+@lru_cache(maxsize=1)
+def _healthy(maps: TissueMaps, seed: int) -> tuple[Head, np.random.Generator]:
+    """Draw a seed's head, and give the generator as it is behind that; one head is often scanned several times."""
+    rng = np.random.default_rng(seed)
+    return build_head(maps, rng), rng
 
 
 def _acquire(out: Path, spec: SampleSpec, sequence: Sequence, scanner: Scanner) -> SampleSeries:

@@ -10,6 +10,7 @@ from zweitblick_training.export.served import UNCALIBRATED, Tempered, probabilit
 from zweitblick_training.export.tumour import (
     add_int8,
     check_release,
+    check_temperature,
     choose_precision,
     follow_precision,
     release,
@@ -32,6 +33,7 @@ __all__ = [
     "check_parity",
     "check_parity_on_cases",
     "check_release",
+    "check_temperature",
     "choose_precision",
     "default_precision",
     "export_network",

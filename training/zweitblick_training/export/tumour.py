@@ -199,6 +199,26 @@ def follow_precision(bundle: Path, folds: Sequence[Path]) -> Precision:
     return chosen
 
 
+def check_temperature(bundle: Path, folds: Sequence[Path]) -> None:
+    """Refuse a release that divides its logits otherwise than the folds that judged it.
+
+    What counts as sure of enhancing tumour moves with the temperature, so the folds' scores would be another network's.
+
+    Raises
+    ------
+    ExportError
+        Naming the first fold with another temperature.
+    """
+    own = read_metadata(bundle).get("temperature")
+    for number, fold in enumerate(folds, 1):
+        other = read_metadata(fold).get("temperature")
+        if other != own:
+            raise ExportError(
+                f"bundle {number} of the folds has the temperatures {other}, the released one {own}: "
+                "export them with one --temperature and score the folds again"
+            )
+
+
 def _pooled(compared: Sequence[Mapping[str, Any]], precision: Precision) -> dict[Region, float]:
     """Mean Dice in one precision over the cases of all folds, of the regions that any of them shows."""
     pooled: dict[Region, float] = {}
