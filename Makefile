@@ -20,6 +20,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # where Debian puts Orthanc
 export PATH := $(PATH):/usr/sbin
+# Where Python may not keep what it compiles, each of the hundred processes that the tests start compiles all our modules.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PROGRAMS := dciodvfy dcm2niix dcmdump openssl Orthanc pdftotext pkcs11-tool psql rsyslogd softhsm2-util strace
 PACKAGES := dcm2niix dcmtk dicom3tools opensc openssl orthanc orthanc-dicomweb poppler-utils postgresql rsyslog \
