@@ -15,6 +15,7 @@ from pydicom.uid import CTImageStorage
 
 from audit.book import patient_of, study_of
 from kept_study import files_of, sent, wait_until
+from quick_reading import Box, quick
 from reading_house import RESULTS, House, contents, keep, last, reached
 from zweitblick import pipeline
 from zweitblick.dicom.read import read_study
@@ -149,11 +150,11 @@ def test_a_reading_that_cannot_be_put_on_record_waits(
         assert json.loads(contents(store, failed.id)["error"])["code"] == "study.missing-sequence"
 
 
-def test_a_late_image_supersedes_and_both_readings_are_kept(house: House, study: Path) -> None:
-    late, *_ = files_of(study, "T2")
+def test_a_late_image_supersedes_and_both_readings_are_kept(house: House, quick_files: list[Path]) -> None:
+    late, *_ = files_of(quick_files[0].parents[1], "T2")
     with house.store() as store:
-        token = keep(store, files_of(study, "T1c"))
-        with house.worker(store) as worker:
+        token = keep(store, quick_files)
+        with house.worker(store, quick(house.bundles)) as worker:
             worker.submit(last(store, token))
             first = reached(store, token, State.AWAITING_REVIEW)
             before = contents(store, first.id)
@@ -182,12 +183,14 @@ def test_a_late_image_supersedes_and_both_readings_are_kept(house: House, study:
     assert ["supersedes" in codes for codes in notices] == [False, True]
 
 
-def test_an_image_that_comes_while_its_study_is_read_begins_the_next_round(house: House, study: Path) -> None:
-    late, *_ = files_of(study, "T2")
-    gate = Gate(house.bundles.tumour.network)
+def test_an_image_that_comes_while_its_study_is_read_begins_the_next_round(
+    house: House, quick_files: list[Path]
+) -> None:
+    late, *_ = files_of(quick_files[0].parents[1], "T2")
+    gate = Gate(Box())
     gated = replace(house.bundles, tumour=replace(house.bundles.tumour, network=gate))
     with house.store() as store:
-        token = keep(store, files_of(study, "T1c"))
+        token = keep(store, quick_files)
         with house.worker(store, gated) as worker:
             worker.submit(last(store, token))
             assert gate.reached.wait(60)
@@ -215,11 +218,11 @@ def test_images_that_came_since_keep_a_round_open(house: House, study: Path) -> 
         assert complete == [house.clock.now]
 
 
-def test_a_reading_that_outlasts_the_patience_is_handed_back(house: House, study: Path) -> None:
+def test_a_reading_that_outlasts_the_patience_is_handed_back(house: House, quick_files: list[Path]) -> None:
     gate = Gate(house.bundles.brain_mask.network)
-    gated = replace(house.bundles, brain_mask=replace(house.bundles.brain_mask, network=gate))
+    gated = replace(quick(house.bundles), brain_mask=replace(house.bundles.brain_mask, network=gate))
     with house.store() as store:
-        token = keep(store, files_of(study, "T1c"))
+        token = keep(store, quick_files)
         worker = house.worker(store, gated)
         worker.submit(last(store, token))
         assert gate.reached.wait(60)
@@ -228,7 +231,7 @@ def test_a_reading_that_outlasts_the_patience_is_handed_back(house: House, study
         worker.close(patience_s=0)
         opening.join()
         assert last(store, token).state is State.READING
-        with house.worker(store):
+        with house.worker(store, quick(house.bundles)):
             done = reached(store, token, State.AWAITING_REVIEW)
         assert set(contents(store, done.id)) == RESULTS
 
@@ -245,18 +248,18 @@ def test_a_study_that_stops_the_service_again_and_again_is_given_up(house: House
         assert json.loads(contents(store, failed.id)["error"])["code"] == "worker.broken-off"
 
 
-def test_a_study_that_is_shredded_while_it_is_read_is_gone(house: House, study: Path) -> None:
-    gate = Gate(house.bundles.tumour.network)
+def test_a_study_that_is_shredded_while_it_is_read_is_gone(house: House, quick_files: list[Path]) -> None:
+    gate = Gate(Box())
     gated = replace(house.bundles, tumour=replace(house.bundles.tumour, network=gate))
     with house.store() as store:
-        token = keep(store, files_of(study, "T1c"))
+        token = keep(store, quick_files)
         with house.worker(store, gated) as worker:
             worker.submit(last(store, token))
             assert gate.reached.wait(60)
             store.shred(token)
             gate.opened.set()
             # the next study is read all the same
-            other = keep(store, files_of(study, "T1"))
+            other = keep(store, files_of(quick_files[0].parents[1], "T1"))
             house.clock.move(30)
             reached(store, other, State.FAILED)
             assert worker.is_working
