@@ -37,10 +37,10 @@ demo: .venv/runtime.stamp
 	$(BIN)/zweitblick read demo/study --out demo/results
 	$(BIN)/python deploy/round_trip.py demo/study demo/service
 
-# Two processes for a core, since many tests wait, and one thread in each, since threads that outnumber the cores
+# Three processes for two cores, since many tests wait, and one thread in each, since threads that outnumber the cores
 # wait for one another. A file's tests stay in one process, since they share what they wrote; files come in their order and
 # not those with most tests first, which leaves the few that take minutes to the end.
-PROCESSES := $(shell echo $$(( $$(nproc) * 2 )))
+PROCESSES := $(shell echo $$(( $$(nproc) * 3 / 2 )))
 test: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
