@@ -4,6 +4,7 @@ import logging
 import socket
 import struct
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -327,6 +328,30 @@ def test_the_repr_of_what_is_received_tells_nothing() -> None:
     said = repr(keeper.instances[0])
     assert not [secret for secret in ("1.2.3", "SENDER", "127.0.0.1", PATIENT) if secret in said]
     assert MR in said
+
+
+def test_an_association_whose_thread_answers_already_is_listed() -> None:
+    answered = threading.Event()
+
+    class Starting(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            answered.set()
+            time.sleep(0.2)
+
+        def run(self) -> None:
+            listed.wait(TIMEOUT_S)
+
+    listed = threading.Event()
+    with DicomServer(ListenerConfig(port=0), Kept()) as server:
+        one = Starting()
+        starter = threading.Thread(target=server._listener.start, args=(one,))
+        starter.start()
+        assert answered.wait(TIMEOUT_S)
+        assert server._listener.associations() == [one]
+        listed.set()
+        starter.join()
+        one.join()
 
 
 def test_delays_of_the_network_stack_are_off() -> None:

@@ -106,7 +106,7 @@ def test_its_bill_of_materials_lists_what_is_locked_and_nothing_that_may_not_be_
     installed: Path, tmp_path: Path
 ) -> None:
     (installed / "ship.stamp").touch()
-    make("sbom", f"-o{installed}/ship.stamp", SHIP=installed, DIST=tmp_path, BOM=tmp_path / "bom")
+    make("sbom", f"-o{installed}/ship.stamp", SHIP=installed, DIST=tmp_path)
     sbom = json.loads((tmp_path / "sbom.cdx.json").read_text())
     assert sbom["bomFormat"] == "CycloneDX"
     named = {re.sub(r"[-_.]+", "-", one["name"]).lower(): one["version"] for one in sbom["components"]}

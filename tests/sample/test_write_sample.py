@@ -116,7 +116,7 @@ def test_equal_specs_write_equal_bytes_of_a_healthy_head(tmp_path: Path) -> None
     earlier = tmp_path / "same" / "T2" / "IM0999.dcm"
     earlier.parent.mkdir(parents=True)
     earlier.write_bytes(b"a slice of an earlier, longer sample")
-    for name, seed in (("one", 1), ("same", 1), ("other", 2)):
+    for name, seed in (("one", 1), ("again", 1), ("other", 2), ("same", 1)):
         truth = write_sample(tmp_path / name, spec=SampleSpec(seed=seed, lesion=None, **QUICK))
         assert truth.side is None
         assert truth.center_lps is None
@@ -124,7 +124,8 @@ def test_equal_specs_write_equal_bytes_of_a_healthy_head(tmp_path: Path) -> None
     names = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.dcm"))
     assert len(names) > 20
     assert not earlier.exists()
-    assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "same" / n).read_bytes() for n in names)
+    for same in ("again", "same"):
+        assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / same / n).read_bytes() for n in names)
     one, other = (pydicom.dcmread(tmp_path / name / names[0]) for name in ("one", "other"))
     assert one.SOPInstanceUID != other.SOPInstanceUID
     assert one.StudyInstanceUID != other.StudyInstanceUID

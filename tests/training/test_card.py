@@ -223,6 +223,14 @@ def test_folds_of_another_temperature_than_the_release_are_refused(
     assert bytes_of(released) == before
 
 
+def test_a_bundle_that_is_not_there_is_named(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(FOLDS[0], released, tmp_path / "scores")
+    assert main(["card", str(tmp_path / "nowhere"), "--fold", str(released), str(tmp_path / "scores")]) == EXIT_REFUSED
+    assert "nowhere" in capsys.readouterr().err
+
+
 def test_scores_of_a_case_before_and_after_its_correction_are_not_mixed() -> None:
     first, second, *_ = FOLDS[0]
     merged([[first, second]])

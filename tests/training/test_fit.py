@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_twenty_losses_even_through_a_kill(tmp_path
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=10)
     assert len(losses(Run(killed / "run"))) < 20
-    fit(TINY, [ball_case("ball")], Run(killed / "run", save_every=5, workers=0))
+    assert start(killed, TINY).wait(timeout=120) == 0
     assert len(losses(whole)) == 20
     assert losses(Run(killed / "run")) == losses(whole)
 

@@ -29,6 +29,9 @@ ALIASES: tuple[tuple[Group, Group], ...] = ((_MAYBE_LGG, ("TCGA_", "TCGA-")),)
 These BraTS cases are or may be TCGA-LGG patients, who are published by themselves too. Folds may lie across such a
 pair: what may be a patient that a fold tests is left out of what it learns from."""
 
+FIRST_NAMES: Group = tuple(name for group, _ in ALIASES for name in group)
+"""Those of each pair that `OVERLAPS` keep together anyway."""
+
 
 class FoldsError(ValueError):
     """A file holds no folds, there is no such fold, or too few patients for the number asked."""
@@ -179,10 +182,10 @@ class Folds:
 
 
 def draw(listings: Iterable[Listing], count: int, *, seed: int = 0, groups: Sequence[Group] = ()) -> Folds:
-    """Draw folds by patient, each with its share of every site.
+    """Draw folds by patient, each with its share of every site as far as overlaps allow.
 
-    Where two cases may show one patient under two names, by `ALIASES`, they come into different folds if they can: a
-    fold that tests both learns from none of all whom either may be.
+    Two cases that may show one patient under two names, by `ALIASES`, come into different folds: one that tests both
+    would learn from none of all whom either may be.
 
     Parameters
     ----------
@@ -255,7 +258,7 @@ def _aliases(names: Iterable[str], others: Iterable[str]) -> list[str]:
 
 
 def _units(listings: Sequence[Listing], groups: tuple[Group, ...], seed: int) -> list[list[Listing]]:
-    """Smallest sets that no split parts: the largest first, otherwise shuffled."""
+    """Smallest sets that no split parts: the largest of them first, otherwise shuffled."""
     units: list[tuple[set[str], list[Listing]]] = []
     for one in listings:
         marks = _marks(one.name, one.patient, groups)
@@ -264,13 +267,14 @@ def _units(listings: Sequence[Listing], groups: tuple[Group, ...], seed: int) ->
         joined = [member for unit in touched for member in unit[1]]
         units.append((marks.union(*(unit[0] for unit in touched)), [*joined, one]))
     order = np.random.default_rng(seed).permutation(len(units))
-    return sorted((units[place][1] for place in order), key=lambda unit: -len(unit))
+    drawn = [units[place][1] for place in order]
+    # Who may be somebody else as well first: all those can then come into other folds.
+    return sorted(drawn, key=lambda unit: (not any(one.name.startswith(FIRST_NAMES) for one in unit), -len(unit)))
 
 
 def _strangers(there: Mapping[str, Iterable[str]], coming: Sequence[Listing]) -> int:
     """Count a fold's cases that may show patients of a unit by other names."""
-    names = [name for part in there.values() for name in part]
-    return len(_aliases(names, [one.name for one in coming]))
+    return len(_aliases((name for names in there.values() for name in names), [one.name for one in coming]))
 
 
 def _crowd(there: Counter[str], coming: Counter[str]) -> int:

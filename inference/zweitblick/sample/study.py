@@ -66,9 +66,14 @@ def write_sample(out: Path, *, spec: SampleSpec = DEFAULT_SPEC) -> SampleTruth:
 
 @lru_cache(maxsize=1)
 def _healthy(maps: TissueMaps, seed: int) -> tuple[Head, np.random.Generator]:
-    """Draw a seed's head, and give the generator as it is behind that; one head is often scanned several times."""
+    """Draw a seed's head, and give the generator as it is behind that; one head is often scanned several times.
+
+    Both are kept: nobody may change them.
+    """
     rng = np.random.default_rng(seed)
-    return build_head(maps, rng), rng
+    head = build_head(maps, rng)
+    head.labels.flags.writeable = head.mixture.flags.writeable = False
+    return head, rng
 
 
 def _acquire(out: Path, spec: SampleSpec, sequence: Sequence, scanner: Scanner) -> SampleSeries:

@@ -41,6 +41,9 @@ REFUSALS = (
 EXIT_REFUSED = 3
 EXIT_INTERRUPTED = 130
 
+THREADS = torch.get_num_threads()
+"""As many as PyTorch would take by itself: more than there are cores for wait for one another, ten times as long."""
+
 DESCRIPTION = """Train the tumour network on your own cases and release it only with its figures.
 
   prepare   check a data set and bring every case before the network as serving would
@@ -90,10 +93,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="zweitblick-train", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # As many as PyTorch would: threads beyond those wait for one another, and take ten times as long.
-    threads = torch.get_num_threads()
-    help_of_threads = f"processor cores to use (default: OMP_NUM_THREADS or else all, here {threads})"
-    top.add_argument("--threads", type=int, default=threads, metavar="N", help=help_of_threads)
+    help_of_threads = "processor cores to use (default: OMP_NUM_THREADS or else all, here %(default)s)"
+    top.add_argument("--threads", type=int, default=THREADS, metavar="N", help=help_of_threads)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for command in (prepare, folds, fit, export, evaluate, card, sign, nnunet, phantoms, sequence):
         command.add_to(commands)

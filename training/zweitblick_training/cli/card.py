@@ -46,8 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     EvaluationError, FactsError, LeakError, ExportError, BundleMissingError, BundleDamagedError
         If the scores are of other networks than the bundles beside them, a patient was scored by two folds, or a file
         of the bundles or of the trials is missing or not as it must be, or a fold's logits are divided by another
-        temperature than the released bundle's. The bundle stays as it is then, and keeps its
-        signature.
+        temperature than the released bundle's. The bundle stays as it is then, and keeps its signature.
     """
     brain_mask = load_bundle((arguments.models or default_models()) / "brain-mask")
     with replacing(arguments.bundle) as part:
@@ -55,8 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
         records = merged(fold.records for fold in judged)
         taught = {fold.network: fold.taught for fold in judged}
         folds = [fold.bundle for fold in judged if fold.bundle.resolve() != arguments.bundle.resolve()]
-        check_temperature(arguments.bundle, folds)
         card = Card.drawn_up(records, arguments.bundle, taught=taught, folds=folds, trials=arguments.trials)
+        check_temperature(arguments.bundle, folds)
         shutil.copytree(arguments.bundle, part, dirs_exist_ok=True)
         if folds:
             follow_precision(part, folds)

@@ -7,6 +7,9 @@ from zweitblick_training.cache import prepare_all
 from zweitblick_training.cli.options import add_cache, add_data, masks_of
 from zweitblick_training.datasets import LAYOUTS
 
+PROCESSES = 2
+"""Unless asked for more: each holds a whole head, and its network takes every core by itself."""
+
 
 def add_to(commands: Any) -> None:
     """Add this command to argparse's sub-commands."""
@@ -19,6 +22,9 @@ def add_to(commands: Any) -> None:
     add_cache(command)
     command.add_argument(
         "--cache-gb", type=float, default=100.0, metavar="GB", help="largest size of the cache (default: %(default)s)"
+    )
+    command.add_argument(
+        "--workers", type=int, metavar="N", help="processes, a case each (default: 2, or 1 where --threads is 1)"
     )
     command.set_defaults(run_command=run)
 
@@ -37,5 +43,5 @@ def run(arguments: argparse.Namespace) -> None:
         cache=arguments.cache,
         masks=masks_of(arguments),
         limit_gb=arguments.cache_gb,
-        workers=arguments.threads,
+        workers=arguments.workers or min(PROCESSES, arguments.threads),
     )

@@ -207,14 +207,14 @@ def check_temperature(bundle: Path, folds: Sequence[Path]) -> None:
     Raises
     ------
     ExportError
-        Naming the first fold with another temperature.
+        Naming the first of them with another temperature.
     """
     own = read_metadata(bundle).get("temperature")
-    for number, fold in enumerate(folds, 1):
+    for fold in folds:
         other = read_metadata(fold).get("temperature")
         if other != own:
             raise ExportError(
-                f"bundle {number} of the folds has the temperatures {other}, the released one {own}: "
+                f"{fold.parent.name}/{fold.name} has the temperatures {other}, the released bundle {own}: "
                 "export them with one --temperature and score the folds again"
             )
 
