@@ -44,6 +44,9 @@ _LOGGING_HANDLERS = (
 )
 """They format what they log even where it is dropped."""
 
+_ROUND_S = 0.005
+"""More than pynetdicom's reactor takes for a round, which begins with a millisecond of sleep."""
+
 Handler = tuple[Any, Any]
 """An event of `pynetdicom.evt` and its handler."""
 
@@ -125,6 +128,8 @@ def exchange(association: Association, request: Any, context_id: int) -> Any:
     name = association.acceptor.ae_title
     # the reactor would take the response for a request; this is how pynetdicom's send_c_store holds it
     association._reactor_checkpoint.clear()  # noqa: SLF001 -- as said
+    # it may just have passed with its flag still up, and takes what comes in this round: let it finish that
+    time.sleep(_ROUND_S)
     while not association._is_paused and association.is_alive():  # noqa: SLF001 -- as said
         time.sleep(0.0001)
     association.dimse.send_msg(request, context_id)
