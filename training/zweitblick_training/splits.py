@@ -258,7 +258,7 @@ def _aliases(names: Iterable[str], others: Iterable[str]) -> list[str]:
 
 
 def _units(listings: Sequence[Listing], groups: tuple[Group, ...], seed: int) -> list[list[Listing]]:
-    """Smallest sets that no split parts: the largest of them first, otherwise shuffled."""
+    """Smallest sets that no split parts: those of `FIRST_NAMES` first, then the largest, otherwise shuffled."""
     units: list[tuple[set[str], list[Listing]]] = []
     for one in listings:
         marks = _marks(one.name, one.patient, groups)

@@ -23,9 +23,8 @@ def add_to(commands: Any) -> None:
     command.add_argument(
         "--cache-gb", type=float, default=100.0, metavar="GB", help="largest size of the cache (default: %(default)s)"
     )
-    command.add_argument(
-        "--workers", type=int, metavar="N", help="processes, a case each (default: 2, or 1 where --threads is 1)"
-    )
+    help_of_workers = f"processes, a case each (default: {PROCESSES}, or 1 where --threads is 1)"
+    command.add_argument("--workers", type=int, metavar="N", help=help_of_workers)
     command.set_defaults(run_command=run)
 
 
